@@ -1,0 +1,127 @@
+"""Files that are whole or absent: atomic writing, hashing, opening with a clear error."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from vqa_gs.common.errors import DataError
+
+StrPath = str | os.PathLike[str]
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _remove_stale(path: Path) -> None:
+    """Removes what killed writers of ``path`` left behind; a living writer's file is left alone."""
+    pattern = re.compile(rf"^\.{re.escape(path.name)}\.(\d+)\.tmp$")
+    for entry in path.parent.iterdir():
+        match = pattern.match(entry.name)
+        if match and not _is_alive(int(match.group(1))):
+            with suppress(OSError):
+                entry.unlink()
+
+
+@contextmanager
+def atomic_path(path: StrPath) -> Iterator[Path]:
+    """Yields a temporary name beside ``path``; on leaving without an error it becomes ``path`` in one step.
+
+    The file is flushed to disk before the rename and the folder after it, so that after a crash the name holds
+    either the old content or the whole new one. On an error the temporary file is removed. What an earlier,
+    killed writer left behind is removed on entry.
+
+    Raises:
+        DataError: the folder cannot be made or written to.
+    """
+    target = Path(path)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.is_dir():
+            raise DataError("is a folder, a file was to be written", file=target, mend="choose another name")
+        _remove_stale(target)
+    except OSError as error:
+        raise DataError(
+            f"cannot be written: {error.strerror}", file=target, mend="choose a writable place"
+        ) from error
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+        sync_folder(target.parent)
+    finally:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+
+
+def sync_folder(folder: StrPath) -> None:
+    """Flushes a folder's entries to disk, so that a rename in it survives a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_bytes(path: StrPath, content: bytes) -> None:
+    """Writes ``content`` to ``path`` atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: StrPath, content: str) -> None:
+    """Writes ``content`` to ``path`` atomically, as UTF-8."""
+    write_bytes(path, content.encode("utf-8"))
+
+
+def write_json(path: StrPath, value: Any, *, indent: int | None = 2) -> None:
+    """Writes ``value`` to ``path`` atomically, as JSON in UTF-8."""
+    write_text(path, json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def require_file(path: StrPath, what: str) -> Path:
+    """Returns ``path`` if it is a readable file.
+
+    Args:
+        path: the file.
+        what: what the file is to hold, for the message ("questions", "region store").
+
+    Raises:
+        DataError: it is missing, a folder or not readable.
+    """
+    file = Path(path)
+    if file.is_dir():
+        raise DataError(f"is a folder, expected a {what} file", file=file)
+    if not file.exists():
+        raise DataError(f"no such {what} file", file=file, mend="check the path")
+    if not os.access(file, os.R_OK):
+        raise DataError(f"the {what} file cannot be read", file=file, mend="check its permissions")
+    return file
+
+
+def sha256_file(path: StrPath) -> str:
+    """Returns the SHA-256 of a file's bytes as 64 hex digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _sha256(file)
+
+
+def _sha256(file: Any) -> str:
+    digest = hashlib.sha256()
+    while block := file.read(1 << 20):
+        digest.update(block)
+    return digest.hexdigest()

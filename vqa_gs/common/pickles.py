@@ -1,0 +1,61 @@
+"""Reading the field's pickles without running what is in them.
+
+The UpDn family ships indices, dictionaries and targets as pickles, some of them written by Python 2. A pickle is a
+program; this reader executes only the opcodes that build plain containers, numbers, strings and NumPy arrays.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from typing import Any
+
+from vqa_gs.common.errors import DataError
+from vqa_gs.common.files import StrPath, require_file
+
+_ALLOWED = {
+    ("builtins", "set"),
+    ("builtins", "frozenset"),
+    ("builtins", "bytearray"),
+    ("builtins", "complex"),
+    ("__builtin__", "set"),
+    ("__builtin__", "frozenset"),
+    ("collections", "OrderedDict"),
+    ("_codecs", "encode"),
+    ("numpy", "dtype"),
+    ("numpy", "ndarray"),
+    ("numpy.core.multiarray", "_reconstruct"),
+    ("numpy.core.multiarray", "scalar"),
+    ("numpy._core.multiarray", "_reconstruct"),
+    ("numpy._core.multiarray", "scalar"),
+    ("numpy.core.numeric", "_frombuffer"),
+    ("numpy._core.numeric", "_frombuffer"),
+}
+
+
+class _RestrictedUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _ALLOWED:
+            raise pickle.UnpicklingError(f"the name {module}.{name} is not allowed in a data file")
+        return super().find_class(module, name)
+
+
+def load_pickle(path: StrPath, what: str = "pickle") -> Any:
+    """Loads a pickle of plain data, Python 2 ones included (``encoding="latin1"``).
+
+    Args:
+        path: the file.
+        what: what the file is to hold, for the message.
+
+    Raises:
+        DataError: the file is missing, damaged, or names anything but plain containers and NumPy arrays.
+    """
+    file = require_file(path, what)
+    try:
+        return _RestrictedUnpickler(io.BytesIO(file.read_bytes()), encoding="latin1").load()
+    except Exception as error:  # a damaged pickle can raise nearly anything, from EOFError to KeyError
+        raise DataError(
+            f"not a readable {what} pickle: {type(error).__name__}: {error}",
+            file=file,
+            mend="fetch or make the file again",
+        ) from error
