@@ -1,0 +1,98 @@
+"""Boxes: normalised coordinates, areas and overlaps, for NumPy arrays and torch tensors alike.
+
+A box is x1, y1, x2, y2 in pixels, its corners on the edges of pixels: its width is x2 - x1, with no "+ 1".
+Every function returns the kind of array it was given.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+
+Array = TypeVar("Array", np.ndarray, torch.Tensor)
+
+
+def _check_last(array: Any, length: int, what: str) -> None:
+    if array.ndim < 1 or array.shape[-1] != length:
+        raise ValueError(
+            f"{what} must have {length} numbers in the last axis, got shape {tuple(array.shape)}"
+        )
+
+
+def _stack(parts: list[Any]) -> Any:
+    return torch.stack(parts, -1) if isinstance(parts[0], torch.Tensor) else np.stack(parts, -1)
+
+
+def normalized_boxes(boxes: Array, sizes: Array) -> Array:
+    """Returns boxes as fractions of their images, in the six columns of the field's ``spatial_features``.
+
+    Args:
+        boxes: (..., R, 4) pixels.
+        sizes: (..., 2) width and height of the images the boxes lie in, one axis fewer than ``boxes``; a size
+            of zero, as padding has it, counts as one pixel.
+
+    Returns:
+        (..., R, 6): x1/w, y1/h, x2/w, y2/h, (x2-x1)/w, (y2-y1)/h, float32 unless ``boxes`` is float64.
+    """
+    _check_last(boxes, 4, "boxes")
+    _check_last(sizes, 2, "sizes")
+    if isinstance(boxes, torch.Tensor):
+        kind = boxes.dtype if boxes.dtype == torch.float64 else torch.float32
+        scale = torch.as_tensor(sizes).to(boxes.device, kind).clamp(min=1.0)[..., None, :]
+        corners = boxes.to(kind)
+        low, high = corners[..., :2] / scale, corners[..., 2:] / scale
+        return torch.cat([low, high, (corners[..., 2:] - corners[..., :2]) / scale], -1)
+    number = boxes.dtype if boxes.dtype == np.float64 else np.dtype(np.float32)
+    divisor = np.maximum(np.asarray(sizes).astype(number), 1)[..., None, :]
+    corner = boxes.astype(number, copy=False)
+    start, end = corner[..., :2] / divisor, corner[..., 2:] / divisor
+    return np.concatenate([start, end, (corner[..., 2:] - corner[..., :2]) / divisor], -1)
+
+
+def box_area(boxes: Array) -> Array:
+    """Returns the areas (...) of boxes (..., 4); a box whose corners are the wrong way round has area 0."""
+    _check_last(boxes, 4, "boxes")
+    sides = (boxes[..., 2:] - boxes[..., :2]).clip(0)
+    return sides[..., 0] * sides[..., 1]
+
+
+def box_intersection(a: Array, b: Array) -> Array:
+    """Returns the common area (..., A, B) of each of the boxes ``a`` (..., A, 4) with each of ``b`` (..., B, 4)."""
+    _check_last(a, 4, "boxes")
+    _check_last(b, 4, "boxes")
+    one, other = a[..., :, None, :], b[..., None, :, :]
+    larger, smaller = (
+        (torch.maximum, torch.minimum) if isinstance(a, torch.Tensor) else (np.maximum, np.minimum)
+    )
+    sides = (smaller(one[..., 2:], other[..., 2:]) - larger(one[..., :2], other[..., :2])).clip(0)
+    return sides[..., 0] * sides[..., 1]
+
+
+def box_iou(a: Array, b: Array) -> Array:
+    """Returns the intersection over union (..., A, B) of boxes (..., A, 4) and (..., B, 4).
+
+    Two boxes of area 0 overlap by 0, wherever they lie.
+    """
+    common = box_intersection(a, b)
+    union = box_area(a)[..., :, None] + box_area(b)[..., None, :] - common
+    # Where the union is empty the intersection is 0 too, so any divisor gives the 0 that is wanted.
+    return common / (union + (union <= 0))
+
+
+def box_coverage(a: Array, b: Array) -> Array:
+    """Returns which fraction (..., A, B) of each box of ``a`` (..., A, 4) lies in each of ``b`` (..., B, 4)."""
+    area = box_area(a)[..., :, None]
+    return box_intersection(a, b) / (area + (area <= 0))
+
+
+def clip_boxes(boxes: Array, sizes: Array) -> Array:
+    """Returns boxes (..., R, 4) cut off at the borders of their images (..., 2: width, height)."""
+    _check_last(boxes, 4, "boxes")
+    _check_last(sizes, 2, "sizes")
+    width, height = sizes[..., 0, None], sizes[..., 1, None]
+    if isinstance(boxes, torch.Tensor):
+        limits: list[Any] = [width, height, width, height]
+        return torch.minimum(boxes.clamp(min=0), _stack(limits).to(boxes))
+    return np.minimum(boxes.clip(0), _stack([width, height, width, height]).astype(boxes.dtype))

@@ -1,0 +1,480 @@
+"""Reading a region store: one image at a time as arrays, or batches as padded tensors at the speed of the disk.
+
+A store's features are one contiguous block, so a batch is read with one positioned read for each run of rows,
+into a buffer that stays in the cache, and widened from there into memory that is used again. HDF5 itself is
+asked only for the index. Files repacked into chunks or compressed work too, by the slow path.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import h5py
+import numpy as np
+import torch
+
+from features import layout
+from features._index import StoreIndex, damage, read_index
+from features.layout import ContentHash, ImageId
+from vqa_gs.common.errors import DataError
+from vqa_gs.common.files import StrPath
+
+# Rows are read and widened in pieces of about this many bytes: few enough to stay in a core's cache.
+_PIECE = 1 << 20
+_PIECES_AHEAD = 2
+_IOV_LIMIT = 1 << 30
+
+
+@dataclass(frozen=True)
+class Regions:
+    """The regions of one image.
+
+    Attributes:
+        features: (R, D) float32.
+        boxes: (R, 4) float32, x1, y1, x2, y2 in pixels.
+        size: (2,) int32, width and height.
+    """
+
+    features: np.ndarray
+    boxes: np.ndarray
+    size: np.ndarray
+
+
+@dataclass
+class RegionBatch:
+    """The regions of B images, padded to the R of the image with most.
+
+    Attributes:
+        features: (B, R, D) float32, zero where there is no region.
+        boxes: (B, R, 4) float32, x1, y1, x2, y2 in pixels, zero where there is no region.
+        mask: (B, R) bool, where there is a region.
+        sizes: (B, 2) float32, width and height.
+    """
+
+    features: torch.Tensor
+    boxes: torch.Tensor
+    mask: torch.Tensor
+    sizes: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.mask)
+
+    @property
+    def counts(self) -> torch.Tensor:
+        """(B,) int64, the number of regions of each image."""
+        return self.mask.sum(1)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> RegionBatch:
+        """Returns the batch on a device; itself where it is there already."""
+        return RegionBatch(*(part.to(device, non_blocking=non_blocking) for part in self._parts()))
+
+    def pin_memory(self) -> RegionBatch:
+        """Returns the batch in page-locked memory; ``DataLoader(pin_memory=True)`` calls this."""
+        return RegionBatch(*(part.pin_memory() for part in self._parts()))
+
+    def _parts(self) -> tuple[torch.Tensor, ...]:
+        return self.features, self.boxes, self.mask, self.sizes
+
+
+class RegionStore:
+    """A region store, open for reading.
+
+    Opening reads the index only (ids, counts and sizes: 24 bytes an image). The boxes (16 bytes a region) are
+    read into memory on first use; features never stay. Each process opens its own handle on first use, so a
+    store can be made before ``DataLoader`` workers are forked, and pickled to spawned ones.
+
+    Threads: ``read_batch`` holds a lock, so any number of threads may call it, one at a time being served;
+    ``[]`` and the rest may be used meanwhile. A batch given as ``out`` belongs to the call until it returns.
+
+    Args:
+        path: the HDF5 file.
+
+    Raises:
+        DataError: the file is missing, truncated, no region store, or its index contradicts itself.
+    """
+
+    def __init__(self, path: StrPath) -> None:
+        self.path = Path(path)
+        self._index: StoreIndex = read_index(self.path)
+        self._process: _Process | None = None
+
+    @property
+    def image_ids(self) -> tuple[ImageId, ...]:
+        """The image ids, in the file's order."""
+        return self._index.ids
+
+    @property
+    def dim(self) -> int:
+        """Numbers a region."""
+        return self._index.dim
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The features' type in the file; what is read is float32."""
+        return self._index.dtype
+
+    @property
+    def fingerprint(self) -> str:
+        """How the features were made."""
+        return self._index.fingerprint
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 of what the store says; ``verify`` recomputes it."""
+        return self._index.content_hash
+
+    @property
+    def regions(self) -> int:
+        """The number of regions of all images."""
+        return int(self._index.first[-1])
+
+    @property
+    def is_contiguous(self) -> bool:
+        """Whether features are read at their offset, without HDF5."""
+        return self._index.offset is not None
+
+    def __len__(self) -> int:
+        return len(self._index.ids)
+
+    def __contains__(self, image_id: object) -> bool:
+        return image_id in self._index.rows
+
+    def __repr__(self) -> str:
+        return (
+            f"RegionStore({str(self.path)!r}, {len(self)} images, {self.regions} x {self.dim} {self.dtype})"
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_process": None}
+
+    def __enter__(self) -> RegionStore:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes this process's handle; the next read opens another."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.close()
+
+    def counts(self, image_ids: Sequence[ImageId] | np.ndarray) -> np.ndarray:
+        """Returns the number of regions of each image, (n,) int64.
+
+        Raises:
+            DataError: an image is not in the store.
+        """
+        rows = self._rows(image_ids)
+        return self._index.first[rows + 1] - self._index.first[rows]
+
+    def __getitem__(self, image_id: ImageId) -> Regions:
+        """Returns an image's regions; DataError where the store has none."""
+        row = int(self._rows([image_id])[0])
+        start, end = int(self._index.first[row]), int(self._index.first[row + 1])
+        process = self._opened()
+        raw = np.empty((end - start, self.dim), self.dtype)
+        process.read_rows(start, end, raw)
+        features = raw.astype(np.float32, copy=False)
+        # A float32 dot product costs a tenth of ``isfinite`` and is finite only where every number is.
+        if not np.isfinite(np.vdot(features, features)):
+            self._refuse_non_finite(features, row)
+        return Regions(features, process.boxes[start:end].copy(), self._index.sizes[row].copy())
+
+    def read_batch(
+        self, image_ids: Sequence[ImageId] | np.ndarray, out: RegionBatch | None = None
+    ) -> RegionBatch:
+        """Reads images into one padded batch, in the order asked for; an image may be asked for more than once.
+
+        Args:
+            image_ids: B ids.
+            out: an earlier batch nobody reads any more; its memory is used again where it is large enough,
+                and the result may share it.
+
+        Returns:
+            The batch; only its padding is zeroed, the rest is overwritten.
+
+        Raises:
+            DataError: an image is not in the store, or its features are not finite.
+        """
+        rows = self._rows(image_ids)
+        starts = self._index.first[rows]
+        counts = self._index.first[rows + 1] - starts
+        longest = int(counts.max(initial=0))
+        batch = self._allocate(len(rows), longest, out)
+        mask = np.arange(longest) < counts[:, None]
+        batch.mask.copy_(torch.from_numpy(mask))
+        batch.sizes.copy_(torch.from_numpy(self._index.sizes[rows]))
+        if len(rows) == 0:
+            return batch
+        process = self._opened()
+        with process.lock:
+            where = np.minimum(starts[:, None] + np.arange(longest), self.regions - 1)
+            np.take(process.boxes, where, axis=0, out=batch.boxes.numpy(), mode="clip")
+            bad = process.fill(batch.features, starts, counts)
+        if longest and not mask.all():
+            batch.boxes.numpy()[~mask] = 0
+        if bad is not None:
+            for position in range(bad.start, bad.stop):
+                self._refuse_non_finite(
+                    batch.features[position, : counts[position]].numpy(), int(rows[position])
+                )
+        return batch
+
+    def verify(self) -> None:
+        """Reads everything once, in bounded memory.
+
+        Raises:
+            DataError: a feature or box is not finite, or the content hash does not match the content.
+        """
+        index, process = self._index, self._opened()
+        digest = ContentHash()
+        digest.update_ids(list(index.ids))
+        digest.update("first", index.first)
+        digest.update("size", index.sizes)
+        digest.update("boxes", process.boxes)
+        if not np.isfinite(process.boxes).all():
+            region = int(np.nonzero(~np.isfinite(process.boxes).all(1))[0][0])
+            row = int(np.searchsorted(index.first, region, side="right")) - 1
+            raise DataError(
+                "a box holds NaN or infinity",
+                file=self.path,
+                record=f"image {index.ids[row]}",
+                mend=layout.REMAKE_HINT,
+            )
+        for start, block in self._blocks():
+            digest.update("features", block)
+            finite = np.isfinite(block).all(1)
+            if not finite.all():
+                region = start + int(np.nonzero(~finite)[0][0])
+                row = int(np.searchsorted(index.first, region, side="right")) - 1
+                self._refuse_non_finite(block[region - start : region - start + 1], row)
+        found = digest.hexdigest(
+            images=len(self),
+            regions=self.regions,
+            dim=self.dim,
+            dtype=self.dtype,
+            string_ids=index.string_ids,
+        )
+        if found != self.content_hash:
+            raise DataError(
+                f"the content was changed or damaged: its hash is {found[:12]}..., the file says"
+                f" {self.content_hash[:12]}...",
+                file=self.path,
+                mend=layout.REMAKE_HINT,
+            )
+
+    def _blocks(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Yields (first region, (n, D) features as stored), a few MB at a time."""
+        process = self._opened()
+        step = max(1, 4 * _PIECE // (self.dim * self.dtype.itemsize))
+        for start in range(0, self.regions, step):
+            end = min(start + step, self.regions)
+            block = np.empty((end - start, self.dim), self.dtype)
+            process.read_rows(start, end, block)
+            yield start, block
+
+    def _rows(self, image_ids: Sequence[ImageId] | np.ndarray) -> np.ndarray:
+        ids = image_ids.tolist() if isinstance(image_ids, np.ndarray | torch.Tensor) else image_ids
+        rows = self._index.rows
+        try:
+            return np.fromiter((rows[image_id] for image_id in ids), np.int64, len(ids))
+        except (KeyError, TypeError):
+            self._refuse_missing(next(i for i in ids if not _is_in(i, rows)))
+
+    def _refuse_missing(self, image_id: object) -> NoReturn:
+        kind, other = ("text", "integers") if isinstance(image_id, str) else ("an integer", "text")
+        mend = "extract or convert the features of this image too, or leave its questions out"
+        if (
+            len(self)
+            and isinstance(image_id, str | int)
+            and isinstance(image_id, str) != self._index.string_ids
+        ):
+            mend = f"the id asked for is {kind}, this store's ids are {other}"
+        raise DataError(
+            "the region store has no such image", file=self.path, record=f"image {image_id!r}", mend=mend
+        )
+
+    def _refuse_non_finite(self, features: np.ndarray, row: int) -> None:
+        # Numbers above 1e19 overflow the quick check without being wrong: only a real NaN or infinity is
+        # refused.
+        if not np.isfinite(features).all():
+            raise DataError(
+                "the features hold NaN or infinity",
+                file=self.path,
+                record=f"image {self._index.ids[row]}",
+                mend=layout.REMAKE_HINT,
+            )
+
+    def _allocate(self, images: int, longest: int, out: RegionBatch | None) -> RegionBatch:
+        return RegionBatch(
+            features=_reuse(out and out.features, (images, longest, self.dim), torch.float32),
+            boxes=_reuse(out and out.boxes, (images, longest, 4), torch.float32),
+            mask=_reuse(out and out.mask, (images, longest), torch.bool),
+            sizes=_reuse(out and out.sizes, (images, 2), torch.float32),
+        )
+
+    def _opened(self) -> _Process:
+        # A forked child must not use the parent's handle: HDF5's state, and this lock, may be mid-change in
+        # it.
+        process = self._process
+        if process is None or process.pid != os.getpid():
+            process = self._process = _Process(self.path, self._index)
+        return process
+
+
+class _Process:
+    """What one process holds of a store: the open file, the boxes, the buffer rows are read into."""
+
+    def __init__(self, path: Path, index: StoreIndex) -> None:
+        self.pid = os.getpid()
+        self.lock = threading.Lock()
+        self._path = path
+        self._index = index
+        self._row_bytes = index.dim * index.dtype.itemsize
+        self._staging = np.empty(0, np.uint8)
+        self._file: h5py.File | None = None
+        self._descriptor = -1
+        try:
+            self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+            if index.identity != StoreIndex.identity_of(os.fstat(self._descriptor)):
+                raise DataError(
+                    "the file was replaced or changed while in use",
+                    file=path,
+                    mend="start again with the new file",
+                )
+            # Images are asked for at random: read-ahead would fetch their neighbours for nothing.
+            if hasattr(os, "posix_fadvise"):
+                os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_RANDOM)
+            with h5py.File(path, "r") as file:
+                self.boxes: np.ndarray = file[layout.BOXES][:]
+            if index.offset is None:
+                self._file = h5py.File(path, "r")
+        except Exception as error:
+            self.close()
+            raise damage(path, error) from error
+
+    def close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+        if self._file is not None:
+            self._file.close()
+
+    def __del__(self) -> None:
+        # In a forked child this closes the child's copy of the descriptor; the parent's stays open.
+        descriptor, self._descriptor = getattr(self, "_descriptor", -1), -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def read_rows(self, start: int, end: int, target: np.ndarray) -> None:
+        """Reads regions ``start`` to ``end`` into ``target`` (end - start, D), of the file's type."""
+        if self._index.offset is not None:
+            self._read_bytes(start, target.reshape(-1).view(np.uint8).data)
+            return
+        assert self._file is not None
+        try:
+            target[...] = self._file[layout.FEATURES][start:end]
+        except Exception as error:
+            raise damage(self._path, error) from error
+
+    def _read_bytes(self, start: int, target: memoryview) -> None:
+        assert self._index.offset is not None
+        position = self._index.offset + start * self._row_bytes
+        while target:
+            # One call reads at most 2 GB, and may be cut short by a signal.
+            done = os.preadv(self._descriptor, [target[:_IOV_LIMIT]], position)
+            if done == 0:
+                raise DataError(
+                    "the file was cut short while in use", file=self._path, mend=layout.REMAKE_HINT
+                )
+            target, position = target[done:], position + done
+
+    def fill(self, features: torch.Tensor, starts: np.ndarray, counts: np.ndarray) -> range | None:
+        """Fills ``features`` (B, R, D) with rows ``starts[b]`` to ``starts[b] + counts[b]`` and zeros behind them.
+
+        Returns:
+            The first images among which one may hold a number that is not finite; None if surely none does.
+        """
+        images, longest, dim = features.shape
+        flat = features.view(images, longest * dim)
+        per_piece = max(1, _PIECE // max(1, longest * self._row_bytes))
+        suspects: range | None = None
+        pieces = [range(low, min(low + per_piece, images)) for low in range(0, images, per_piece)]
+        for piece in pieces[:_PIECES_AHEAD]:
+            self._announce(starts, counts, piece)
+        for number, piece in enumerate(pieces):
+            for ahead in pieces[number + _PIECES_AHEAD : number + _PIECES_AHEAD + 1]:
+                self._announce(starts, counts, ahead)
+            self._fill_piece(features, starts, counts, piece)
+            block = flat[piece.start : piece.stop].reshape(-1)
+            if suspects is None and not torch.isfinite(torch.dot(block, block)):
+                suspects = piece
+        return suspects
+
+    def _announce(self, starts: np.ndarray, counts: np.ndarray, piece: range) -> None:
+        """Lets the disk work on rows that are read a little later, several at a time; nearly free when in memory."""
+        if self._index.offset is None or not hasattr(os, "posix_fadvise"):
+            return
+        for position in piece:
+            at = self._index.offset + int(starts[position]) * self._row_bytes
+            os.posix_fadvise(
+                self._descriptor, at, int(counts[position]) * self._row_bytes, os.POSIX_FADV_WILLNEED
+            )
+
+    def _fill_piece(
+        self, features: torch.Tensor, starts: np.ndarray, counts: np.ndarray, piece: range
+    ) -> None:
+        dim = self._index.dim
+        begins, lengths = starts[piece.start : piece.stop].tolist(), counts[piece.start : piece.stop].tolist()
+        total = sum(lengths)
+        if len(self._staging) < total * self._row_bytes:
+            self._staging = np.empty(total * self._row_bytes, np.uint8)
+        staged = self._staging[: total * self._row_bytes].view(self._index.dtype).reshape(total, dim)
+        at = 0
+        for begin, end in _runs(begins, lengths):
+            self.read_rows(begin, end, staged[at : at + end - begin])
+            at += end - begin
+        source = torch.from_numpy(staged)
+        if total == len(piece) * features.shape[1]:
+            features[piece.start : piece.stop].view(total, dim).copy_(source)
+            return
+        at = 0
+        for position, length in zip(piece, lengths, strict=True):
+            features[position, :length].copy_(source[at : at + length])
+            features[position, length:].zero_()
+            at += length
+
+
+def _runs(begins: list[int], lengths: list[int]) -> Iterator[tuple[int, int]]:
+    """Yields (begin, end) of the row ranges, those that follow on each other in the file as one."""
+    begin, end = begins[0], begins[0] + lengths[0]
+    for next_begin, length in zip(begins[1:], lengths[1:], strict=True):
+        if next_begin != end:
+            yield begin, end
+            begin = next_begin
+        end = next_begin + length
+    yield begin, end
+
+
+def _reuse(old: torch.Tensor | None, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+    """Returns an uninitialised contiguous tensor, in the memory of ``old`` where that is large enough."""
+    numbers = int(np.prod(shape))
+    if old is None or old.dtype != dtype or old.device.type != "cpu" or old.storage_offset() != 0:
+        return torch.empty(shape, dtype=dtype)
+    storage = old.untyped_storage()
+    if storage.nbytes() < numbers * old.element_size():
+        return torch.empty(shape, dtype=dtype, pin_memory=torch.cuda.is_available() and old.is_pinned())
+    return old.new_empty(0).set_(storage, 0, shape)  # type: ignore[call-overload]
+
+
+def _is_in(image_id: object, rows: dict[ImageId, int]) -> bool:
+    try:
+        return image_id in rows
+    except TypeError:  # a list, say
+        return False
