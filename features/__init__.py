@@ -1,0 +1,1 @@
+"""Region features of images: stores, conversion from public formats, extraction from pixels."""

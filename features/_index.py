@@ -102,7 +102,8 @@ def _read(path: Path, file: h5py.File) -> StoreIndex:
     )
     if features.ndim != 2 or features.dtype not in (np.dtype(np.float16), np.dtype(np.float32)):
         raise DataError(
-            f"features of shape {features.shape} and type {features.dtype}, expected (T, D) float16 or float32",
+            f"features of shape {features.shape} and type {features.dtype}, expected (T, D) float16 or"
+            " float32",
             file=path,
         )
     regions, dim = features.shape
@@ -156,7 +157,7 @@ def _dataset(path: Path, file: h5py.File, name: str, file_bytes: int) -> h5py.Da
 
 
 def _plain_offset(dataset: h5py.Dataset) -> int | None:
-    """Returns where a dataset's bytes lie, None unless they lie in one piece, unfiltered, in this machine's order."""
+    """Returns where a dataset's bytes lie; None unless they are in one piece, unfiltered, in native order."""
     if dataset.chunks is not None or dataset.external or not dataset.dtype.isnative:
         return None
     return dataset.id.get_offset()

@@ -59,7 +59,7 @@ def box_area(boxes: Array) -> Array:
 
 
 def box_intersection(a: Array, b: Array) -> Array:
-    """Returns the common area (..., A, B) of each of the boxes ``a`` (..., A, 4) with each of ``b`` (..., B, 4)."""
+    """Returns the common area (..., A, B) of each box of ``a`` (..., A, 4) and each of ``b`` (..., B, 4)."""
     _check_last(a, 4, "boxes")
     _check_last(b, 4, "boxes")
     one, other = a[..., :, None, :], b[..., None, :, :]
@@ -82,7 +82,7 @@ def box_iou(a: Array, b: Array) -> Array:
 
 
 def box_coverage(a: Array, b: Array) -> Array:
-    """Returns which fraction (..., A, B) of each box of ``a`` (..., A, 4) lies in each of ``b`` (..., B, 4)."""
+    """Returns the part (..., A, B) of each box of ``a`` (..., A, 4) that is in each of ``b`` (..., B, 4)."""
     area = box_area(a)[..., :, None]
     return box_intersection(a, b) / (area + (area <= 0))
 

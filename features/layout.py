@@ -59,5 +59,5 @@ class ContentHash:
 
 
 def as_text(value: Any) -> str:
-    """Returns an HDF5 string, which h5py gives as ``str``, ``bytes`` or a NumPy scalar of either, as ``str``."""
+    """Returns an HDF5 string, which h5py gives as ``str``, ``bytes`` or a NumPy scalar, as ``str``."""
     return value.decode("utf-8") if isinstance(value, bytes) else str(value)

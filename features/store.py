@@ -1,4 +1,4 @@
-"""Reading a region store: one image at a time as arrays, or batches as padded tensors at the speed of the disk.
+"""Reading a region store: one image as arrays, or many as a padded batch, at the speed of the disk.
 
 A store's features are one contiguous block, so a batch is read with one positioned read for each run of rows,
 into a buffer that stays in the cache, and widened from there into memory that is used again. HDF5 itself is
@@ -8,26 +8,20 @@ asked only for the index. Files repacked into chunks or compressed work too, by 
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-import h5py
 import numpy as np
 import torch
 
 from features import layout
-from features._index import StoreIndex, damage, read_index
+from features._index import StoreIndex, read_index
+from features._reader import PIECE, OpenStore
 from features.layout import ContentHash, ImageId
 from vqa_gs.common.errors import DataError
 from vqa_gs.common.files import StrPath
-
-# Rows are read and widened in pieces of about this many bytes: few enough to stay in a core's cache.
-_PIECE = 1 << 20
-_PIECES_AHEAD = 2
-_IOV_LIMIT = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -101,7 +95,7 @@ class RegionStore:
     def __init__(self, path: StrPath) -> None:
         self.path = Path(path)
         self._index: StoreIndex = read_index(self.path)
-        self._process: _Process | None = None
+        self._process: OpenStore | None = None
 
     @property
     def image_ids(self) -> tuple[ImageId, ...]:
@@ -189,7 +183,7 @@ class RegionStore:
     def read_batch(
         self, image_ids: Sequence[ImageId] | np.ndarray, out: RegionBatch | None = None
     ) -> RegionBatch:
-        """Reads images into one padded batch, in the order asked for; an image may be asked for more than once.
+        """Reads images into one padded batch, in the order asked for; an image may occur more than once.
 
         Args:
             image_ids: B ids.
@@ -272,7 +266,7 @@ class RegionStore:
     def _blocks(self) -> Iterator[tuple[int, np.ndarray]]:
         """Yields (first region, (n, D) features as stored), a few MB at a time."""
         process = self._opened()
-        step = max(1, 4 * _PIECE // (self.dim * self.dtype.itemsize))
+        step = max(1, 4 * PIECE // (self.dim * self.dtype.itemsize))
         for start in range(0, self.regions, step):
             end = min(start + step, self.regions)
             block = np.empty((end - start, self.dim), self.dtype)
@@ -313,153 +307,21 @@ class RegionStore:
 
     def _allocate(self, images: int, longest: int, out: RegionBatch | None) -> RegionBatch:
         return RegionBatch(
-            features=_reuse(out and out.features, (images, longest, self.dim), torch.float32),
-            boxes=_reuse(out and out.boxes, (images, longest, 4), torch.float32),
-            mask=_reuse(out and out.mask, (images, longest), torch.bool),
-            sizes=_reuse(out and out.sizes, (images, 2), torch.float32),
+            features=_reuse(
+                None if out is None else out.features, (images, longest, self.dim), torch.float32
+            ),
+            boxes=_reuse(None if out is None else out.boxes, (images, longest, 4), torch.float32),
+            mask=_reuse(None if out is None else out.mask, (images, longest), torch.bool),
+            sizes=_reuse(None if out is None else out.sizes, (images, 2), torch.float32),
         )
 
-    def _opened(self) -> _Process:
+    def _opened(self) -> OpenStore:
         # A forked child must not use the parent's handle: HDF5's state, and this lock, may be mid-change in
         # it.
         process = self._process
         if process is None or process.pid != os.getpid():
-            process = self._process = _Process(self.path, self._index)
+            process = self._process = OpenStore(self.path, self._index)
         return process
-
-
-class _Process:
-    """What one process holds of a store: the open file, the boxes, the buffer rows are read into."""
-
-    def __init__(self, path: Path, index: StoreIndex) -> None:
-        self.pid = os.getpid()
-        self.lock = threading.Lock()
-        self._path = path
-        self._index = index
-        self._row_bytes = index.dim * index.dtype.itemsize
-        self._staging = np.empty(0, np.uint8)
-        self._file: h5py.File | None = None
-        self._descriptor = -1
-        try:
-            self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
-            if index.identity != StoreIndex.identity_of(os.fstat(self._descriptor)):
-                raise DataError(
-                    "the file was replaced or changed while in use",
-                    file=path,
-                    mend="start again with the new file",
-                )
-            # Images are asked for at random: read-ahead would fetch their neighbours for nothing.
-            if hasattr(os, "posix_fadvise"):
-                os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_RANDOM)
-            with h5py.File(path, "r") as file:
-                self.boxes: np.ndarray = file[layout.BOXES][:]
-            if index.offset is None:
-                self._file = h5py.File(path, "r")
-        except Exception as error:
-            self.close()
-            raise damage(path, error) from error
-
-    def close(self) -> None:
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            os.close(descriptor)
-        if self._file is not None:
-            self._file.close()
-
-    def __del__(self) -> None:
-        # In a forked child this closes the child's copy of the descriptor; the parent's stays open.
-        descriptor, self._descriptor = getattr(self, "_descriptor", -1), -1
-        if descriptor >= 0:
-            os.close(descriptor)
-
-    def read_rows(self, start: int, end: int, target: np.ndarray) -> None:
-        """Reads regions ``start`` to ``end`` into ``target`` (end - start, D), of the file's type."""
-        if self._index.offset is not None:
-            self._read_bytes(start, target.reshape(-1).view(np.uint8).data)
-            return
-        assert self._file is not None
-        try:
-            target[...] = self._file[layout.FEATURES][start:end]
-        except Exception as error:
-            raise damage(self._path, error) from error
-
-    def _read_bytes(self, start: int, target: memoryview) -> None:
-        assert self._index.offset is not None
-        position = self._index.offset + start * self._row_bytes
-        while target:
-            # One call reads at most 2 GB, and may be cut short by a signal.
-            done = os.preadv(self._descriptor, [target[:_IOV_LIMIT]], position)
-            if done == 0:
-                raise DataError(
-                    "the file was cut short while in use", file=self._path, mend=layout.REMAKE_HINT
-                )
-            target, position = target[done:], position + done
-
-    def fill(self, features: torch.Tensor, starts: np.ndarray, counts: np.ndarray) -> range | None:
-        """Fills ``features`` (B, R, D) with rows ``starts[b]`` to ``starts[b] + counts[b]`` and zeros behind them.
-
-        Returns:
-            The first images among which one may hold a number that is not finite; None if surely none does.
-        """
-        images, longest, dim = features.shape
-        flat = features.view(images, longest * dim)
-        per_piece = max(1, _PIECE // max(1, longest * self._row_bytes))
-        suspects: range | None = None
-        pieces = [range(low, min(low + per_piece, images)) for low in range(0, images, per_piece)]
-        for piece in pieces[:_PIECES_AHEAD]:
-            self._announce(starts, counts, piece)
-        for number, piece in enumerate(pieces):
-            for ahead in pieces[number + _PIECES_AHEAD : number + _PIECES_AHEAD + 1]:
-                self._announce(starts, counts, ahead)
-            self._fill_piece(features, starts, counts, piece)
-            block = flat[piece.start : piece.stop].reshape(-1)
-            if suspects is None and not torch.isfinite(torch.dot(block, block)):
-                suspects = piece
-        return suspects
-
-    def _announce(self, starts: np.ndarray, counts: np.ndarray, piece: range) -> None:
-        """Lets the disk work on rows that are read a little later, several at a time; nearly free when in memory."""
-        if self._index.offset is None or not hasattr(os, "posix_fadvise"):
-            return
-        for position in piece:
-            at = self._index.offset + int(starts[position]) * self._row_bytes
-            os.posix_fadvise(
-                self._descriptor, at, int(counts[position]) * self._row_bytes, os.POSIX_FADV_WILLNEED
-            )
-
-    def _fill_piece(
-        self, features: torch.Tensor, starts: np.ndarray, counts: np.ndarray, piece: range
-    ) -> None:
-        dim = self._index.dim
-        begins, lengths = starts[piece.start : piece.stop].tolist(), counts[piece.start : piece.stop].tolist()
-        total = sum(lengths)
-        if len(self._staging) < total * self._row_bytes:
-            self._staging = np.empty(total * self._row_bytes, np.uint8)
-        staged = self._staging[: total * self._row_bytes].view(self._index.dtype).reshape(total, dim)
-        at = 0
-        for begin, end in _runs(begins, lengths):
-            self.read_rows(begin, end, staged[at : at + end - begin])
-            at += end - begin
-        source = torch.from_numpy(staged)
-        if total == len(piece) * features.shape[1]:
-            features[piece.start : piece.stop].view(total, dim).copy_(source)
-            return
-        at = 0
-        for position, length in zip(piece, lengths, strict=True):
-            features[position, :length].copy_(source[at : at + length])
-            features[position, length:].zero_()
-            at += length
-
-
-def _runs(begins: list[int], lengths: list[int]) -> Iterator[tuple[int, int]]:
-    """Yields (begin, end) of the row ranges, those that follow on each other in the file as one."""
-    begin, end = begins[0], begins[0] + lengths[0]
-    for next_begin, length in zip(begins[1:], lengths[1:], strict=True):
-        if next_begin != end:
-            yield begin, end
-            begin = next_begin
-        end = next_begin + length
-    yield begin, end
 
 
 def _reuse(old: torch.Tensor | None, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:

@@ -151,7 +151,8 @@ class RegionStoreWriter:
         values = np.asarray(features)
         if values.dtype.kind != "f" or values.ndim != 2 or values.shape[1] != self.dim:
             raise DataError(
-                f"features of shape {values.shape} and type {values.dtype}, expected (regions, {self.dim}) floats",
+                f"features of shape {values.shape} and type {values.dtype}, expected (regions, {self.dim})"
+                " floats",
                 record=record,
             )
         if len(values) == 0:
