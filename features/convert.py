@@ -157,7 +157,7 @@ def _stored_dtype(kinds: Iterable[np.dtype]) -> str:
 
 
 def _fingerprint(names: list[str], sources: list[RegionSource]) -> str:
-    """Returns the record of where features came from; file names are left out, they say nothing of the content."""
+    """Returns where features came from; without file names, which say nothing of the content."""
     origins = [
         {"format": name, "sha256": [sha256_file(file) for file in source.files]}
         for name, source in zip(names, sources, strict=True)

@@ -52,7 +52,7 @@ def describe(path: StrPath) -> dict[str, Any]:
 
 
 def render(description: dict[str, Any], width: int = 100) -> str:
-    """Returns a description as plain text with a histogram, no line longer than ``width`` where it can be broken.
+    """Returns a description as plain text with a histogram of regions an image.
 
     Args:
         description: what ``describe`` returned.
@@ -70,8 +70,8 @@ def render(description: dict[str, Any], width: int = 100) -> str:
         ("images", f"{description['images']:,} ({description['id_kind']} ids)"),
         (
             "regions",
-            f"{description['regions']:,} ({description['regions_min']} to {description['regions_max']} an image,"
-            f" {description['regions_mean']:.1f} on average)",
+            f"{description['regions']:,} ({description['regions_min']} to {description['regions_max']} an"
+            f" image, {description['regions_mean']:.1f} on average)",
         ),
         ("features", f"{description['dim']} x {description['dtype']}, {description['layout']}"),
         ("fingerprint", description["fingerprint"]),

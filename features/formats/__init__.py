@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import h5py
 import numpy as np
 
-from features.layout import ImageId
+from features.layout import FORMAT, ImageId, as_text
 from vqa_gs.common.errors import DataError
 from vqa_gs.common.files import require_file
 from vqa_gs.common.registry import Registry
+
+_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
 @dataclass(frozen=True)
@@ -89,8 +92,31 @@ def detect_format(path: Path) -> str:
     for name in FORMATS:
         if FORMATS[name].detect(path):
             return name
+    _refuse_damaged_hdf5(path)
     raise DataError(
         "none of the known feature formats",
         file=path,
-        mend=f"known are {', '.join(FORMATS.names())}; if the file is one of them it is damaged: name its format",
+        mend=f"known are {', '.join(FORMATS.names())}",
+    )
+
+
+def _refuse_damaged_hdf5(path: Path) -> None:
+    """Raises a DataError that says more, if the file is HDF5 at all."""
+    with open(path, "rb") as file:
+        if file.read(len(_HDF5_SIGNATURE)) != _HDF5_SIGNATURE:
+            return
+    try:
+        with h5py.File(path, "r") as handle:
+            is_store = as_text(handle.attrs.get("format", "")) == FORMAT
+            found = ", ".join(sorted(handle)[:8])
+    except Exception as error:  # damaged HDF5 makes h5py raise nearly anything
+        raise DataError(
+            f"damaged or truncated: {type(error).__name__}: {error}", file=path, mend="fetch the file again"
+        ) from error
+    if is_store:
+        raise DataError("is a region store already", file=path, mend="use it as it is")
+    raise DataError(
+        f"HDF5 of no known layout, it holds: {found or 'nothing'}",
+        file=path,
+        mend=f"known are {', '.join(FORMATS.names())}",
     )
