@@ -1,0 +1,217 @@
+"""What a report may claim: which arm is ahead, and what stands in the way of saying so.
+
+A difference counts only where every arm has at least two seeds, all were scored on the same questions, and the spreads
+of their seeds do not overlap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from eval.runs import Arm, RunSummary, Spread, flatten, split_domain
+
+Comparison = Literal["above", "below", "overlap", "unknown", "incomparable"]
+
+COMPARISON_WORDS: dict[Comparison, str] = {
+    "above": "above",
+    "below": "below",
+    "overlap": "within the seeds' spread",
+    "unknown": "one seed, spread unknown",
+    "incomparable": "other questions, not comparable",
+}
+
+
+class Splits(msgspec.Struct, frozen=True):
+    """The splits of one section, in-domain first, and the two that its summary and charts speak of."""
+
+    names: tuple[str, ...]
+    in_domain: str | None
+    ood: str | None
+    sides: dict[str, str | None]
+
+    def label(self, split: str) -> str:
+        """Returns the short name of a split: its side of the shift where it is the only one on that side."""
+        side = self.sides[split]
+        if side is None or sum(other == side for other in self.sides.values()) > 1:
+            return split
+        return "in-domain" if side == "in" else "OOD"
+
+
+class Headline(msgspec.Struct, frozen=True):
+    """The sentence a report opens with.
+
+    Attributes:
+        text: the claim, plain text.
+        tone: ``clear`` if one arm is ahead, ``open`` if that cannot be said, ``none`` if there is nothing to compare.
+        best: the arm with the highest OOD mean, if any was scored.
+    """
+
+    text: str
+    tone: Literal["clear", "open", "none"]
+    best: Arm | None
+
+
+def compare(one: Spread, other: Spread) -> Comparison:
+    """Says where ``one`` lies relative to ``other``, never more than their seeds' spreads allow."""
+    if one.count < 2 or other.count < 2:
+        return "unknown"
+    if one.low > other.high:
+        return "above"
+    if one.high < other.low:
+        return "below"
+    return "overlap"
+
+
+def choose_splits(runs: Sequence[RunSummary]) -> Splits:
+    """Orders the splits of some runs and picks the main one of each side: the one most runs have, then by name."""
+    frequency: dict[str, int] = {}
+    sides: dict[str, str | None] = {}
+    for run in runs:
+        for split, metrics in run.metrics.items():
+            frequency[split] = frequency.get(split, 0) + 1
+            sides[split] = sides.get(split) or metrics.side
+    rank = {"in": 0, "ood": 1, None: 2}
+    names = tuple(sorted(frequency, key=lambda split: (rank[sides[split]], -frequency[split], split)))
+
+    def main(side: str) -> str | None:
+        return next((split for split in names if sides[split] == side), None)
+
+    return Splits(names, main("in"), main("ood"), {split: sides[split] for split in names})
+
+
+def same_questions(runs: Sequence[RunSummary], split: str) -> bool:
+    """Says whether all runs that have a split were scored on the same questions and annotations."""
+    scored = [run.metrics[split] for run in runs if split in run.metrics]
+    if len({metrics.questions for metrics in scored}) > 1:
+        return False
+    for source in ("questions", "annotations"):
+        hashes = {metrics.sources[source].sha256 for metrics in scored if source in metrics.sources}
+        if len(hashes - {""}) > 1:
+            return False
+    return True
+
+
+def find_baseline(arms: Sequence[Arm]) -> Arm | None:
+    """Returns the arm the others are measured against: the one called ``baseline``, if there is one."""
+    return next((arm for arm in arms if arm.name.lower() == "baseline"), None) or next(
+        (arm for arm in arms if arm.name.lower().startswith("baseline")), None
+    )
+
+
+def points(value: float) -> str:
+    """Returns a difference in percentage points with its sign."""
+    rounded = f"{abs(value):.2f}"
+    return rounded if float(rounded) == 0 else f"{'+' if value > 0 else '−'}{rounded}"
+
+
+def percent(spread: Spread, digits: int = 2) -> str:
+    """Returns a mean, with the standard deviation where there is one."""
+    text = f"{spread.mean:.{digits}f}"
+    return text if spread.std is None else f"{text} ± {spread.std:.{digits}f}"
+
+
+def seeds(spread: Spread) -> str:
+    """Returns how many seeds stand behind a number."""
+    return "1 seed" if spread.count == 1 else f"{spread.count} seeds"
+
+
+def _quoted(arms: Sequence[Arm]) -> str:
+    names = [f"“{arm.name}”" for arm in arms]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def headline(arms: Sequence[Arm], splits: Splits) -> Headline:
+    """Returns what can be said about the OOD accuracy of the arms."""
+    split = splits.ood
+    scored = [(arm, spread) for arm in arms if split and (spread := arm.overall(split))]
+    if split is None or not scored:
+        return Headline("No OOD split was scored, so nothing can be said about robustness.", "none", None)
+    scored.sort(key=lambda item: -item[1].mean)
+    best, top = scored[0]
+    reached = f"“{best.name}” reaches {percent(top)} % OOD ({seeds(top)})"
+    if len(scored) == 1:
+        return Headline(f"{reached}. There is no other arm to compare it with.", "none", best)
+    runs = [run for arm, _ in scored for run in arm.runs]
+    if not same_questions(runs, split):
+        text = f"The arms were scored on different questions of {split}, so their accuracies cannot be compared."
+        return Headline(text, "open", best)
+    rest = scored[1:]
+    unsure = [arm for arm, spread in rest if compare(top, spread) != "above"]
+    if not unsure:
+        second, below = rest[0]
+        lead = f"“{best.name}” is ahead out of distribution"
+        text = (
+            f"{lead}: {percent(top)} % ({seeds(top)}), {top.mean - below.mean:.2f} points above “{second.name}”, "
+            "and the seeds' spreads do not overlap."
+        )
+        return Headline(text, "clear", best)
+    mean = f"“{best.name}” has the highest OOD mean, {percent(top)} % ({seeds(top)})"
+    single = [arm for arm, spread in scored if spread.count < 2 and (arm is best or arm in unsure)]
+    if single:
+        text = f"No arm is shown to be ahead: {mean}, but {_quoted(single)} ran with one seed, whose spread is unknown."
+    else:
+        text = f"No arm is shown to be ahead: {mean}, but the spread of its seeds overlaps that of {_quoted(unsure)}."
+    return Headline(text, "open", best)
+
+
+def other_sentence(arms: Sequence[Arm], splits: Splits, best: Arm | None) -> str | None:
+    """Returns what the questions answered by neither yes/no nor a number say of the leading arm, or None.
+
+    Accuracy on yes/no and number questions can be had by inverting the answers' statistics; on the others it cannot.
+    """
+    split, baseline = splits.ood, find_baseline(arms)
+    if split is None or best is None:
+        return None
+    own = best.answer_type(split, "other")
+    if own is None:
+        return None
+    why = "which inverting the answers' statistics cannot answer"
+    if baseline is None or baseline is best or (base := baseline.answer_type(split, "other")) is None:
+        return f"On OOD questions of type “other”, {why}, “{best.name}” reaches {percent(own)} %."
+    comparable = same_questions([*best.runs, *baseline.runs], split)
+    verdict = COMPARISON_WORDS[compare(own, base) if comparable else "incomparable"]
+    return (
+        f"On OOD questions of type “other”, {why}, “{best.name}” stands at {percent(own)} % against "
+        f"{percent(base)} % for “{baseline.name}” ({points(own.mean - base.mean)}: {verdict})."
+    )
+
+
+def _selected_on_ood(run: RunSummary) -> str | None:
+    """Returns the OOD split a run says it was selected on, if it says so."""
+    for key, value in flatten(run.provenance.get("selection", {})).items():
+        leaf = key.rsplit(".", 1)[-1]
+        if isinstance(value, str) and leaf in ("", "split", "on", "selected_on") and split_domain(value) == "ood":
+            return value
+    return None
+
+
+def cautions(arms: Sequence[Arm], splits: Splits) -> list[str]:
+    """Returns what a reader must know before trusting the numbers, a sentence each."""
+    runs = [run for arm in arms for run in arm.runs]
+    found: list[str] = []
+    if splits.in_domain is None:
+        found.append("No in-domain split was scored: a gain OOD may have been paid for in-domain.")
+    for split in splits.names:
+        if not same_questions(runs, split):
+            found.append(f"Not all runs were scored on the same questions of {split}.")
+    for arm in arms:
+        for split in (splits.in_domain, splits.ood):
+            missing = sum(1 for run in arm.runs if split and split not in run.metrics)
+            if missing:
+                found.append(f"“{arm.name}”: {missing} of {len(arm.runs)} runs have no scores on {split}.")
+        known = [run.seed for run in arm.runs if run.seed is not None]
+        if len(set(known)) < len(known):
+            found.append(f"“{arm.name}”: two runs share a seed, so their spread is no spread over seeds.")
+    for run in runs:
+        if chosen := _selected_on_ood(run):
+            found.append(f"Run “{run.name}” was selected on {chosen}: its OOD accuracy is too good.")
+    unfinished = [run.name for run in runs if not run.complete]
+    if unfinished:
+        found.append(f"Not marked as finished: {', '.join(unfinished)}.")
+    counts = {arm.name: len(arm.runs) for arm in arms}
+    if min(counts.values(), default=0) == 2:
+        found.append("Some arms have two seeds only: a spread from two seeds is rough.")
+    return found

@@ -1,0 +1,446 @@
+"""Finished runs as a report sees them: configuration, provenance, scores by split, curves; and runs grouped into arms.
+
+A run directory is read, never written. Nothing here scores: the numbers are those of the metrics files.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+import yaml
+
+from vqa_gs.common.errors import DataError
+from vqa_gs.common.files import StrPath
+
+METRICS_FORMAT = "vqa-gs-metrics"
+
+Domain = Literal["in", "ood"]
+# Means of per-question accuracies may overshoot 100 by a rounding error.
+Percent = Annotated[float, msgspec.Meta(ge=0.0, le=100.000001)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
+
+_SEED_SUFFIX = re.compile(r"^(?P<name>.*?)(?:^|[-_])seed[-_]?(?P<seed>\d+)$")
+_SEED_IN_TEXT = re.compile(r"seed[-_]?\d+")
+# Settings that say where and how fast a run went, not what it was.
+_NOT_THE_ARM = {"name", "out", "output", "output_dir", "folder", "run_dir", "log_dir", "resume", "device", "workers"}
+_NOT_THE_ARM |= {"num_workers", "config", "log_every", "checkpoint_every", "scoring"}
+
+
+class Source(msgspec.Struct, frozen=True):
+    """A file the scores were computed from."""
+
+    path: str = ""
+    sha256: str = ""
+
+
+class PairAccuracy(msgspec.Struct, frozen=True):
+    """How many pairs have both ends answered right."""
+
+    accuracy: Percent | None = None
+    pairs: Count = 0
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """How many questions stand behind each accuracy."""
+
+    per_answer_type: dict[str, Count] = {}
+    per_question_type: dict[str, Count] = {}
+
+
+class SubsetMetrics(msgspec.Struct, frozen=True):
+    """Scores on a named part of a split."""
+
+    overall: Percent | None = None
+    questions: Count = 0
+    per_answer_type: dict[str, Percent | None] = {}
+    pair_accuracy: dict[str, PairAccuracy] = {}
+
+
+class SplitMetrics(msgspec.Struct, frozen=True):
+    """One metrics file: the scores of one run on one split."""
+
+    scoring: str
+    split: str
+    overall: Percent | None
+    questions: Count = 0
+    per_answer_type: dict[str, Percent | None] = {}
+    per_question_type: dict[str, Percent | None] = {}
+    counts: Counts = Counts()
+    pair_accuracy: dict[str, PairAccuracy] = {}
+    subsets: dict[str, SubsetMetrics] = {}
+    sources: dict[str, Source] = {}
+    domain: Domain | None = None
+
+    @property
+    def side(self) -> Domain | None:
+        """On which side of the shift the split lies: as the file says, else as its name says, else unknown."""
+        return self.domain or split_domain(self.split)
+
+
+class Curves(msgspec.Struct, frozen=True):
+    """What was written after each epoch: a column a quantity, None where a cell is empty or not finite."""
+
+    epochs: tuple[float, ...]
+    columns: dict[str, tuple[float | None, ...]]
+
+
+class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """All a report needs of one run.
+
+    Attributes:
+        name: what to call the run: its folder's name, with the parent's before it where the folder is only ``seedN``.
+        arm: what to call it together with the runs that differ from it only by the seed.
+        folder: where it lies, as given.
+        seed: of the run, where known.
+        config: the parsed ``config.yaml``; empty if there is none.
+        config_text: the same as it was written.
+        provenance: the parsed ``run.json``; empty if there is none.
+        metrics: scores by split name.
+        curves: the epochs' table, if there is one.
+        complete: whether the run says that it finished.
+    """
+
+    name: str
+    arm: str
+    folder: Path
+    metrics: dict[str, SplitMetrics]
+    seed: int | None = None
+    config: dict[str, Any] = {}
+    config_text: str = ""
+    provenance: dict[str, Any] = {}
+    curves: Curves | None = None
+    complete: bool = False
+
+
+class Spread(msgspec.Struct, frozen=True):
+    """One quantity over the seeds of an arm; there is at least one value."""
+
+    values: tuple[float, ...]
+
+    @property
+    def count(self) -> int:
+        """The number of seeds."""
+        return len(self.values)
+
+    @property
+    def mean(self) -> float:
+        """The mean over the seeds."""
+        return statistics.fmean(self.values)
+
+    @property
+    def std(self) -> float | None:
+        """The standard deviation over the seeds (ddof=1); None with a single seed, whose spread is unknown."""
+        return statistics.stdev(self.values) if self.count > 1 else None
+
+    @property
+    def low(self) -> float:
+        """The lower end of the spread: one standard deviation down, or the lowest seed if that lies lower."""
+        return min(self.mean - (self.std or 0.0), *self.values)
+
+    @property
+    def high(self) -> float:
+        """The upper end of the spread: one standard deviation up, or the highest seed if that lies higher."""
+        return max(self.mean + (self.std or 0.0), *self.values)
+
+
+class Arm(msgspec.Struct, frozen=True):
+    """Runs that share everything but the seed."""
+
+    name: str
+    runs: tuple[RunSummary, ...]
+
+    def spread(self, split: str, pick: Callable[[SplitMetrics], float | None]) -> Spread | None:
+        """Returns a quantity over the runs that have it, or None if none has.
+
+        Args:
+            split: the split's name.
+            pick: takes the quantity out of a run's scores on that split.
+        """
+        found = [pick(run.metrics[split]) for run in self.runs if split in run.metrics]
+        values = tuple(value for value in found if value is not None)
+        return Spread(values) if values else None
+
+    def overall(self, split: str) -> Spread | None:
+        """Returns the accuracy on all questions of a split."""
+        return self.spread(split, lambda metrics: metrics.overall)
+
+    def answer_type(self, split: str, kind: str) -> Spread | None:
+        """Returns the accuracy on one answer type of a split."""
+        return self.spread(split, lambda metrics: metrics.per_answer_type.get(kind))
+
+    def question_type(self, split: str, kind: str) -> Spread | None:
+        """Returns the accuracy on one question type of a split."""
+        return self.spread(split, lambda metrics: metrics.per_question_type.get(kind))
+
+    def pair_accuracy(self, split: str, kind: str) -> Spread | None:
+        """Returns the share of pairs of one kind with both ends right."""
+        return self.spread(split, lambda metrics: metrics.pair_accuracy.get(kind, PairAccuracy()).accuracy)
+
+    def gap(self, in_domain: str, ood: str) -> Spread | None:
+        """Returns in-domain minus OOD accuracy, run by run."""
+        values = []
+        for run in self.runs:
+            inside, outside = run.metrics.get(in_domain), run.metrics.get(ood)
+            if inside and outside and inside.overall is not None and outside.overall is not None:
+                values.append(inside.overall - outside.overall)
+        return Spread(tuple(values)) if values else None
+
+
+def split_domain(split: str) -> Domain | None:
+    """Returns the side of the shift a split's name tells of: ``iid*``, ``val*``; ``ood*``, ``test*``; else None."""
+    lowered = split.lower()
+    if lowered.startswith(("iid", "val")):
+        return "in"
+    if lowered.startswith(("ood", "test")):
+        return "ood"
+    return None
+
+
+def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Returns the leaves of nested mappings and lists by dotted name; an empty container is a leaf."""
+    if isinstance(value, Mapping) and value:
+        items: Iterable[tuple[Any, Any]] = value.items()
+    elif isinstance(value, list | tuple) and value:
+        items = enumerate(value)
+    else:
+        return {prefix: value}
+    flat: dict[str, Any] = {}
+    for key, inner in items:
+        flat.update(flatten(inner, f"{prefix}.{key}" if prefix else str(key)))
+    return flat
+
+
+def _read_text(file: Path, what: str) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"the {what} file cannot be read: {error.strerror}", file=file) from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"the {what} file is not UTF-8 text", file=file, mend="make it again") from error
+
+
+def load_metrics(path: StrPath) -> SplitMetrics:
+    """Loads one metrics file.
+
+    Raises:
+        DataError: it is missing, damaged, or not of this format.
+    """
+    file = Path(path)
+    text = _read_text(file, "metrics")
+    mend = "make it again with `vqa-gs evaluate`"
+    try:
+        raw = msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise DataError(f"damaged JSON: {error}", file=file, mend=mend) from error
+    found = raw.get("format") if isinstance(raw, dict) else None
+    if found != METRICS_FORMAT:
+        raise DataError(
+            f"not a metrics file: its format is {found!r}, expected {METRICS_FORMAT!r}", file=file, mend=mend
+        )
+    try:
+        return msgspec.convert(raw, SplitMetrics)
+    except msgspec.ValidationError as error:
+        raise DataError(f"not a metrics file of this version: {error}", file=file, mend=mend) from error
+
+
+def _load_all_metrics(folder: Path) -> dict[str, SplitMetrics]:
+    files = sorted((folder / "metrics").glob("*.json"))
+    metrics: dict[str, SplitMetrics] = {}
+    for file in files:
+        loaded = load_metrics(file)
+        if loaded.split in metrics:
+            raise DataError(f"a second file for the split {loaded.split!r}", file=file, mend="remove one of the two")
+        metrics[loaded.split] = loaded
+    if not metrics:
+        raise DataError("no metrics in this folder", file=folder, mend="run `vqa-gs evaluate` on it first")
+    return metrics
+
+
+def _load_config(file: Path) -> tuple[dict[str, Any], str]:
+    if not file.exists():
+        return {}, ""
+    text = _read_text(file, "configuration")
+    try:
+        config = yaml.safe_load(text)
+        flatten(config)  # a file that refers to itself would stop every later reader
+    except yaml.YAMLError as error:
+        raise DataError(f"damaged YAML: {error}", file=file) from error
+    except RecursionError as error:
+        raise DataError("damaged YAML: it contains itself", file=file) from error
+    if config is None:
+        return {}, text
+    if not isinstance(config, dict):
+        raise DataError("not a configuration: its top level is not a mapping", file=file)
+    return {str(key): value for key, value in config.items()}, text
+
+
+def _load_provenance(file: Path) -> dict[str, Any]:
+    if not file.exists():
+        return {}
+    try:
+        return msgspec.json.decode(_read_text(file, "provenance"), type=dict[str, Any])
+    except msgspec.ValidationError as error:
+        raise DataError(f"not a run's record: {error}", file=file) from error
+    except msgspec.DecodeError as error:
+        raise DataError(f"damaged JSON: {error}", file=file) from error
+
+
+def _number(text: str | None) -> float | None:
+    """Returns the number a cell holds, None for an empty one or one that is not finite."""
+    if text is None or not text.strip():
+        return None
+    value = float(text)
+    return value if math.isfinite(value) else None
+
+
+def _load_curves(file: Path) -> Curves | None:
+    if not file.exists():
+        return None
+    reader = csv.DictReader(io.StringIO(_read_text(file, "epochs"), newline=""))
+    try:
+        rows = list(reader)
+    except csv.Error as error:
+        raise DataError(f"damaged CSV: {error}", file=file) from error
+    names = list(reader.fieldnames or [])
+    if not rows:
+        return None
+    by_epoch: dict[float, dict[str, float | None]] = {}
+    texts: set[str] = set()
+    for index, row in enumerate(rows):
+        if None in row:
+            raise DataError("more cells than the header has", file=file, record=f"row {index + 1}")
+        values: dict[str, float | None] = {}
+        for name in names:
+            try:
+                values[name] = _number(row[name])
+            except ValueError:
+                texts.add(name)
+        epoch = values.get("epoch")
+        # A resumed run may have written an epoch twice: the later row is the one that was kept.
+        by_epoch[float(index) if epoch is None else epoch] = values
+    epochs = sorted(by_epoch)
+    columns = {
+        name: tuple(by_epoch[epoch].get(name) for epoch in epochs)
+        for name in names
+        if name != "epoch" and name not in texts
+    }
+    return Curves(tuple(epochs), columns)
+
+
+def _seed(folder: Path, config: Mapping[str, Any], provenance: Mapping[str, Any]) -> int | None:
+    for record in (provenance, config):
+        flat = flatten(record)
+        for key in sorted(flat, key=lambda key: key.count(".")):
+            if key.rsplit(".", 1)[-1] == "seed" and type(flat[key]) is int:
+                return flat[key]
+    match = _SEED_SUFFIX.match(folder.name)
+    return int(match["seed"]) if match else None
+
+
+def _names(folder: Path, config: Mapping[str, Any]) -> tuple[str, str]:
+    """Returns the run's name and its arm's."""
+    absolute = folder.absolute()
+    match = _SEED_SUFFIX.match(absolute.name)
+    if match and not match["name"]:
+        run, arm = f"{absolute.parent.name}/{absolute.name}", absolute.parent.name
+    else:
+        run, arm = absolute.name, match["name"] if match else absolute.name
+    named = config.get("name")
+    if isinstance(named, str) and named.strip():
+        arm = named.strip()
+    return run, arm
+
+
+def load_run(folder: StrPath) -> RunSummary:
+    """Loads what a report needs of a run directory.
+
+    Only the metrics must be there; a run scored elsewhere may lack the rest.
+
+    Raises:
+        DataError: there is no such folder, no metrics in it, or one of its files is damaged or of another format.
+    """
+    path = Path(folder)
+    if not path.exists():
+        raise DataError("no such run folder", file=path, mend="check the path")
+    if not path.is_dir():
+        raise DataError("is a file, expected a run folder", file=path, mend="name the folder of a run")
+    config, config_text = _load_config(path / "config.yaml")
+    provenance = _load_provenance(path / "run.json")
+    name, arm = _names(path, config)
+    return RunSummary(
+        name=name,
+        arm=arm,
+        folder=path,
+        metrics=_load_all_metrics(path),
+        seed=_seed(path, config, provenance),
+        config=config,
+        config_text=config_text,
+        provenance=provenance,
+        curves=_load_curves(path / "epochs.csv"),
+        complete=(path / "done").exists(),
+    )
+
+
+def find_runs(folder: StrPath) -> list[Path]:
+    """Returns the run folders with metrics at or under ``folder``, sorted by path.
+
+    Raises:
+        DataError: there is no such folder, or no run with metrics in it.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise DataError("no such folder of runs", file=root, mend="check the path")
+    found = sorted({file.parent.parent for file in root.rglob("metrics/*.json")})
+    if not found:
+        raise DataError("no run with metrics in this folder", file=root, mend="run `vqa-gs evaluate` first")
+    return found
+
+
+def _arm_settings(run: RunSummary) -> dict[str, str]:
+    """Returns the settings that make a run what it is, the seed and the places on disk left out."""
+    settings = {}
+    for key, value in flatten(run.config).items():
+        leaf = key.rsplit(".", 1)[-1]
+        if leaf in _NOT_THE_ARM or leaf.endswith("seed") or not key:
+            continue
+        # A file made once a seed (pairs-seed3.h5) has the seed in its name.
+        settings[key] = _SEED_IN_TEXT.sub("seedN", str(value))
+    return settings
+
+
+def _tell_apart(name: str, settings: Sequence[Mapping[str, str]]) -> list[str]:
+    """Returns distinct names for arms that share one, made from the settings in which they differ."""
+    keys = sorted({key for one in settings for key in one if len({other.get(key) for other in settings}) > 1})
+    names = []
+    for index, one in enumerate(settings):
+        shown = ", ".join(f"{key}={one.get(key, 'unset')}" for key in keys[:3])
+        label = f"{name} ({shown})" if shown else f"{name} ({index + 1})"
+        names.append(f"{label} ({index + 1})" if label in names else label)
+    return names
+
+
+def group_runs(runs: Iterable[RunSummary]) -> list[Arm]:
+    """Groups runs that share everything but the seed, in the order in which their arms first appear.
+
+    Runs of one name whose settings differ are different arms; their names then tell the settings that differ.
+    """
+    groups: dict[tuple[str, tuple[tuple[str, str], ...]], list[RunSummary]] = {}
+    for run in runs:
+        groups.setdefault((run.arm, tuple(sorted(_arm_settings(run).items()))), []).append(run)
+    labels: dict[tuple[str, tuple[tuple[str, str], ...]], str] = {}
+    for name in dict.fromkeys(key[0] for key in groups):
+        same = [key for key in groups if key[0] == name]
+        shown = [name] if len(same) == 1 else _tell_apart(name, [dict(key[1]) for key in same])
+        labels.update(zip(same, shown, strict=True))
+    return [
+        Arm(labels[key], tuple(sorted(members, key=lambda run: (run.seed is None, run.seed or 0, run.name))))
+        for key, members in groups.items()
+    ]
