@@ -96,3 +96,21 @@ def clip_boxes(boxes: Array, sizes: Array) -> Array:
         limits: list[Any] = [width, height, width, height]
         return torch.minimum(boxes.clamp(min=0), _stack(limits).to(boxes))
     return np.minimum(boxes.clip(0), _stack([width, height, width, height]).astype(boxes.dtype))
+
+
+def grid_boxes(width: int, height: int, rows: int = 3, columns: int = 3) -> np.ndarray:
+    """Returns boxes for an image nobody has drawn any in: the whole of it, then a grid.
+
+    Args:
+        width: of the image in pixels.
+        height: of the image in pixels.
+        rows: of the grid.
+        columns: of the grid.
+
+    Returns:
+        (1 + rows * columns, 4) float32, the grid's cells row by row.
+    """
+    x = np.linspace(0, width, columns + 1)
+    y = np.linspace(0, height, rows + 1)
+    cells = [(x[i], y[j], x[i + 1], y[j + 1]) for j in range(rows) for i in range(columns)]
+    return np.array([(0, 0, width, height), *cells], dtype=np.float32)

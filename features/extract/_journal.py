@@ -1,0 +1,155 @@
+"""The record of finished batches beside an unfinished store: a killed extraction goes on where it was.
+
+A header says what the batches were made with; each batch follows with a checksum. What was cut off by the
+kill, and everything behind it, is dropped on opening.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import struct
+import zlib
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from vqa_gs.common.errors import DataError, UsageError
+
+_VERSION = 1
+_FRAME = struct.Struct("<IQI")  # bytes of the head, bytes of the body, CRC-32 of both
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The outcome of one batch.
+
+    Attributes:
+        sizes: B widths and heights.
+        boxes: B arrays (n, 4) float32.
+        features: B arrays (n, D), of the store's type.
+    """
+
+    sizes: Sequence[tuple[int, int]]
+    boxes: Sequence[np.ndarray]
+    features: Sequence[np.ndarray]
+
+
+class Journal:
+    """Finished batches in a hidden file beside ``out``; a context manager.
+
+    Batches are asked for in order. As soon as one was made from other input, it and all behind it are
+    forgotten.
+
+    Args:
+        out: the store being made.
+        made_with: what every batch depends on; a journal of something else is thrown away.
+        dim: numbers a region.
+        dtype: the store's type.
+    """
+
+    def __init__(self, out: Path, made_with: dict[str, Any], dim: int, dtype: np.dtype) -> None:
+        self.path = out.with_name(f".{out.name}.journal")
+        self._out = out
+        self._made_with = json.dumps({"journal": _VERSION, **made_with}, sort_keys=True).encode()
+        self._dim = dim
+        self._dtype = dtype
+        self._replaying = True
+        self._file: BinaryIO
+
+    def __enter__(self) -> Journal:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644), "r+b")
+        except OSError as error:
+            raise DataError(
+                f"cannot be written: {error.strerror}", file=self._out, mend="choose a writable place"
+            ) from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._file.close()
+            raise UsageError(
+                "another extraction is writing this store",
+                file=self._out,
+                mend="wait for it or choose another",
+            ) from error
+        if self._read() != (self._made_with, b""):
+            self._forget(0)
+            self._write(self._made_with, b"")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        header = _FRAME.size + len(self._made_with)
+        if kind is None or os.fstat(self._file.fileno()).st_size <= header:
+            with suppress(FileNotFoundError):
+                self.path.unlink()
+        self._file.close()
+
+    def replay(self, key: str) -> Batch | None:
+        """Returns the next finished batch if it was made from the input of this key, else None for good."""
+        if not self._replaying:
+            return None
+        start = self._file.tell()
+        record = self._read()
+        batch = None if record is None else self._decode(record[0], record[1], key)
+        if batch is None:
+            self._replaying = False
+            self._forget(start)
+        return batch
+
+    def append(self, key: str, batch: Batch) -> None:
+        """Adds a finished batch; it survives the process being killed, not the machine."""
+        counts = [len(boxes) for boxes in batch.boxes]
+        head = json.dumps({"key": key, "sizes": batch.sizes, "counts": counts}).encode()
+        parts = [np.ascontiguousarray(boxes, np.float32) for boxes in batch.boxes]
+        parts += [np.ascontiguousarray(rows, self._dtype) for rows in batch.features]
+        self._write(head, b"".join(part.tobytes() for part in parts))
+
+    def _decode(self, head: bytes, body: bytes, key: str) -> Batch | None:
+        facts = json.loads(head)
+        if facts.get("key") != key:
+            return None
+        counts = facts["counts"]
+        split = np.cumsum(counts)[:-1]
+        boxes = np.frombuffer(body, np.float32, 4 * sum(counts)).reshape(-1, 4)
+        features = np.frombuffer(body, self._dtype, offset=boxes.nbytes).reshape(-1, self._dim)
+        sizes = [(int(width), int(height)) for width, height in facts["sizes"]]
+        return Batch(sizes, np.split(boxes, split), np.split(features, split))
+
+    def _write(self, head: bytes, body: bytes) -> None:
+        try:
+            self._file.write(
+                _FRAME.pack(len(head), len(body), zlib.crc32(body, zlib.crc32(head))) + head + body
+            )
+            self._file.flush()
+        except OSError as error:
+            raise DataError(
+                f"cannot be written: {error.strerror}",
+                file=self.path,
+                mend="make room or choose another disk",
+            ) from error
+
+    def _read(self) -> tuple[bytes, bytes] | None:
+        """Returns the next record; None at the end and where the file is cut off or damaged."""
+        frame = self._file.read(_FRAME.size)
+        if len(frame) < _FRAME.size:
+            return None
+        head_bytes, body_bytes, checksum = _FRAME.unpack(frame)
+        left = os.fstat(self._file.fileno()).st_size - self._file.tell()
+        if head_bytes + body_bytes > left:
+            return None
+        head, body = self._file.read(head_bytes), self._file.read(body_bytes)
+        return (head, body) if zlib.crc32(body, zlib.crc32(head)) == checksum else None
+
+    def _forget(self, position: int) -> None:
+        self._file.seek(position)
+        self._file.truncate()
