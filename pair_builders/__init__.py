@@ -1,0 +1,1 @@
+"""Counterfactual pairs: which examples belong together, and which of their regions correspond."""

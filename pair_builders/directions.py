@@ -1,0 +1,187 @@
+"""From alignment rows to the directions of a batch: gather indices in NumPy, directions in torch.
+
+The direction at end a is x_a[k] - x_b[l], at end b x_b[l] - x_a[k]. It points away from the partner, because
+the logit of an example's own answer has to fall on the way to its partner.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from pair_builders.table import IDENTITY, PairTable, ragged_positions
+from vqa_gs.common.errors import DataError
+
+
+class AlignmentIndex(NamedTuple):
+    """Where the regions of P pairs find their counterparts.
+
+    Attributes:
+        index_a: (P, Ra) int64, the region of b that corresponds to region k of a; -1: none, a zero vector.
+        moves_a: (P, Ra) bool, whether region k of a is in an alignment row; if not, its direction is zero.
+        index_b: (P, Rb) int64, likewise from b to a.
+        moves_b: (P, Rb) bool.
+    """
+
+    index_a: NDArray[np.int64]
+    moves_a: NDArray[np.bool_]
+    index_b: NDArray[np.int64]
+    moves_b: NDArray[np.bool_]
+
+    def to(self, device: torch.device | str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Returns the four as tensors on a device, in this order."""
+        a, moves_a, b, moves_b = (torch.from_numpy(part).to(device, non_blocking=True) for part in self)
+        return a, moves_a, b, moves_b
+
+
+def alignment_index(
+    table: PairTable,
+    pairs: ArrayLike,
+    counts_a: ArrayLike,
+    counts_b: ArrayLike,
+    *,
+    width_a: int | None = None,
+    width_b: int | None = None,
+) -> AlignmentIndex:
+    """Spreads the alignment rows of some pairs into gather indices.
+
+    Args:
+        table: the table.
+        pairs: (P,) which of its pairs.
+        counts_a: (P,) the numbers of regions of a's images.
+        counts_b: (P,) of b's.
+        width_a: Ra, the padded length of a's batch; None: the largest count.
+        width_b: Rb, of b's.
+
+    Returns:
+        The indices, -1 and False where an image has no region.
+
+    Raises:
+        DataError: the rows speak of regions the images do not have, or the ends of an identity pair have
+            different numbers of them: the table was made with other features.
+    """
+    chosen = np.asarray(pairs, np.int64)
+    regions_a, regions_b = np.asarray(counts_a, np.int64), np.asarray(counts_b, np.int64)
+    if regions_a.shape != chosen.shape or regions_b.shape != chosen.shape:
+        raise ValueError(f"{len(chosen)} pairs, but {regions_a.shape} and {regions_b.shape} counts")
+    across_a = int(regions_a.max(initial=0)) if width_a is None else width_a
+    across_b = int(regions_b.max(initial=0)) if width_b is None else width_b
+    if regions_a.max(initial=0) > across_a or regions_b.max(initial=0) > across_b:
+        raise ValueError("a batch is narrower than an image in it has regions")
+    identity = table.alignment[chosen] == IDENTITY
+    unequal = identity & (regions_a != regions_b)
+    if unequal.any():
+        at = int(np.argmax(unequal))
+        raise DataError(
+            f"an identity pair whose images have {regions_a[at]} and {regions_b[at]} regions",
+            record=f"pair {chosen[at]}",
+            mend="build the pair table again with these features",
+        )
+    index_a, moves_a = _identity(identity, regions_a, across_a)
+    index_b, moves_b = _identity(identity, regions_b, across_b)
+
+    bounds, positions = ragged_positions(table.first, chosen)
+    owner = np.repeat(np.arange(len(chosen)), np.diff(bounds))
+    k, l = table.rows[positions, 0].astype(np.int64), table.rows[positions, 1].astype(np.int64)  # noqa: E741
+    beyond = (k >= regions_a[owner]) | (l >= regions_b[owner])
+    if beyond.any():
+        at = int(np.argmax(beyond))
+        pair = owner[at]
+        raise DataError(
+            f"its alignment has the row ({k[at]}, {l[at]}), but the images have {regions_a[pair]} and"
+            f" {regions_b[pair]} regions",
+            record=f"pair {chosen[pair]}",
+            mend="build the pair table again with these features",
+        )
+    has_a, has_b = k >= 0, l >= 0
+    index_a[owner[has_a], k[has_a]] = l[has_a]
+    moves_a[owner[has_a], k[has_a]] = True
+    index_b[owner[has_b], l[has_b]] = k[has_b]
+    moves_b[owner[has_b], l[has_b]] = True
+    return AlignmentIndex(index_a, moves_a, index_b, moves_b)
+
+
+def _identity(
+    identity: NDArray[np.bool_], counts: NDArray[np.int64], width: int
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    region = np.arange(width, dtype=np.int64)
+    moves = identity[:, None] & (region < counts[:, None])
+    return np.where(moves, region, -1), moves
+
+
+def remaining_regions(
+    table: PairTable, pairs: ArrayLike, counts_b: ArrayLike, *, width_b: int | None = None
+) -> NDArray[np.bool_]:
+    """Says which regions of b's images remain after the pairs' masks.
+
+    Args:
+        table: the table.
+        pairs: (P,) which of its pairs.
+        counts_b: (P,) the numbers of regions of b's images.
+        width_b: Rb, the padded length of b's batch; None: the largest count.
+
+    Returns:
+        (P, Rb), False where the image has no region.
+
+    Raises:
+        DataError: a mask speaks of another number of regions than the image has.
+    """
+    chosen, counts = np.asarray(pairs, np.int64), np.asarray(counts_b, np.int64)
+    width = int(counts.max(initial=0)) if width_b is None else width_b
+    remain = np.arange(width) < counts[:, None]
+    if table.mask_first is None or table.mask_keep is None:
+        return remain
+    bounds, positions = ragged_positions(table.mask_first, chosen)
+    entries = np.diff(bounds)
+    unfit = (entries > 0) & (entries != counts)
+    if unfit.any():
+        at = int(np.argmax(unfit))
+        raise DataError(
+            f"its mask has {entries[at]} entries, but the image has {counts[at]} regions",
+            record=f"pair {chosen[at]}",
+            mend="build the pair table again with these features",
+        )
+    owner = np.repeat(np.arange(len(chosen)), entries)
+    region = np.arange(len(positions)) - bounds[owner]
+    remain[owner, region] = table.mask_keep[positions] > 0
+    return remain
+
+
+@torch.no_grad()
+def directions(
+    regions_a: torch.Tensor,
+    regions_b: torch.Tensor,
+    index_a: torch.Tensor,
+    moves_a: torch.Tensor,
+    index_b: torch.Tensor,
+    moves_b: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Returns the target directions at both ends, as constants: no gradient flows into them.
+
+    Args:
+        regions_a: (P, Ra, D) zero-padded features of the images at end a.
+        regions_b: (P, Rb, D) at end b; masked regions already zero, if there is a mask.
+        index_a: (P, Ra) int64, see :class:`AlignmentIndex`.
+        moves_a: (P, Ra) bool.
+        index_b: (P, Rb) int64.
+        moves_b: (P, Rb) bool.
+
+    Returns:
+        (P, Ra, D) with x_a[k] - x_b[l] and (P, Rb, D) with x_b[l] - x_a[k]; zero where nothing moves.
+    """
+    return _one_end(regions_a, regions_b, index_a, moves_a), _one_end(regions_b, regions_a, index_b, moves_b)
+
+
+def _one_end(
+    here: torch.Tensor, there: torch.Tensor, index: torch.Tensor, moves: torch.Tensor
+) -> torch.Tensor:
+    if there.shape[1] == 0:
+        return here * moves[..., None]
+    pair = torch.arange(len(here), device=here.device)[:, None]
+    counterpart = there[pair, index.clamp(min=0)]
+    # In place: at 512 pairs of 36 x 2048 each further copy is 150 MB. Filling, because 0 * NaN is not 0.
+    counterpart.masked_fill_((index < 0)[..., None], 0)
+    return counterpart.neg_().add_(here).masked_fill_(~moves[..., None], 0)

@@ -1,0 +1,142 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy.spatial.distance import cdist
+
+from pair_builders.alignment import (
+    match_regions,
+    pairwise_distances,
+    require_identity,
+    row_distances,
+    sparse_rows,
+)
+from vqa_gs.common.errors import DataError, UsageError
+
+
+def regions(seed, count, dim=6):
+    generator = np.random.default_rng(seed)
+    corners = np.sort(generator.random((count, 2, 2)), axis=1).reshape(count, 4)
+    return generator.random((count, dim), np.float32), corners.astype(np.float32)
+
+
+counts = st.integers(0, 8)
+
+
+@given(a=counts, b=counts, seed=st.integers(0, 999), boxed=st.booleans())
+def test_every_region_has_exactly_one_row(a, b, seed, boxed):
+    (x, boxes_x), (y, boxes_y) = regions(seed, a), regions(seed + 1, b)
+    rows = match_regions(x, y, *((boxes_x, boxes_y) if boxed else ()))
+    assert rows.shape == (max(a, b), 2)
+    assert rows.dtype == np.int32
+    assert rows[:a, 0].tolist() == list(range(a))
+    assert sorted(k for k in rows[:, 0] if k >= 0) == list(range(a))
+    assert sorted(k for k in rows[:, 1] if k >= 0) == list(range(b))
+    assert not (rows == -1).all(axis=1).any()
+
+
+@given(a=counts, b=counts, seed=st.integers(0, 999), data=st.data())
+def test_order_of_regions_does_not_matter(a, b, seed, data):
+    (x, boxes_x), (y, boxes_y) = regions(seed, a), regions(seed + 1, b)
+    p = np.array(data.draw(st.permutations(range(a))), int)
+    q = np.array(data.draw(st.permutations(range(b))), int)
+    rows = match_regions(x, y, boxes_x, boxes_y)
+    moved = match_regions(x[p], y[q], boxes_x[p], boxes_y[q])
+    back = {(p[k] if k >= 0 else -1, q[m] if m >= 0 else -1) for k, m in moved}
+    assert back == {(k, m) for k, m in rows}
+
+
+@settings(deadline=None)
+@given(
+    x=hnp.arrays(
+        np.float32, st.tuples(st.integers(1, 8), st.integers(1, 5)), elements=st.floats(-1e6, 1e6, width=32)
+    ),
+    data=st.data(),
+)
+def test_a_permuted_copy_is_matched_exactly(x, data):
+    order = np.array(data.draw(st.permutations(range(len(x)))), int)
+    rows = match_regions(x, x[order])
+    np.testing.assert_array_equal(x[rows[:, 0]], x[order][rows[:, 1]])
+
+
+@settings(deadline=None)
+@given(
+    x=hnp.arrays(np.float32, (5, 7), elements=st.floats(-1e3, 1e3, width=32)),
+    y=hnp.arrays(np.float32, (4, 7), elements=st.floats(-1e3, 1e3, width=32)),
+    same=st.integers(0, 3),
+)
+def test_distances_are_right_and_zero_for_equal_vectors(x, y, same):
+    y[same] = x[same]
+    distances = pairwise_distances(x, y)
+    np.testing.assert_allclose(distances, cdist(x.astype(float), y.astype(float)), rtol=1e-6, atol=1e-12)
+    assert distances[same, same] == 0
+
+
+def test_the_cost_is_the_least():
+    from itertools import permutations
+
+    for seed in range(20):
+        (x, _), (y, _) = regions(seed, 4), regions(seed + 100, 5)
+        distances = cdist(x, y)
+        best = min(sum(distances[k, m] for k, m in enumerate(p)) for p in permutations(range(5), 4))
+        rows = match_regions(x, y)[:4]
+        assert distances[rows[:, 0], rows[:, 1]].sum() == pytest.approx(best)
+
+
+def test_scale_of_features_does_not_matter():
+    for seed in range(10):
+        (x, boxes_x), (y, boxes_y) = regions(seed, 5), regions(seed + 50, 7)
+        expected = match_regions(x, y, boxes_x, boxes_y)
+        np.testing.assert_array_equal(match_regions(x * 1000, y * 1000, boxes_x, boxes_y), expected)
+
+
+def test_boxes_decide_between_equal_regions_and_placeholders_do_not():
+    same = np.ones((2, 3), np.float32)
+    left, right = [0, 0, 0.5, 1], [0.5, 0, 1, 1]
+    rows = match_regions(same, same, np.array([left, right]), np.array([right, left]))
+    assert rows.tolist() == [[0, 1], [1, 0]]
+    for seed in range(20):
+        (x, boxes_x), (y, _) = regions(seed, 6), regions(seed + 50, 8)
+        whole = np.tile(np.array([[0, 0, 1, 1]], np.float32), (8, 1))
+        expected = match_regions(x, y)
+        np.testing.assert_array_equal(match_regions(x, y, whole[:6], whole), expected)
+        np.testing.assert_array_equal(match_regions(x, y, whole[:6] * 0.7, whole), expected)
+        np.testing.assert_array_equal(match_regions(x, y, boxes_x, whole, box_weight=0), expected)
+
+
+def test_an_appearing_object_is_the_left_over_region():
+    (x, _), extra = regions(3, 4), np.full((1, 6), 9, np.float32)
+    rows = match_regions(x, np.concatenate([x[:2], extra, x[2:]]))
+    assert rows.tolist() == [[0, 0], [1, 1], [2, 3], [3, 4], [-1, 2]]
+
+
+def test_damaged_features_and_shapes():
+    x = np.ones((2, 3), np.float32)
+    bad = x.copy()
+    bad[1, 1] = np.nan
+    with pytest.raises(DataError, match="not finite"):
+        match_regions(x, bad)
+    with pytest.raises(ValueError, match="features must be"):
+        match_regions(x, x[:, :2])
+    with pytest.raises(ValueError, match="boxes for"):
+        match_regions(x, x, np.ones((1, 4)), np.ones((2, 4)))
+
+
+def test_sparse_keeps_what_differs_most():
+    x = np.array([[0, 0], [5, 0], [0, 1]], np.float32)
+    y = np.array([[0, 0.5], [0, 0], [0, 2]], np.float32)
+    rows = np.array([[0, 0], [1, 1], [2, -1], [-1, 2]], np.int32)
+    assert row_distances(rows, x, y).tolist() == [0.5, 5, 1, 2]
+    assert sparse_rows(rows, x, y).tolist() == [[1, 1]]
+    assert sparse_rows(rows, x, y, 3).tolist() == [[1, 1], [2, -1], [-1, 2]]
+    assert sparse_rows(rows, x, y, 9).tolist() == rows.tolist()
+    assert sparse_rows(rows, x * 0, y * 0, 2).tolist() == [[0, 0], [1, 1]]
+    with pytest.raises(UsageError):
+        sparse_rows(rows, x, y, 0)
+
+
+def test_identity_names_images_and_counts():
+    require_identity(3, 3, "a", "b")
+    with pytest.raises(DataError, match=r"s\.h5.*image 12 has 3 and image 12_edited has 4"):
+        require_identity(3, 4, 12, "12_edited", "s.h5")
