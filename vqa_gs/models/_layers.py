@@ -1,0 +1,83 @@
+"""The few layers the field's models are made of."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class WeightNormLinear(nn.Module):
+    """A linear layer whose weight is ``g * v / |v|`` with one scale for the whole matrix.
+
+    This is ``weight_norm(nn.Linear(...), dim=None)`` of the UpDn family. The scale multiplies the product instead of
+    the weight, so that no second copy of the matrix is made at every call.
+
+    Args:
+        inputs: size of the last axis going in.
+        outputs: size of the last axis coming out.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        plain = nn.Linear(inputs, outputs)
+        self.direction = nn.Parameter(plain.weight.detach().clone())
+        self.bias = nn.Parameter(plain.bias.detach().clone())
+        self.scale = nn.Parameter(plain.weight.detach().norm())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps (..., inputs) to (..., outputs)."""
+        scale = self.scale / torch.linalg.vector_norm(self.direction)
+        return functional.linear(x, self.direction) * scale + self.bias
+
+
+class GatedTanh(nn.Module):
+    """``tanh(W x + b) * sigmoid(W' x + b')``, the non-linearity of Teney et al. (CVPR 2018).
+
+    Args:
+        inputs: size of the last axis going in.
+        outputs: size of the last axis coming out.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.value = nn.Linear(inputs, outputs)
+        self.gate = nn.Linear(inputs, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps (..., inputs) to (..., outputs)."""
+        return torch.tanh(self.value(x)) * torch.sigmoid(self.gate(x))
+
+
+class WeightNormReLU(nn.Module):
+    """``relu(W x + b)`` with a weight-normed W, the non-linearity of the public UpDn code.
+
+    Args:
+        inputs: size of the last axis going in.
+        outputs: size of the last axis coming out.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.linear = WeightNormLinear(inputs, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps (..., inputs) to (..., outputs)."""
+        return torch.relu(self.linear(x))
+
+
+def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
+    """Softmax over the last axis where ``mask`` is True, exactly zero elsewhere.
+
+    Args:
+        scores: (..., n) any float.
+        mask: (..., n) bool. A row without a single True gives a row of zeros, not NaN: a masked counterfactual may
+            have lost all its regions.
+
+    Returns:
+        (..., n) float32 (float64 for float64 scores).
+    """
+    if scores.dtype != torch.float64:
+        scores = scores.float()
+    weights = torch.softmax(scores.masked_fill(~mask, torch.finfo(scores.dtype).min), dim=-1)
+    return weights * mask.to(weights.dtype)

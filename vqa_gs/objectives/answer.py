@@ -1,0 +1,68 @@
+"""The answer loss: binary cross-entropy over soft targets, the usual VQA loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.nn import functional
+
+from vqa_gs.objectives._base import OBJECTIVES, Objective, ObjectiveOutput, Step
+
+
+def answer_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Binary cross-entropy summed over the answers.
+
+    The sum is the mean times the number of answers, which is how the UpDn family scales the loss (Teney et al.,
+    CVPR 2018, eq. 6).
+
+    Args:
+        logits: (batch, answers) float.
+        targets: (batch, answers) float in [0, 1].
+
+    Returns:
+        (batch,) the loss of each row, in nats.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    if logits.shape != targets.shape or logits.ndim != 2:
+        raise ValueError(
+            f"logits and targets must both be (batch, answers), got {tuple(logits.shape)} and {tuple(targets.shape)}"
+        )
+    return functional.binary_cross_entropy_with_logits(logits, targets, reduction="none").sum(dim=1)
+
+
+@dataclass(frozen=True)
+class AnswerSettings:
+    """Settings of the answer loss.
+
+    Attributes:
+        weight: the term's weight in the loss; 0 switches it off.
+        pair_rows: weight of a pair's end as an ordinary training example. 1 trains on the pairs as data beside
+            gradient supervision, as every "+ GS" row of the paper does; 0 uses pairs for their gradient only.
+    """
+
+    weight: float = 1.0
+    pair_rows: float = 1.0
+
+
+@OBJECTIVES.register("answer")
+class AnswerLoss(Objective):
+    """`answer_loss` averaged over the rows of a step."""
+
+    Settings = AnswerSettings
+    settings: AnswerSettings
+
+    def forward(self, step: Step) -> ObjectiveOutput:
+        """Averages over all rows, pair ends weighted by ``pair_rows``."""
+        weight = step.row_weight
+        if step.ends is not None and self.settings.pair_rows != 1.0:
+            weight = weight.clone()
+            weight[: len(step.ends.labels)] *= self.settings.pair_rows
+        total = (answer_loss(step.logits, step.targets) * weight).sum()
+        return ObjectiveOutput(
+            total / step.rows,
+            sums={"answer_loss": total.detach()},
+            counts={"answer_loss": weight.sum().detach()},
+        )
