@@ -91,12 +91,14 @@ def cosine(gradient: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
     # bfloat16 has eight bits of mantissa: a sum over 36 x 2048 products in it is noise.
     g = gradient.flatten(1).to(precise)
     d = direction.flatten(1).to(precise)
-    # Normalising before the product keeps gradients of 1e-6 away from underflow in |g| |d|.
+    # The cosine does not change with scale, so each row is brought to a largest number of 1 first: gradients of
+    # 1e-25 have squares that float32 does not hold.
     tiny = torch.finfo(precise).tiny
+    g = g / g.detach().abs().amax(dim=1, keepdim=True).clamp_min(tiny)
+    d = d / d.detach().abs().amax(dim=1, keepdim=True).clamp_min(tiny)
     g_norm = torch.linalg.vector_norm(g, dim=1)
     d_norm = torch.linalg.vector_norm(d, dim=1)
-    dot = (g * (d / d_norm.clamp_min(tiny).unsqueeze(1))).sum(dim=1)
-    return dot / g_norm.clamp_min(tiny), d_norm > 0
+    return (g * d).sum(dim=1) / (g_norm * d_norm).clamp_min(tiny), d_norm > 0
 
 
 def gradient_supervision_loss(

@@ -1,0 +1,35 @@
+# make demo   the embedded world, end to end      make test   the quick suite
+# make check  style, types, floors                make test-all   the slow tests too
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test test-all check install install-dev clean
+
+$(VENV)/.installed: setup.cfg pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade-strategy only-if-needed -e '.[pretrained,test]'
+	touch $@
+
+install: $(VENV)/.installed
+
+install-dev: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[pretrained,test,dev]'
+
+demo: install
+	$(BIN)/vqa-gs demo --out runs/demo
+
+test: install
+	$(BIN)/python -m pytest -m 'not slow'
+
+test-all: install
+	$(BIN)/python -m pytest
+
+check: install-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) build *.egg-info
