@@ -1,0 +1,100 @@
+"""Reading JSON files that may be gzipped, with one-line errors for every way they can be damaged."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import re
+import zlib
+from typing import TypeVar
+
+import msgspec
+
+from vqa_gs.common.errors import DataError
+from vqa_gs.common.files import StrPath, require_file
+
+T = TypeVar("T")
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+def read_content(path: StrPath, what: str) -> tuple[bytes, str]:
+    """Reads a file whole and unpacks it if it is gzipped, whatever its name.
+
+    Args:
+        path: the file.
+        what: what it is to hold, for messages ("questions").
+
+    Returns:
+        The unpacked bytes, and the SHA-256 of the file as it lies on disk (64 hex digits).
+
+    Raises:
+        DataError: the file is missing, unreadable, empty, or a damaged or cut off gzip.
+    """
+    file = require_file(path, what)
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", file=file) from error
+    digest = hashlib.sha256(content).hexdigest()
+    # By content, not by name: downloads lose or gain ".gz" on the way.
+    if content.startswith(_GZIP_MAGIC):
+        try:
+            content = gzip.decompress(content)
+        except EOFError as error:
+            raise DataError("the gzip ends too early", file=file, mend="copy or fetch it again") from error
+        except (OSError, zlib.error) as error:
+            raise DataError(f"damaged gzip: {error}", file=file, mend="copy or fetch it again") from error
+    content = content.removeprefix(_BYTE_ORDER_MARK)
+    if not content.strip():
+        raise DataError("is empty", file=file, mend="copy or fetch it again")
+    return content, digest
+
+
+def decode(content: bytes, kind: type[T], *, file: StrPath, expected: str) -> T:
+    """Decodes JSON into ``kind``.
+
+    Args:
+        content: JSON in UTF-8.
+        kind: the type to decode into, anything msgspec understands.
+        file: where the content came from, for messages.
+        expected: the shape in words ("a list of results"), for messages.
+
+    Raises:
+        DataError: it is no JSON, or JSON of another shape; the record is the path msgspec gives.
+    """
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except msgspec.ValidationError as error:
+        problem, _, place = str(error).partition(" - at `")
+        raise DataError(
+            f"not {expected}: {_lower_first(problem)}",
+            file=file,
+            record=place.rstrip("`") or None,
+            mend=f"expected {expected}",
+        ) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"not valid JSON: {_lower_first(str(error))}", file=file, mend="copy or fetch it again"
+        ) from error
+    except RecursionError as error:
+        raise DataError("JSON nested too deeply", file=file, mend=f"expected {expected}") from error
+
+
+def record_id(content: bytes | msgspec.Raw, key: str) -> str | None:
+    """Finds the id in a JSON record too damaged to decode, so that its message can name it.
+
+    Args:
+        content: the record's JSON.
+        key: the field that holds the id ("question_id").
+
+    Returns:
+        The id as text, or None if there is none.
+    """
+    match = re.search(rb'"' + key.encode() + rb'"\s*:\s*("[^"]*"|-?\d+)', bytes(content))
+    return None if match is None else match.group(1).decode("utf-8", "replace").strip('"')
+
+
+def _lower_first(text: str) -> str:
+    return text[:1].lower() + text[1:]
