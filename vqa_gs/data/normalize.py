@@ -77,8 +77,8 @@ def process_punctuation(text: str) -> str:
 
     A mark is deleted if it has a space on either side somewhere in the text, and every mark is deleted if the
     text holds a comma between two digits; else it becomes a space: "red,white" -> "red white",
-    "1,000" -> "1000", "1,2-x" -> "12x". All tests look at the text as it came in, so the marks do not influence
-    each other.
+    "1,000" -> "1000", "1,2-x" -> "12x". All tests look at the text as it came in, so the marks do not
+    influence each other.
     """
     table: dict[int, str | None]
     if _DIGIT_COMMA_DIGIT.search(text):

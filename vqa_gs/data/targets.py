@@ -18,8 +18,8 @@ from vqa_gs.data.vocabulary import AnswerVocabulary
 def leave_one_out_accuracy(votes: int, answers: int) -> float:
     """Returns the official accuracy of an answer given by ``votes`` of ``answers`` annotators.
 
-    Each annotator in turn is left out, and the answer gets a third for each match among the others, at most 1;
-    the mean over all is (votes min(1, (votes-1)/3) + (answers-votes) min(1, votes/3)) / answers. With ten
+    Each annotator in turn is left out, and the answer gets a third for each match among the others, at most
+    1; the mean over all is (votes min(1, (votes-1)/3) + (answers-votes) min(1, votes/3)) / answers. With ten
     answers: 0, .3, .6, .9 and, from four votes, 1. A lone annotator leaves nobody to compare with; there the
     answer itself counts as right, where the formula would give 0 (VQA-RAD, GQA).
 

@@ -1,0 +1,218 @@
+"""From answers to the metrics file: one function, and an `Evaluator` for answers that come in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from eval.metrics import PairAccuracy, by_group, overall, pair_accuracy, same_question_pair_accuracy
+from eval.results import check_ids, read_id_list, read_pair_list, require_known
+from eval.scoring import score_questions
+from vqa_gs.common.errors import UsageError
+from vqa_gs.data.normalize import normalize_answer, normalize_question, strip_answer
+from vqa_gs.data.questions import Annotation, QuestionId, QuestionSet
+
+__all__ = ["Evaluator", "evaluate", "read_id_list", "read_pair_list"]
+
+Pair = tuple[QuestionId, QuestionId]
+
+SAME_QUESTION = "same_question"
+UNNAMED_SPLIT = "unnamed"
+
+
+def _annotations(question_set: QuestionSet) -> list[Annotation]:
+    if question_set.annotations is None:
+        raise UsageError("there are no annotations to score against", mend="give the annotations file")
+    return question_set.annotations
+
+
+class _Scored:
+    """The scores of a set with all that its averages need."""
+
+    def __init__(
+        self, question_set: QuestionSet, scores: npt.NDArray[np.float64], pairs: Mapping[str, Sequence[Pair]]
+    ) -> None:
+        annotations = _annotations(question_set)
+        self.scores = scores
+        self.position = {question_id: row for row, question_id in enumerate(question_set.question_ids)}
+        self.answer_types = [annotation.answer_type for annotation in annotations]
+        self.question_types = [annotation.question_type for annotation in annotations]
+        self.texts = [normalize_question(question.question) for question in question_set.questions]
+        self.images = question_set.image_ids
+        self.majorities = [normalize_answer(strip_answer(annotation.majority)) for annotation in annotations]
+        self.pairs = {name: self._rows(name, listed) for name, listed in pairs.items()}
+
+    def _rows(self, name: str, pairs: Sequence[Pair]) -> npt.NDArray[np.int64]:
+        if name == SAME_QUESTION:
+            raise UsageError(f"the name {name!r} is taken", mend="call the pair list something else")
+        position = self.position
+        rows = [(position[a], position[b]) for a, b in pairs if a in position and b in position]
+        if not rows:
+            raise UsageError(
+                f"no pair of {name!r} has both questions in the set",
+                mend="use the pair list of the same split",
+            )
+        return np.array(rows, np.int64)
+
+    def averages(self, rows: npt.NDArray[np.int64]) -> dict[str, Any]:
+        """The averages over some questions; pairs count where both ends are among them."""
+
+        def chosen(values: Sequence[Any]) -> list[Any]:
+            return [values[row] for row in rows]
+
+        scores = self.scores[rows]
+        inside = np.zeros(len(self.scores), np.bool_)
+        inside[rows] = True
+        accuracies = {
+            SAME_QUESTION: same_question_pair_accuracy(
+                scores, chosen(self.texts), chosen(self.images), chosen(self.majorities)
+            )
+        }
+        for name, pairs in self.pairs.items():
+            accuracies[name] = pair_accuracy(self.scores, pairs[inside[pairs].all(axis=1)])
+        answer_types = by_group(scores, chosen(self.answer_types))
+        return {
+            "overall": overall(scores),
+            "questions": len(rows),
+            "per_answer_type": {name: mean.accuracy for name, mean in answer_types.items()},
+            "pair_accuracy": {name: _pair_entry(accuracy) for name, accuracy in accuracies.items()},
+        }
+
+
+def _pair_entry(accuracy: PairAccuracy) -> dict[str, Any]:
+    return {"accuracy": accuracy.accuracy, "pairs": accuracy.pairs}
+
+
+def _sources(question_set: QuestionSet) -> dict[str, dict[str, str]]:
+    files = question_set.sources.items()
+    return {
+        name: {"path": path, "sha256": digest}
+        for name, (path, digest) in zip(("questions", "annotations"), files, strict=False)
+    }
+
+
+def evaluate(
+    question_set: QuestionSet,
+    answers: Mapping[QuestionId, str],
+    rule: str = "official",
+    split: str | None = None,
+    subsets: Mapping[str, Sequence[QuestionId]] | None = None,
+    pairs: Mapping[str, Sequence[Pair]] | None = None,
+    *,
+    allow_missing: bool = False,
+) -> dict[str, Any]:
+    """Scores answers and returns the content of a metrics file (format "vqa-gs-metrics").
+
+    Args:
+        question_set: the questions, with annotations.
+        answers: the predicted answer by question id, for exactly these questions.
+        rule: the scoring rule (see `eval.scoring.RULES`).
+        split: the split's name, written into the file; "unnamed" if None.
+        subsets: lists of question ids by name, each averaged on its own.
+        pairs: lists of pairs of question ids by name. A pair counts where both questions are in the set, or
+            in the subset; how many did stands beside the accuracy.
+        allow_missing: score unanswered questions 0 instead of refusing.
+
+    Returns:
+        A dictionary ready for JSON. Percentages are unrounded; a pair accuracy over no pairs is None.
+
+    Raises:
+        UsageError: the set has no annotations or questions, there is no such rule, a subset is empty, repeats
+            a question or names unknown ones, or no pair of a list lies in the set.
+        DataError: answers are missing or unknown, or the rule does not apply to a question.
+    """
+    annotations = _annotations(question_set)
+    ids = question_set.question_ids
+    check_ids(answers, ids, allow_missing=allow_missing)
+    scores = np.zeros(len(ids))
+    answered = np.array([row for row, question_id in enumerate(ids) if question_id in answers], np.int64)
+    # No text stands for "unanswered": even an empty answer can be right under the official rule ("the").
+    scores[answered] = score_questions(
+        [annotations[row] for row in answered], [answers[ids[row]] for row in answered], rule
+    )
+    scored = _Scored(question_set, scores, pairs or {})
+    whole = scored.averages(np.arange(len(ids)))
+    answer_types = by_group(scores, scored.answer_types)
+    question_types = by_group(scores, scored.question_types)
+    parts = {}
+    for name, listed in (subsets or {}).items():
+        require_known(listed, scored.position, f"subset {name!r}")
+        rows = np.array([scored.position[question_id] for question_id in listed], np.int64)
+        if not len(rows) or len(np.unique(rows)) < len(rows):
+            problem = "repeats questions" if len(rows) else "is empty"
+            raise UsageError(f"subset {name!r} {problem}", mend="name each of its questions once")
+        parts[name] = scored.averages(rows)
+    return {
+        "format": "vqa-gs-metrics",
+        "scoring": rule,
+        "split": UNNAMED_SPLIT if split is None else split,
+        "overall": whole["overall"],
+        "questions": whole["questions"],
+        "per_answer_type": whole["per_answer_type"],
+        "per_question_type": {name: mean.accuracy for name, mean in question_types.items()},
+        "counts": {
+            "per_answer_type": {name: mean.questions for name, mean in answer_types.items()},
+            "per_question_type": {name: mean.questions for name, mean in question_types.items()},
+        },
+        "pair_accuracy": whole["pair_accuracy"],
+        "subsets": parts,
+        "sources": _sources(question_set),
+    }
+
+
+class Evaluator:
+    """Collects answers batch by batch, then scores them; takes the arguments of `evaluate`."""
+
+    def __init__(
+        self,
+        question_set: QuestionSet,
+        rule: str = "official",
+        split: str | None = None,
+        subsets: Mapping[str, Sequence[QuestionId]] | None = None,
+        pairs: Mapping[str, Sequence[Pair]] | None = None,
+        *,
+        allow_missing: bool = False,
+    ) -> None:
+        self.question_set = question_set
+        self.rule = rule
+        self.split = split
+        self.subsets = subsets
+        self.pairs = pairs
+        self.allow_missing = allow_missing
+        self.answers: dict[QuestionId, str] = {}
+
+    def reset(self) -> None:
+        """Forgets all answers."""
+        self.answers = {}
+
+    def process(self, question_ids: Iterable[QuestionId], answers: Iterable[str]) -> None:
+        """Takes the answers to a batch of questions.
+
+        Raises:
+            UsageError: the two lengths differ, or a question was answered before.
+        """
+        ids, texts = list(question_ids), list(answers)
+        if len(ids) != len(texts):
+            raise UsageError(f"{len(texts)} answers to {len(ids)} questions", mend="give one for each")
+        for question_id, text in zip(ids, texts, strict=True):
+            if question_id in self.answers:
+                raise UsageError(
+                    f"question {question_id!r} was answered before",
+                    mend="call `reset` between passes, and do not pad the last batch",
+                )
+            self.answers[question_id] = text
+
+    def evaluate(self) -> dict[str, Any]:
+        """Returns what `evaluate` does for the answers so far; they are kept."""
+        return evaluate(
+            self.question_set,
+            self.answers,
+            self.rule,
+            self.split,
+            self.subsets,
+            self.pairs,
+            allow_missing=self.allow_missing,
+        )
