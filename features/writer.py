@@ -49,6 +49,7 @@ class RegionStoreWriter:
         self.path = Path(path)
         self.dim = int(dim)
         self.dtype = np.dtype(dtype)
+        self._row_bytes = self.dim * self.dtype.itemsize
         self.fingerprint = fingerprint
         self.string_ids = string_ids
         self.content_hash: str | None = None
@@ -225,6 +226,14 @@ class RegionStoreWriter:
             mend="make room or choose another disk",
         )
 
+    def _take_back(self) -> np.ndarray:
+        """Returns the features written so far and empties the file."""
+        self._file.seek(layout.ALIGNMENT)
+        content = self._file.read(self.regions * self._row_bytes)
+        self._file.truncate(0)
+        rows = np.frombuffer(content, self.dtype.newbyteorder("<"))
+        return rows.reshape(self.regions, self.dim)
+
     def _write_frame(
         self, ids: list[ImageId], first: np.ndarray, sizes: np.ndarray, boxes: np.ndarray
     ) -> None:
@@ -233,7 +242,10 @@ class RegionStoreWriter:
         # header.
         access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
         access.set_fileobj_driver(h5py.h5fd.fileobj_driver, _Unwritten(self._file))
-        access.set_alignment(layout.ALIGNMENT, layout.ALIGNMENT)
+        # Aligning everything wastes a page on each group, so only datasets of a page are aligned, unless the
+        # features are less than that: then they are put in again, wherever HDF5 wants them.
+        small = self._take_back() if self.regions * self._row_bytes < layout.ALIGNMENT else None
+        access.set_alignment(layout.ALIGNMENT if small is None else 1, layout.ALIGNMENT)
         # The oldest format has no time stamps in its groups, and does not depend on the library's version.
         access.set_libver_bounds(h5py.h5f.LIBVER_EARLIEST, h5py.h5f.LIBVER_LATEST)
         with h5py.File(h5py.h5f.create(b"store", h5py.h5f.ACC_TRUNC, fapl=access)) as file:
@@ -246,7 +258,9 @@ class RegionStoreWriter:
             kind = h5py.h5t.py_create(self.dtype.newbyteorder("<"))
             space = h5py.h5s.create_simple((self.regions, self.dim))
             dataset = h5py.h5d.create(file.id, layout.FEATURES.encode(), kind, space, creation)
-            if dataset.get_offset() != layout.ALIGNMENT:
+            if small is not None:
+                dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, small)
+            elif dataset.get_offset() != layout.ALIGNMENT:
                 raise RuntimeError(f"HDF5 put the features at {dataset.get_offset()}, not {layout.ALIGNMENT}")
             file.create_dataset(layout.BOXES, data=boxes, track_times=False)
             file.create_group("images")

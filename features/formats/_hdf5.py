@@ -111,6 +111,7 @@ def image_size(boxes: np.ndarray, spatial: np.ndarray | None) -> tuple[int, int]
     if spatial.shape[-1] >= 7:
         height, width = (round(float(value)) for value in spatial[0, 5:7])
         return (width, height) if width >= 1 and height >= 1 else None
+    boxes, spatial = boxes.astype(np.float64), spatial.astype(np.float64)
     sides = []
     for axis in (2, 3):
         # The farthest edge loses least to rounding.
