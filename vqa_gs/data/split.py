@@ -17,7 +17,7 @@ def hold_out(question_set: QuestionSet, fraction: float, seed: int) -> tuple[Ind
     """Holds out about ``fraction`` of the questions, by whole images.
 
     Images are drawn in random order, and one is held out if that brings the held-out number of questions of
-    its types closer to the wished one. So the shares of the question types stay nearly those of the whole set,
+    its types closer to the wished one. So the shares of the question types stay about those of the whole set,
     and no image is on both sides: a model selected on the held-out part has not seen its images.
 
     The outcome depends on the questions, the fraction and the seed alone, not on the order of the file.
