@@ -16,6 +16,7 @@ import math
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -127,6 +128,17 @@ def _lines(file: Path) -> Iterator[bytes]:
             raise DataError(f"damaged gzip: {error}", file=file, mend=_AGAIN) from error
 
 
+def _components(line: bytes, dim: int | None) -> int:
+    """Returns how many numbers a line has; ``dim`` decides where the word itself may hold spaces."""
+    fields = line.split(b" ")
+    if dim is not None and len(fields) - 1 > dim:
+        with suppress(ValueError):
+            float(fields[-dim - 1])
+            return len(fields) - 1  # one number more than asked for: not part of the word
+        return dim
+    return len(fields) - 1
+
+
 def _from_text(file: Path, words: Sequence[str], dim: int | None) -> Vectors:
     wanted = {word.encode(): position for position, word in enumerate(words)}
     vectors: Vectors | None = None
@@ -140,7 +152,7 @@ def _from_text(file: Path, words: Sequence[str], dim: int | None) -> Vectors:
                 size = int(fields[1])
                 continue
         if not size:
-            size = dim or len(line.split(b" ")) - 1
+            size = _components(line, dim)
         if size < 1 or line.count(b" ") < size:
             raise DataError(
                 f"{line.count(b' ')} numbers where {size or 'some'} were expected",

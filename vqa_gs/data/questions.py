@@ -94,12 +94,12 @@ def most_common_answer(answers: Iterable[Answer]) -> str:
 
 class _QuestionFile(msgspec.Struct):
     questions: list[msgspec.Raw] | None = None
-    annotations: msgspec.Raw | None = None
+    annotations: msgspec.Raw = msgspec.Raw()
 
 
 class _AnnotationFile(msgspec.Struct):
     annotations: list[msgspec.Raw] | None = None
-    questions: msgspec.Raw | None = None
+    questions: msgspec.Raw = msgspec.Raw()
 
 
 Record = TypeVar("Record", Question, Annotation)
@@ -188,7 +188,7 @@ def _read_questions(path: StrPath) -> tuple[list[Question], str]:
         if parsed.questions is None:
             problem = "has no list of questions"
             mend = "expected an object with `questions`, or a bare list"
-            if parsed.annotations is not None:
+            if bytes(parsed.annotations):
                 problem, mend = "holds annotations, not questions", "are the two files swapped?"
             raise DataError(problem, file=path, mend=mend)
         records = parsed.questions
@@ -227,7 +227,7 @@ def _read_annotations(path: StrPath) -> tuple[list[Annotation], str]:
         if parsed.annotations is None:
             problem = "has no list of annotations"
             mend = "expected an object with `annotations`, or a bare list"
-            if parsed.questions is not None:
+            if bytes(parsed.questions):
                 problem, mend = "holds questions, not annotations", "are the two files swapped?"
             raise DataError(problem, file=path, mend=mend)
         records = parsed.annotations

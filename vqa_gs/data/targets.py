@@ -99,6 +99,7 @@ class SoftTargets:
 
         Raises:
             UsageError: ``out`` has another shape or dtype.
+            IndexError: there is no such row.
         """
         chosen = np.asarray(rows, np.int64)
         if out is None:
@@ -115,6 +116,8 @@ class SoftTargets:
         if len(chosen):
             # Negative rows count from the end, as in NumPy; first[-1 + 1] would read the wrong end.
             chosen = np.where(chosen < 0, chosen + len(self), chosen)
+            if chosen.min() < 0 or chosen.max() >= len(self):
+                raise IndexError(f"row {chosen.min()} or {chosen.max()} of {len(self)} questions")
             counts = self.first[chosen + 1] - self.first[chosen]
             row = np.repeat(np.arange(len(chosen)), counts)
             within = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
