@@ -1,7 +1,7 @@
 """CPU seconds to read and to score as many questions as VQA v2's validation part has, ten answers each.
 
-The slow transcription of the official script, the tests' oracle, is timed on a sample in the same run, so that
-the ratio does not depend on the machine: ``python benchmarks/scoring.py [--questions N] [--sample N]``.
+The slow transcription of the official script, the tests' oracle, is timed on a sample in the same run, so the
+ratio does not depend on the machine: ``python benchmarks/scoring.py [--questions N] [--sample N]``.
 """
 
 from __future__ import annotations
