@@ -1,7 +1,7 @@
-"""Charts as inline SVG: they take their colours from the page, so they follow light and dark, and need no network.
+"""Charts as inline SVG: they take their colours from the page, so they follow light and dark.
 
-Each panel is drawn 360 units wide, the width of a phone; a page lays panels side by side where there is room. Every
-text from outside is escaped here.
+Each panel is drawn 360 units wide, the width of a phone; a page lays panels side by side where there is
+room. Every text from outside is escaped here.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Line(msgspec.Struct, frozen=True):
 
 
 def ticks(low: float, high: float, count: int = 4) -> list[float]:
-    """Returns about ``count`` round numbers that cover low to high, the first at or below, the last at or above."""
+    """Returns about ``count`` round numbers that cover low to high."""
     if not (math.isfinite(low) and math.isfinite(high)) or high <= low:
         high = low + 1.0
     raw = (high - low) / count
@@ -103,7 +103,9 @@ def marker(index: int, x: float, y: float, size: float = 4.5) -> Markup:
 def swatch(index: int) -> Markup:
     """Returns an arm's marker as a small picture for a legend."""
     inner = marker(index, 8, 8, 5.0)
-    return Markup(f'<svg class="swatch" viewBox="0 0 16 16" width="16" height="16" aria-hidden="true">{inner}</svg>')
+    return Markup(
+        f'<svg class="swatch" viewBox="0 0 16 16" width="16" height="16" aria-hidden="true">{inner}</svg>'
+    )
 
 
 def _svg(title: str, description: str, height: float, parts: Sequence[str]) -> Markup:
@@ -147,36 +149,41 @@ def bar_panel(title: str, bars: Sequence[Bar], ceiling: float) -> Markup:
         x = left + tick * scale
         parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{top:.1f}" y2="{bottom:.1f}"/>')
         anchor = "start" if tick == 0 else "middle"
-        parts.append(f'<text class="tick" x="{x:.1f}" y="{bottom + 14:.1f}" text-anchor="{anchor}">{tick:g}</text>')
+        parts.append(
+            f'<text class="tick" x="{x:.1f}" y="{bottom + 14:.1f}" text-anchor="{anchor}">{tick:g}</text>'
+        )
     described = []
     for index, bar in enumerate(bars):
         y = top + row * index
         parts.append(
-            f'<text class="name" x="{left}" y="{y + 13:.1f}">{_tip(bar.label)}{escape(shorten(bar.label, 44))}</text>'
+            f'<text class="name" x="{left}" y="{y + 13:.1f}">{_tip(bar.label)}'
+            f"{escape(shorten(bar.label, 44))}</text>"
         )
-        for offset, kind, word, spread in ((18, "in", "in-domain", bar.in_domain), (34, "ood", "OOD", bar.ood)):
+        for offset, kind, word, spread in (
+            (18, "in", "in-domain", bar.in_domain),
+            (34, "ood", "OOD", bar.ood),
+        ):
             middle = y + offset + 6.5
             if spread is None:
-                parts.append(f'<text class="value soft" x="{left + 4}" y="{middle + 4:.1f}">no {word} score</text>')
+                parts.append(
+                    f'<text class="value soft" x="{left + 4}" y="{middle + 4:.1f}">no {word} score</text>'
+                )
                 continue
             length = spread.mean * scale
             shown = _value(spread)
             described.append(f"{bar.label} {word} {shown}")
             parts.append(
-                f'<rect class="bar {kind}" x="{left}" y="{y + offset:.1f}" width="{length:.1f}" height="13" rx="2">'
-                f"{_tip(bar.label, word, shown)}</rect>"
+                f'<rect class="bar {kind}" x="{left}" y="{y + offset:.1f}" width="{length:.1f}" '
+                f'height="13" rx="2">{_tip(bar.label, word, shown)}</rect>'
             )
             end = length
             if spread.std is not None:
                 low = max(0.0, spread.mean - spread.std) * scale + left
                 high = min(ceiling, spread.mean + spread.std) * scale + left
-                parts.append(
-                    f'<path class="whisker" d="M{low:.1f} {middle:.1f}H{high:.1f}M{low:.1f} {middle - 3:.1f}v6'
-                    f'M{high:.1f} {middle - 3:.1f}v6"/>'
-                )
+                parts.append(f'<path class="whisker" d="M{low:.1f} {middle:.1f}H{high:.1f}"/>')
                 for value in spread.values:
                     x = left + value * scale
-                    parts.append(f'<circle class="seed" cx="{x:.1f}" cy="{middle:.1f}" r="2"/>')
+                    parts.append(f'<circle class="seed" cx="{x:.1f}" cy="{middle:.1f}" r="1.9"/>')
                 end = max(end, high - left, *(value * scale for value in spread.values))
             parts.append(f'<text class="value" x="{left + end + 6:.1f}" y="{middle + 4:.1f}">{shown}</text>')
     return _svg(title, "; ".join(described), bottom + 20, parts)
@@ -198,7 +205,9 @@ def dot_panel(title: str, rows: Sequence[str], series: Sequence[Series], ceiling
     scale = width / ceiling
     parts = []
     for index in range(0, len(rows), 2):
-        parts.append(f'<rect class="band" x="0" y="{top + row * index:.1f}" width="{WIDTH}" height="{row:.1f}"/>')
+        parts.append(
+            f'<rect class="band" x="0" y="{top + row * index:.1f}" width="{WIDTH}" height="{row:.1f}"/>'
+        )
     for tick in ticks(0.0, ceiling):
         if tick > ceiling:
             continue
@@ -254,7 +263,9 @@ def line_panel(title: str, lines: Sequence[Line]) -> Markup:
         if tick < x_low or tick > x_high or tick != int(tick):
             continue
         x, _ = place(tick, y_low)
-        parts.append(f'<text class="tick" x="{x:.1f}" y="{bottom + 15:.1f}" text-anchor="middle">{tick:g}</text>')
+        parts.append(
+            f'<text class="tick" x="{x:.1f}" y="{bottom + 15:.1f}" text-anchor="middle">{tick:g}</text>'
+        )
     parts.append(
         f'<text class="tick" x="{(left + WIDTH - right) / 2:.1f}" y="{bottom + 29:.1f}" '
         f'text-anchor="middle">epoch</text>'
@@ -264,7 +275,8 @@ def line_panel(title: str, lines: Sequence[Line]) -> Markup:
         drawn = " ".join(f"{x:.1f},{y:.1f}" for x, y in placed)
         weight = "mean" if line.mean else "thin"
         parts.append(
-            f'<polyline class="arm{line.arm % ARM_COLOURS} curve {weight}" points="{drawn}">{_tip(line.label)}</polyline>'
+            f'<polyline class="arm{line.arm % ARM_COLOURS} curve {weight}" points="{drawn}">'
+            f"{_tip(line.label)}</polyline>"
         )
         if line.mean:
             parts.append(marker(line.arm, *placed[-1], 4.0))

@@ -1,7 +1,7 @@
 """What a report may claim: which arm is ahead, and what stands in the way of saying so.
 
-A difference counts only where every arm has at least two seeds, all were scored on the same questions, and the spreads
-of their seeds do not overlap.
+A difference counts only where every arm has at least two seeds, all were scored on the same questions, and
+the spreads of their seeds do not overlap.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Headline(msgspec.Struct, frozen=True):
 
     Attributes:
         text: the claim, plain text.
-        tone: ``clear`` if one arm is ahead, ``open`` if that cannot be said, ``none`` if there is nothing to compare.
+        tone: ``clear`` if one arm is ahead, ``open`` if that cannot be said, ``none`` if there is only one.
         best: the arm with the highest OOD mean, if any was scored.
     """
 
@@ -66,7 +66,7 @@ def compare(one: Spread, other: Spread) -> Comparison:
 
 
 def choose_splits(runs: Sequence[RunSummary]) -> Splits:
-    """Orders the splits of some runs and picks the main one of each side: the one most runs have, then by name."""
+    """Orders the splits of some runs and picks each side's main one: what most runs have, then by name."""
     frequency: dict[str, int] = {}
     sides: dict[str, str | None] = {}
     for run in runs:
@@ -101,13 +101,13 @@ def find_baseline(arms: Sequence[Arm]) -> Arm | None:
     )
 
 
-def points(value: float) -> str:
+def points(value: float, digits: int = 2) -> str:
     """Returns a difference in percentage points with its sign."""
-    rounded = f"{abs(value):.2f}"
+    rounded = f"{abs(value):.{digits}f}"
     return rounded if float(rounded) == 0 else f"{'+' if value > 0 else '−'}{rounded}"
 
 
-def percent(spread: Spread, digits: int = 2) -> str:
+def percent(spread: Spread, digits: int = 1) -> str:
     """Returns a mean, with the standard deviation where there is one."""
     text = f"{spread.mean:.{digits}f}"
     return text if spread.std is None else f"{text} ± {spread.std:.{digits}f}"
@@ -136,7 +136,9 @@ def headline(arms: Sequence[Arm], splits: Splits) -> Headline:
         return Headline(f"{reached}. There is no other arm to compare it with.", "none", best)
     runs = [run for arm, _ in scored for run in arm.runs]
     if not same_questions(runs, split):
-        text = f"The arms were scored on different questions of {split}, so their accuracies cannot be compared."
+        text = (
+            f"The arms were scored on different questions of {split}, so their accuracies cannot be compared."
+        )
         return Headline(text, "open", best)
     rest = scored[1:]
     unsure = [arm for arm, spread in rest if compare(top, spread) != "above"]
@@ -144,23 +146,24 @@ def headline(arms: Sequence[Arm], splits: Splits) -> Headline:
         second, below = rest[0]
         lead = f"“{best.name}” is ahead out of distribution"
         text = (
-            f"{lead}: {percent(top)} % ({seeds(top)}), {top.mean - below.mean:.2f} points above “{second.name}”, "
-            "and the seeds' spreads do not overlap."
+            f"{lead}: {percent(top)} % ({seeds(top)}), {top.mean - below.mean:.1f} points above "
+            f"“{second.name}”, and the seeds' spreads do not overlap."
         )
         return Headline(text, "clear", best)
     mean = f"“{best.name}” has the highest OOD mean, {percent(top)} % ({seeds(top)})"
     single = [arm for arm, spread in scored if spread.count < 2 and (arm is best or arm in unsure)]
     if single:
-        text = f"No arm is shown to be ahead: {mean}, but {_quoted(single)} ran with one seed, whose spread is unknown."
+        reason = f"{_quoted(single)} ran with one seed, whose spread is unknown"
     else:
-        text = f"No arm is shown to be ahead: {mean}, but the spread of its seeds overlaps that of {_quoted(unsure)}."
-    return Headline(text, "open", best)
+        reason = f"the spread of its seeds overlaps that of {_quoted(unsure)}"
+    return Headline(f"No arm is shown to be ahead: {mean}, but {reason}.", "open", best)
 
 
 def other_sentence(arms: Sequence[Arm], splits: Splits, best: Arm | None) -> str | None:
     """Returns what the questions answered by neither yes/no nor a number say of the leading arm, or None.
 
-    Accuracy on yes/no and number questions can be had by inverting the answers' statistics; on the others it cannot.
+    Accuracy on yes/no and number questions can be had by inverting the answers' statistics; on the others it
+    cannot.
     """
     split, baseline = splits.ood, find_baseline(arms)
     if split is None or best is None:
@@ -175,7 +178,7 @@ def other_sentence(arms: Sequence[Arm], splits: Splits, best: Arm | None) -> str
     verdict = COMPARISON_WORDS[compare(own, base) if comparable else "incomparable"]
     return (
         f"On OOD questions of type “other”, {why}, “{best.name}” stands at {percent(own)} % against "
-        f"{percent(base)} % for “{baseline.name}” ({points(own.mean - base.mean)}: {verdict})."
+        f"{percent(base)} % for “{baseline.name}” ({points(own.mean - base.mean, 1)}: {verdict})."
     )
 
 
@@ -183,7 +186,11 @@ def _selected_on_ood(run: RunSummary) -> str | None:
     """Returns the OOD split a run says it was selected on, if it says so."""
     for key, value in flatten(run.provenance.get("selection", {})).items():
         leaf = key.rsplit(".", 1)[-1]
-        if isinstance(value, str) and leaf in ("", "split", "on", "selected_on") and split_domain(value) == "ood":
+        if (
+            isinstance(value, str)
+            and leaf in ("", "split", "on", "selected_on")
+            and split_domain(value) == "ood"
+        ):
             return value
     return None
 
@@ -198,8 +205,8 @@ def cautions(arms: Sequence[Arm], splits: Splits) -> list[str]:
         if not same_questions(runs, split):
             found.append(f"Not all runs were scored on the same questions of {split}.")
     for arm in arms:
-        for split in (splits.in_domain, splits.ood):
-            missing = sum(1 for run in arm.runs if split and split not in run.metrics)
+        for split in filter(None, (splits.in_domain, splits.ood)):
+            missing = sum(1 for run in arm.runs if split not in run.metrics)
             if missing:
                 found.append(f"“{arm.name}”: {missing} of {len(arm.runs)} runs have no scores on {split}.")
         known = [run.seed for run in arm.runs if run.seed is not None]

@@ -1,4 +1,4 @@
-"""Finished runs as a report sees them: configuration, provenance, scores by split, curves; and runs grouped into arms.
+"""Finished runs as a report sees them: configuration, provenance, scores by split, curves; runs in arms.
 
 A run directory is read, never written. Nothing here scores: the numbers are those of the metrics files.
 """
@@ -30,7 +30,18 @@ Count = Annotated[int, msgspec.Meta(ge=0)]
 _SEED_SUFFIX = re.compile(r"^(?P<name>.*?)(?:^|[-_])seed[-_]?(?P<seed>\d+)$")
 _SEED_IN_TEXT = re.compile(r"seed[-_]?\d+")
 # Settings that say where and how fast a run went, not what it was.
-_NOT_THE_ARM = {"name", "out", "output", "output_dir", "folder", "run_dir", "log_dir", "resume", "device", "workers"}
+_NOT_THE_ARM = {
+    "name",
+    "out",
+    "output",
+    "output_dir",
+    "folder",
+    "run_dir",
+    "log_dir",
+    "resume",
+    "device",
+    "workers",
+}
 _NOT_THE_ARM |= {"num_workers", "config", "log_every", "checkpoint_every", "scoring"}
 
 
@@ -81,7 +92,7 @@ class SplitMetrics(msgspec.Struct, frozen=True):
 
     @property
     def side(self) -> Domain | None:
-        """On which side of the shift the split lies: as the file says, else as its name says, else unknown."""
+        """On which side of the shift the split lies: as the file says, else its name, else unknown."""
         return self.domain or split_domain(self.split)
 
 
@@ -91,12 +102,17 @@ class Curves(msgspec.Struct, frozen=True):
     epochs: tuple[float, ...]
     columns: dict[str, tuple[float | None, ...]]
 
+    def points(self, name: str) -> list[tuple[float, float]]:
+        """Returns the epochs at which a column has a value, with it; none if there is no such column."""
+        values = self.columns.get(name, (None,) * len(self.epochs))
+        return [(x, y) for x, y in zip(self.epochs, values, strict=True) if y is not None]
+
 
 class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     """All a report needs of one run.
 
     Attributes:
-        name: what to call the run: its folder's name, with the parent's before it where the folder is only ``seedN``.
+        name: what to call the run: its folder's name, after the parent's where the folder is only ``seedN``.
         arm: what to call it together with the runs that differ from it only by the seed.
         folder: where it lies, as given.
         seed: of the run, where known.
@@ -137,7 +153,7 @@ class Spread(msgspec.Struct, frozen=True):
 
     @property
     def std(self) -> float | None:
-        """The standard deviation over the seeds (ddof=1); None with a single seed, whose spread is unknown."""
+        """The standard deviation over the seeds (ddof=1); None with one seed, whose spread is unknown."""
         return statistics.stdev(self.values) if self.count > 1 else None
 
     @property
@@ -195,7 +211,7 @@ class Arm(msgspec.Struct, frozen=True):
 
 
 def split_domain(split: str) -> Domain | None:
-    """Returns the side of the shift a split's name tells of: ``iid*``, ``val*``; ``ood*``, ``test*``; else None."""
+    """Returns the side of the shift that a split's name tells of by its first letters, else None."""
     lowered = split.lower()
     if lowered.startswith(("iid", "val")):
         return "in"
@@ -257,7 +273,9 @@ def _load_all_metrics(folder: Path) -> dict[str, SplitMetrics]:
     for file in files:
         loaded = load_metrics(file)
         if loaded.split in metrics:
-            raise DataError(f"a second file for the split {loaded.split!r}", file=file, mend="remove one of the two")
+            raise DataError(
+                f"a second file for the split {loaded.split!r}", file=file, mend="remove one of the two"
+            )
         metrics[loaded.split] = loaded
     if not metrics:
         raise DataError("no metrics in this folder", file=folder, mend="run `vqa-gs evaluate` on it first")
@@ -365,7 +383,7 @@ def load_run(folder: StrPath) -> RunSummary:
     Only the metrics must be there; a run scored elsewhere may lack the rest.
 
     Raises:
-        DataError: there is no such folder, no metrics in it, or one of its files is damaged or of another format.
+        DataError: there is no such folder, no metrics in it, or one of its files is damaged or foreign.
     """
     path = Path(folder)
     if not path.exists():
