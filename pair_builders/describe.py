@@ -27,15 +27,17 @@ def describe(
 
     Returns:
         ``pairs``; ``kinds`` and ``alignments``, pairs by name; ``questions``, different ids at either end;
-        ``most_pairs_of_a_question``; ``rows``: how many there are on average in a pair that has some, and the
-        share with no counterpart; ``masked`` pairs; ``distance``: the bounds and counts of a histogram and the
-        number of unknown ones; ``settings`` and ``sources``. With questions also ``known_questions`` (how many
-        of theirs are in a pair), ``total_questions``, ``unknown_questions`` (ids that are in neither set), and
-        pairs by the question type and answer type of end a, and by the answers of both ends
-        (``frequent_answers``).
+        ``most_pairs_of_a_question``; ``rows``: how many there are on average in a pair that has some, and
+        the share with no counterpart; ``masked`` pairs; ``distance``: the bounds and counts of a histogram
+        and the number of unknown ones; ``settings`` and ``sources``. With questions also
+        ``known_questions`` (how many of theirs are in a pair), ``total_questions``, ``unknown_questions``
+        (ids that are in neither set), ``per_question_type`` and ``per_answer_type`` (pairs, by end a), and
+        ``frequent_answers`` (ends).
     """
     ids = [*table.question_a.tolist(), *table.question_b.tolist()]
     counts = Counter(ids)
+    # A masked pair may have one question at both ends.
+    counts.subtract(a for a, b in zip(ids, ids[len(table) :], strict=False) if a == b)
     with_rows = int((np.diff(table.first) > 0).sum())
     summary: dict[str, Any] = {
         "pairs": len(table),
@@ -71,12 +73,14 @@ def _by_question(table: PairTable, counts: Counter[Any], sets: list[Ends]) -> di
     question_types: Counter[str] = Counter()
     answer_types: Counter[str] = Counter()
     answers: Counter[str] = Counter()
-    for end in (table.question_a, table.question_b):
-        for id in end.tolist():
+    own: list[str | None] = [None] * len(table)
+    given = own if table.answer_b is None else table.answer_b.tolist()
+    for end, other_answers in ((table.question_a, own), (table.question_b, given)):
+        for id, answer in zip(end.tolist(), other_answers, strict=True):
             annotation = next((found for ends in sets if (found := ends.annotation(id))), None)
             if annotation is None:
                 continue
-            answers[answer_of(annotation)] += 1
+            answers[answer_of(annotation) if answer is None else answer] += 1
             if end is table.question_a:
                 question_types[annotation.question_type] += 1
                 answer_types[annotation.answer_type] += 1

@@ -136,7 +136,11 @@ def _improve(order: NDArray[np.int64], penalty: Any, generator: np.random.Genera
         charged = np.flatnonzero(penalty(everyone, order))
         changed = False
         for pair in generator.permutation(charged).tolist():
-            others = everyone if len(order) <= 2 * _TRIES else generator.integers(0, len(order), _TRIES)
+            others = everyone
+            if len(order) > 2 * _TRIES:
+                # Half of them from those charged too: the last few can often be mended by each other alone.
+                anyone = generator.integers(0, len(order), _TRIES)
+                others = np.concatenate([anyone, generator.choice(charged, _TRIES)])
             here = np.full(len(others), pair)
             gain = penalty(here, order[here]) + penalty(others, order[others])
             gain = gain - penalty(here, order[others]) - penalty(others, order[here])

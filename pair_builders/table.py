@@ -228,7 +228,7 @@ class PairTable:
             DataError: it is empty; training on it would silently be training without pairs.
         """
         if not len(self):
-            made = "; ".join(f"{kind}: {self.settings[kind]}" for kind in self.settings)
+            made = "; ".join(f"{kind}: {entry}" for kind, entry in self.settings.items())
             raise DataError(
                 "holds no pairs" + (f", made with {made}" if made else ""),
                 file=file,
@@ -240,7 +240,7 @@ class PairTable:
 def concatenate(tables: Sequence[PairTable]) -> PairTable:
     """Puts tables one after the other, merging their kinds, settings and sources.
 
-    Where two tables made one kind of pair with different settings, the entry becomes ``{"merged": [...]}``.
+    Different settings of one kind become ``{"merged": [...]}``.
 
     Raises:
         UsageError: there is no table.
@@ -267,7 +267,7 @@ def concatenate(tables: Sequence[PairTable]) -> PairTable:
     masks = [_masks(table) for table in tables]
     has_masks = any(table.mask_first is not None for table in tables)
     has_answers = any(table.answer_b is not None for table in tables)
-    own = [np.full(len(table), None, dtype=object) for table in tables]
+    answers = [np.full(len(t), None, dtype=object) if t.answer_b is None else t.answer_b for t in tables]
     return PairTable(
         question_a=join_ids([table.question_a for table in tables]),
         question_b=join_ids([table.question_b for table in tables]),
@@ -282,14 +282,7 @@ def concatenate(tables: Sequence[PairTable]) -> PairTable:
         kinds=kinds,
         mask_first=join_bounds([first for first, _ in masks]) if has_masks else None,
         mask_keep=np.concatenate([keep for _, keep in masks]) if has_masks else None,
-        answer_b=np.concatenate(
-            [
-                none if table.answer_b is None else table.answer_b
-                for table, none in zip(tables, own, strict=True)
-            ]
-        )
-        if has_answers
-        else None,
+        answer_b=np.concatenate(answers) if has_answers else None,
         settings=settings,
         sources=sources,
     )
