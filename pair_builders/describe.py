@@ -13,6 +13,7 @@ from pair_builders.table import ALIGNMENTS, PairTable
 from vqa_gs.data.questions import QuestionSet
 
 _BINS = 10
+_LISTED = 15  # names shown as text; the dictionary has them all
 
 
 def describe(
@@ -130,9 +131,11 @@ def _table(title: str, counts: dict[str, int], total: int) -> list[str]:
     shown = {name: count for name, count in counts.items() if count}
     if not shown:
         return []
-    width = max(map(len, shown))
-    rows = [f"  {name:<{width}} {count:>8} {_percent(count, total):>7}" for name, count in shown.items()]
-    return [f"by {title}:", *rows]
+    listed = list(shown.items())[:_LISTED]
+    width = max(len(name) for name, _ in listed)
+    rows = [f"  {name:<{width}} {count:>8} {_percent(count, total):>7}" for name, count in listed]
+    more = [f"  and {len(shown) - _LISTED} more"] if len(shown) > _LISTED else []
+    return [f"by {title}:", *rows, *more]
 
 
 def _percent(part: int, whole: int) -> str:

@@ -61,6 +61,13 @@ def test_one_question_at_both_ends_is_one_pair():
     assert describe(table)["most_pairs_of_a_question"] == 1
 
 
+def test_long_lists_are_cut_in_the_text_only(make_questions):
+    questions = make_questions([(n, n, f"word{n} is", "yes") for n in range(40)])
+    summary = describe(PairTable.of_one_kind("x", range(20), range(20, 40)), questions)
+    assert len(summary["per_question_type"]) == 20
+    assert "  and 5 more" in render(summary)
+
+
 def test_an_empty_table():
     summary = describe(PairTable.of_one_kind("same-question", [], []))
     assert render(summary).startswith("0 pairs of 0 questions\n")
