@@ -21,8 +21,13 @@ MAX_OBJECTS = 6
 
 _MARGIN = 2.0  # between an object and the image's border, in pixels
 _GAP = 3.0  # between two objects
-_BESIDE_GAP = 5.0  # between an object and the one left of it
+_BESIDE_GAPS = (5.0, 30.0)  # between an object and the one left of it
+_SIDE_MARGIN = 5.0  # how far right or left of an object's centre another one's has to be, where that matters
+_FARTHER = 1.3  # how much farther away than the neighbour another object on its side has to be
 _RADII = (11.5, 16.0)
+
+
+Spot = tuple[float, float, float]  # centre x, y, radius
 
 
 @dataclass(frozen=True)
@@ -117,29 +122,44 @@ def _pick(options: Iterable[str], banned: set[str], rng: np.random.Generator) ->
     return allowed[rng.integers(len(allowed))]
 
 
-def _scatter(
-    count: int, rng: np.random.Generator, left: tuple[int, int] | None
-) -> list[tuple[float, float, float]]:
-    """Returns centre x, y and radius of ``count`` objects that keep clear of each other.
+def _no_rival(spot: Spot, subject: Spot, neighbour: Spot) -> bool:
+    """Says whether nobody would take ``spot`` for what is left of ``subject``, ``neighbour`` standing there.
+
+    It is on the other side, or else out of the subject's row and clearly farther away than the neighbour. So
+    what is left of an object cannot be told without finding that object: the leftmost object need not be the
+    answer.
+    """
+    if spot[0] > subject[0] - _SIDE_MARGIN:
+        return spot[0] > subject[0] + _SIDE_MARGIN
+    out_of_row = abs(spot[1] - subject[1]) >= spot[2] + subject[2] + _GAP
+    return out_of_row and _distance(spot, subject) >= _FARTHER * _distance(neighbour, subject)
+
+
+def _distance(a: Spot, b: Spot) -> float:
+    return float(np.hypot(a[0] - b[0], a[1] - b[1]))
+
+
+def _scatter(count: int, rng: np.random.Generator, left: tuple[int, int] | None) -> list[Spot]:
+    """Returns the spots of ``count`` objects that keep clear of each other.
 
     Args:
         count: how many.
         rng: the source of chance.
-        left: two objects (a, b) such that a is beside b on its left, and all others are on b's right.
+        left: two objects (a, b) such that a, and no other, is beside b on its left.
     """
     shrink = 1.0
     while True:
         placed = _try_scatter(count, rng, left, shrink)
         if placed is not None:
             return placed
-        shrink *= 0.97  # a crowded scene gets slightly smaller objects rather than an endless search
+        shrink *= 0.99  # a crowded scene gets slightly smaller objects rather than an endless search
 
 
 def _try_scatter(
     count: int, rng: np.random.Generator, left: tuple[int, int] | None, shrink: float
-) -> list[tuple[float, float, float]] | None:
+) -> list[Spot] | None:
     radii = [float(radius) for radius in rng.uniform(*_RADII, count) * shrink]
-    placed: dict[int, tuple[float, float, float]] = {}
+    placed: dict[int, Spot] = {}
     order = list(range(count))
     if left is not None:
         order = [left[1], left[0], *(index for index in order if index not in left)]
@@ -147,24 +167,24 @@ def _try_scatter(
         radius = radii[index]
         low_x = low_y = radius + _MARGIN
         high_x = high_y = IMAGE_SIZE - radius - _MARGIN
-        if left is not None:
-            if index == left[1]:
-                low_x = _MARGIN + 2 * radii[left[0]] + _BESIDE_GAP + radius
-                # The more objects stand on the right of it, the more room they need.
-                high_x = high_x if count == 2 else IMAGE_SIZE * (0.6 if count == 3 else 0.5)
-            else:
-                x, y, beside = placed[left[1]]
-                if index == left[0]:
-                    high_x = x - beside - radius - _BESIDE_GAP
-                    low_y, high_y = max(low_y, y - 0.9 * beside), min(high_y, y + 0.9 * beside)
-                else:
-                    low_x = x + 0.5 * beside + radius
-        if low_x > high_x or low_y > high_y:
-            return None
+        if left is not None and index == left[1]:
+            low_x += 2 * radii[left[0]] + _BESIDE_GAPS[0]
+        elif left is not None and index == left[0]:
+            x, y, beside = placed[left[1]]
+            low_x = max(low_x, x - beside - radius - _BESIDE_GAPS[1])
+            high_x = x - beside - radius - _BESIDE_GAPS[0]
+            low_y, high_y = max(low_y, y - 0.5 * beside), min(high_y, y + 0.5 * beside)
         for _ in range(30):
-            x, y = float(rng.uniform(low_x, high_x)), float(rng.uniform(low_y, high_y))
-            if all(max(abs(x - px), abs(y - py)) >= radius + pr + _GAP for px, py, pr in placed.values()):
-                placed[index] = (x, y, radius)
+            spot = (float(rng.uniform(low_x, high_x)), float(rng.uniform(low_y, high_y)), radius)
+            clear = all(
+                max(abs(spot[0] - x), abs(spot[1] - y)) >= radius + other + _GAP
+                for x, y, other in placed.values()
+            )
+            rival = (
+                left is not None and len(placed) > 1 and not _no_rival(spot, placed[left[1]], placed[left[0]])
+            )
+            if clear and not rival:
+                placed[index] = spot
                 break
         else:
             return None
@@ -221,16 +241,23 @@ def subject_index(scene: Scene, query: Query) -> int:
 
 
 def left_index(scene: Scene, query: Query) -> int:
-    """Returns the index of the object left of the query's subject.
+    """Returns the index of the object left of the query's subject: the nearest one on that side, in its row.
 
     Raises:
-        ValueError: none, or more than one, has its centre left of the subject's: the question is ambiguous.
+        ValueError: nothing is, or not one and the same object is nearest and alone in the row.
     """
     subject = scene.things[subject_index(scene, query)]
-    matches = [index for index, thing in enumerate(scene.things) if thing.visible and thing.x < subject.x]
-    if len(matches) != 1:
-        raise ValueError(f"{query} has {len(matches)} objects on the left in the scene")
-    return matches[0]
+    place = (subject.x, subject.y, subject.radius)
+    left = [index for index, thing in enumerate(scene.things) if thing.visible and thing.x < subject.x]
+    row = [n for n in left if abs(scene.things[n].y - subject.y) < scene.things[n].radius + subject.radius]
+    nearest = min(
+        left,
+        key=lambda n: _distance((scene.things[n].x, scene.things[n].y, scene.things[n].radius), place),
+        default=None,
+    )
+    if nearest is None or row != [nearest]:
+        raise ValueError(f"{query} has no clear answer in the scene")
+    return nearest
 
 
 def answer(scene: Scene, query: Query) -> str:

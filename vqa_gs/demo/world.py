@@ -73,7 +73,7 @@ class WorldSettings:
     ood_test_images: int = 650
     two_questions: float = 0.35
     prior_strength: float = 0.9
-    edits: int = 50
+    edits: int = 200
     seed: int = 0
 
     def images(self, split: str) -> int:
