@@ -1,0 +1,63 @@
+"""The command line: `vqa-gs COMMAND ...`, one small file a command.
+
+A command's module is imported only when it is called, so that scoring never waits for torch.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from vqa_gs import __version__
+from vqa_gs.common.errors import VqaGsError
+
+COMMANDS = {
+    "features": "convert, describe region stores",
+    "pairs": "build, describe tables of counterfactual pairs",
+    "train": "train a model from a YAML configuration",
+    "predict": "answer questions with a trained model",
+    "evaluate": "score predicted answers",
+    "report": "set several runs side by side, as HTML or Markdown",
+}
+
+
+def usage() -> str:
+    """Returns the text of `vqa-gs --help`."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()]
+    return "\n".join(["usage: vqa-gs COMMAND ...", "", *lines, "", "vqa-gs COMMAND --help tells a command's options."])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        arguments: the words after `vqa-gs`; those of the process when left out.
+
+    Returns:
+        0, or 2 when the user's input was bad, which one line on standard error tells.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help"):
+        print(usage())
+        return 0 if words else 2
+    if words[0] == "--version":
+        print(f"vqa-gs {__version__}")
+        return 0
+    if words[0] not in COMMANDS:
+        print(f"vqa-gs: there is no command {words[0]!r} (choose one of {', '.join(COMMANDS)})", file=sys.stderr)
+        return 2
+    try:
+        import_module(f"vqa_gs.cli.{words[0]}").run(words[1:])
+    except VqaGsError as error:
+        print(f"vqa-gs: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("vqa-gs: stopped; the same command goes on or starts clean", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone: `vqa-gs ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    return 0

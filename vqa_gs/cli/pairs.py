@@ -1,0 +1,71 @@
+"""`vqa-gs pairs build | info`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from vqa_gs.cli._shared import dispatch, new_parser, progress_bar
+from vqa_gs.common.errors import UsageError
+
+
+def build(words: Sequence[str]) -> None:
+    """Builds a pair table; several kinds go into one."""
+    from features.store import RegionStore
+    from pair_builders.base import BUILDERS, PairSources
+    from pair_builders.describe import describe, render
+    from pair_builders.table import concatenate, write_pair_table
+    from vqa_gs.data.questions import read_question_set
+
+    parser = new_parser("pairs build", "Build a table of counterfactual pairs.")
+    parser.add_argument("--kind", action="append", required=True, choices=BUILDERS.names(), help="may be repeated")
+    parser.add_argument("--questions", type=str, required=True, help="questions JSON")
+    parser.add_argument("--annotations", type=str, required=True, help="annotations JSON")
+    parser.add_argument("--features", type=str, default=None, help="region store")
+    parser.add_argument("--edited-questions", type=str, default=None, help="counterfactual questions JSON")
+    parser.add_argument("--edited-annotations", type=str, default=None, help="counterfactual annotations JSON")
+    parser.add_argument("--pair-list", type=str, default=None, help="JSON list of question id pairs")
+    parser.add_argument("--out", type=str, required=True, help="the table to write")
+    parser.add_argument("--seed", type=int, default=0, help="seed of what a builder chooses at random")
+    for name in BUILDERS.names():
+        parser.add_class_arguments(BUILDERS[name].Settings, name.replace("-", "_"))
+    given = parser.parse_args(list(words))
+    settings = parser.instantiate_classes(given)
+    if bool(given.edited_questions) != bool(given.edited_annotations):
+        raise UsageError("--edited-questions and --edited-annotations go together")
+    edited = read_question_set(given.edited_questions, given.edited_annotations) if given.edited_questions else None
+    sources = PairSources(
+        read_question_set(given.questions, given.annotations),
+        RegionStore(given.features) if given.features else None,
+        edited,
+        Path(given.pair_list) if given.pair_list else None,
+    )
+    tables = []
+    for kind in given.kind:
+        with progress_bar(f"pairs: {kind}") as report:
+            chosen = settings[kind.replace("-", "_")]
+            tables.append(BUILDERS[kind].build(sources, chosen, given.seed, report))
+    table = concatenate(tables) if len(tables) > 1 else tables[0]
+    table.require_pairs(given.out)
+    write_pair_table(given.out, table)
+    print(render(describe(table, sources.questions, edited)))
+
+
+def info(words: Sequence[str]) -> None:
+    """Prints the statistics of a pair table."""
+    from pair_builders.describe import describe, render
+    from pair_builders.table import read_pair_table
+    from vqa_gs.data.questions import read_question_set
+
+    parser = new_parser("pairs info", "Tell what a pair table holds.")
+    parser.add_argument("table", type=str, help="the pair table")
+    parser.add_argument("--questions", type=str, default=None, help="questions JSON, for counts by question type")
+    parser.add_argument("--annotations", type=str, default=None, help="annotations JSON")
+    given = parser.parse_args(list(words))
+    questions = read_question_set(given.questions, given.annotations) if given.questions else None
+    print(render(describe(read_pair_table(given.table), questions)))
+
+
+def run(words: Sequence[str]) -> None:
+    """Runs a sub-command."""
+    dispatch("pairs", {"build": build, "info": info}, words)

@@ -1,0 +1,219 @@
+"""From files to examples: vocabularies, tokens, soft targets, pairs as rows of one table of examples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from features.store import RegionStore
+from pair_builders.table import PairTable, concatenate, read_pair_table
+from vqa_gs.common.errors import DataError
+from vqa_gs.data.questions import ImageId, QuestionId, QuestionSet, read_question_set
+from vqa_gs.data.split import hold_out
+from vqa_gs.data.targets import SoftTargets, soft_targets
+from vqa_gs.data.vocabulary import AnswerVocabulary, WordVocabulary
+from vqa_gs.training.config import DataConfig, SplitConfig
+
+
+@dataclass
+class Examples:
+    """Questions ready to be batched.
+
+    Attributes:
+        image_ids: (n,) object array.
+        tokens: (n, length) int64, padding in front.
+        targets: soft targets of the n questions, None where answers are not known.
+        best: (n,) int64, the label of the highest soft target, -1 for none.
+    """
+
+    image_ids: NDArray[np.object_]
+    tokens: torch.Tensor
+    targets: SoftTargets | None
+    best: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.image_ids)
+
+
+@dataclass
+class TrainingData:
+    """Everything a run trains on and selects by.
+
+    Attributes:
+        words: word vocabulary, from training questions only.
+        answers: answer vocabulary, from training annotations only.
+        examples: training questions first, counterfactual ones after them.
+        ordinary: how many of the examples are ordinary training questions.
+        validation: the in-domain split.
+        pairs: the pair table, None without pairs.
+        pair_rows: (P, 2) int64, the examples at the pairs' ends.
+        sources: path -> SHA-256 of every file read.
+    """
+
+    words: WordVocabulary
+    answers: AnswerVocabulary
+    examples: Examples
+    ordinary: int
+    validation: QuestionSet
+    pairs: PairTable | None
+    pair_rows: NDArray[np.int64]
+    sources: dict[str, str]
+
+
+def make_examples(
+    questions: QuestionSet, words: WordVocabulary, answers: AnswerVocabulary | None, length: int
+) -> Examples:
+    """Turns questions into tokens and, with an answer vocabulary, annotations into soft targets."""
+    image_ids = np.empty(len(questions), object)
+    image_ids[:] = questions.image_ids
+    tokens = torch.from_numpy(words.encode([question.question for question in questions.questions], length))
+    targets = None
+    if answers is not None and questions.annotations is not None:
+        targets = soft_targets(questions.annotations, answers)
+    best = np.full(len(questions), -1, np.int64) if targets is None else targets.best()
+    return Examples(image_ids, tokens, targets, best)
+
+
+def read_split(split: SplitConfig) -> QuestionSet:
+    """Reads a split's questions and annotations."""
+    return read_question_set(split.questions, split.annotations)
+
+
+def require_images(questions: QuestionSet, store: RegionStore) -> None:
+    """Refuses questions about images that the store does not hold.
+
+    Raises:
+        DataError: naming the first such question and how many there are.
+    """
+    missing = [question for question in questions.questions if question.image_id not in store]
+    if missing:
+        first = missing[0]
+        raise DataError(
+            f"image {first.image_id!r} is not in {store.path} ({len(missing):,} of {len(questions):,} questions)",
+            file=next(iter(questions.sources), None),
+            record=f"question {first.question_id!r}",
+            mend="convert the features of all images, or name the right store",
+        )
+
+
+def _refuse_shared_questions(train: QuestionSet, other: QuestionSet, name: str) -> None:
+    shared = set(train.question_ids) & set(other.question_ids)
+    if shared:
+        raise DataError(
+            f"this question is in the training split too ({len(shared):,} are)",
+            file=next(iter(other.sources), None),
+            record=f"question {next(iter(shared))!r}",
+            mend=f"{name} must hold nothing that is trained on",
+        )
+
+
+def load_training_data(config: DataConfig, store: RegionStore, seed: int, use_pairs: bool) -> TrainingData:
+    """Reads, checks and encodes all that training needs.
+
+    Args:
+        config: the run's data section.
+        store: the region store.
+        seed: seed of the held-out split, where one has to be cut.
+        use_pairs: read the pair tables; without it none are needed.
+
+    Raises:
+        DataError: files are damaged or do not fit together, or a pair table is empty.
+    """
+    train = read_split(config.train)
+    sources = dict(train.sources)
+    if config.iid_val is not None:
+        validation = read_split(config.iid_val)
+        sources.update(validation.sources)
+        _refuse_shared_questions(train, validation, "iid_val")
+    else:
+        kept, held = hold_out(train, config.val_fraction, seed)
+        train, validation = train.subset(kept), train.subset(held)
+    edited = read_split(config.counterfactuals) if config.counterfactuals and use_pairs else None
+    everything = train
+    if edited is not None:
+        sources.update(edited.sources)
+        assert train.annotations is not None and edited.annotations is not None  # noqa: PT018
+        everything = QuestionSet(
+            train.questions + edited.questions, train.annotations + edited.annotations, train.sources
+        )
+    for part in (train, validation, *([edited] if edited else [])):
+        require_images(part, store)
+    assert train.annotations is not None
+    # Vocabularies see ordinary training questions only: an answer known from edits alone could not be learnt from
+    # ordinary ones, and arms with and without pairs must choose among the same answers.
+    words = WordVocabulary.build(question.question for question in train.questions)
+    answers = AnswerVocabulary.build(train.annotations, config.min_answer_questions)
+    examples = make_examples(everything, words, answers, config.question_length)
+    table, rows = None, np.empty((0, 2), np.int64)
+    if use_pairs:
+        tables = [read_pair_table(path, require_pairs=True) for path in config.pairs]
+        table = tables[0] if len(tables) == 1 else concatenate(tables)
+        table, rows = _usable_pairs(table, everything.question_ids, config, validation)
+        sources.update({path: source_hash(path) for path in config.pairs})
+    return TrainingData(words, answers, examples, len(train), validation, table, rows, sources)
+
+
+def source_hash(path: str) -> str:
+    """Returns the SHA-256 of a file."""
+    from vqa_gs.common.files import sha256_file
+
+    return sha256_file(path)
+
+
+def _usable_pairs(
+    table: PairTable, question_ids: list[QuestionId], config: DataConfig, validation: QuestionSet
+) -> tuple[PairTable, NDArray[np.int64]]:
+    row_of = {question_id: row for row, question_id in enumerate(question_ids)}
+    held = set(validation.question_ids) if config.iid_val is None else set()
+    rows = np.full((len(table), 2), -1, np.int64)
+    keep = np.ones(len(table), bool)
+    for pair in range(len(table)):
+        for end, column in enumerate((table.question_a, table.question_b)):
+            question = column[pair]
+            question = question if isinstance(question, str) else int(question)
+            if question in held:
+                keep[pair] = False  # its question was cut off for validation: training must not see it
+            elif question not in row_of:
+                raise DataError(
+                    f"question {question!r} is in no training file",
+                    file=", ".join(config.pairs),
+                    record=f"pair {pair}",
+                    mend="build the pairs from the same questions, or name the edited ones in data.counterfactuals",
+                )
+            else:
+                rows[pair, end] = row_of[question]
+    if config.max_pairs:
+        keep &= np.cumsum(keep) <= config.max_pairs
+    chosen = np.flatnonzero(keep)
+    return table.select(chosen).require_pairs(", ".join(config.pairs)), rows[chosen]
+
+
+def region_statistics(
+    store: RegionStore, image_ids: list[ImageId], images: int, seed: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and standard deviation of every feature dimension over the regions of some training images.
+
+    Args:
+        store: the region store.
+        image_ids: training images; repeated ones count once.
+        images: how many of them are drawn at the most.
+        seed: seed of the draw.
+
+    Returns:
+        mean (dim,) and standard deviation (dim,), float32.
+    """
+    distinct = list(dict.fromkeys(image_ids))
+    order = np.random.default_rng([seed, 77]).permutation(len(distinct))[:images]
+    total = torch.zeros(store.dim, dtype=torch.float64)
+    squares, count, batch = torch.zeros_like(total), 0, None
+    for start in range(0, len(order), 256):
+        batch = store.read_batch([distinct[row] for row in order[start : start + 256]], out=batch)
+        regions = batch.features[batch.mask].double()
+        total += regions.sum(0)
+        squares += (regions * regions).sum(0)
+        count += len(regions)
+    mean = total / count
+    return mean.float(), (squares / count - mean * mean).clamp_min(0).sqrt().float()
