@@ -198,7 +198,7 @@ def dot_panel(title: str, rows: Sequence[str], series: Sequence[Series], ceiling
         series: the arms, each with a value a row.
         ceiling: upper end of the axis.
     """
-    left, right, top = 132.0, 12.0, 18.0
+    left, right, top = 138.0, 12.0, 18.0
     row = max(20.0, 6.0 * len(series) + 6.0)
     width = WIDTH - left - right
     bottom = top + row * len(rows)
@@ -220,7 +220,7 @@ def dot_panel(title: str, rows: Sequence[str], series: Sequence[Series], ceiling
         middle = top + row * (index + 0.5)
         parts.append(
             f'<text class="row" x="{left - 8}" y="{middle + 3.5:.1f}" text-anchor="end">{_tip(name)}'
-            f"{escape(shorten(name, 22))}</text>"
+            f"{escape(shorten(name, 21))}</text>"
         )
         for arm, one in enumerate(series):
             spread = one.values[index]

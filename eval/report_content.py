@@ -209,14 +209,15 @@ class _Builder:
         self, first: Sequence[Cell], pick: Callable[[Arm, str], Spread | None]
     ) -> tuple[Cell, ...] | None:
         """Returns a row: some first cells, then a score for each arm and split; None if there is no score."""
-        spreads = {(arm.name, split): pick(arm, split) for arm in self.arms for split in self.splits.names}
+        arms = range(len(self.arms))
+        spreads = {(arm, split): pick(self.arms[arm], split) for arm in arms for split in self.splits.names}
         if all(spread is None for spread in spreads.values()):
             return None
         strong = set()
         for split in self.splits.names:
-            best = _clear_best([spreads[arm.name, split] for arm in self.arms])
+            best = _clear_best([spreads[arm, split] for arm in arms])
             if best is not None and self.comparable[split]:
-                strong.add((self.arms[best].name, split))
+                strong.add((best, split))
         return (*first, *(_score(spread, strong=key in strong) for key, spread in spreads.items()))
 
     def arm_columns(self) -> list[Column]:
@@ -331,7 +332,7 @@ class _Builder:
         columns = [Column("kind of pair", numeric=False), *self.count_columns("pairs"), *self.arm_columns()]
         notes = (
             self.note(),
-            "A pair counts when both of its questions are answered right.",
+            "A pair counts when both of its questions are answered fully right.",
             self.bold_note(),
         )
         return _table("Pair accuracy", notes, columns, map(row, kinds))

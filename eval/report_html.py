@@ -15,7 +15,12 @@ from eval.report_content import Section, Table, question_chart_rows
 from eval.runs import Arm, Spread
 
 QUESTION_TYPES_DRAWN = 20
-_CURVE_WORDS = (("acc", "accuracy"), ("align", "GS alignment"), ("loss", "loss"))
+_CURVE_WORDS = (
+    ("acc", "accuracy"),
+    ("align", "GS alignment"),
+    ("cos", "GS alignment"),
+    ("loss", "loss"),
+)
 _CURVE_ORDER = ("loss", "accuracy", "GS alignment")
 
 

@@ -16,8 +16,8 @@ from eval.runs import Arm, RunSummary, Spread, flatten, split_domain
 Comparison = Literal["above", "below", "overlap", "unknown", "incomparable"]
 
 COMPARISON_WORDS: dict[Comparison, str] = {
-    "above": "above",
-    "below": "below",
+    "above": "above, spreads apart",
+    "below": "below, spreads apart",
     "overlap": "within the seeds' spread",
     "unknown": "one seed, spread unknown",
     "incomparable": "other questions, not comparable",
@@ -163,7 +163,7 @@ def other_sentence(arms: Sequence[Arm], splits: Splits, best: Arm | None) -> str
     """Returns what the questions answered by neither yes/no nor a number say of the leading arm, or None.
 
     Accuracy on yes/no and number questions can be had by inverting the answers' statistics; on the others it
-    cannot.
+    hardly can.
     """
     split, baseline = splits.ood, find_baseline(arms)
     if split is None or best is None:
@@ -171,14 +171,14 @@ def other_sentence(arms: Sequence[Arm], splits: Splits, best: Arm | None) -> str
     own = best.answer_type(split, "other")
     if own is None:
         return None
-    why = "which inverting the answers' statistics cannot answer"
+    why = "where inverting the answers' statistics helps little"
     if baseline is None or baseline is best or (base := baseline.answer_type(split, "other")) is None:
         return f"On OOD questions of type “other”, {why}, “{best.name}” reaches {percent(own)} %."
     comparable = same_questions([*best.runs, *baseline.runs], split)
     verdict = COMPARISON_WORDS[compare(own, base) if comparable else "incomparable"]
     return (
         f"On OOD questions of type “other”, {why}, “{best.name}” stands at {percent(own)} % against "
-        f"{percent(base)} % for “{baseline.name}” ({points(own.mean - base.mean, 1)}: {verdict})."
+        f"{percent(base)} % for “{baseline.name}” ({points(own.mean - base.mean, 1)}, {verdict})."
     )
 
 
@@ -208,7 +208,7 @@ def cautions(arms: Sequence[Arm], splits: Splits) -> list[str]:
         for split in filter(None, (splits.in_domain, splits.ood)):
             missing = sum(1 for run in arm.runs if split not in run.metrics)
             if missing:
-                found.append(f"“{arm.name}”: {missing} of {len(arm.runs)} runs have no scores on {split}.")
+                found.append(f"“{arm.name}”: no scores on {split} in {missing} of {len(arm.runs)} runs.")
         known = [run.seed for run in arm.runs if run.seed is not None]
         if len(set(known)) < len(known):
             found.append(f"“{arm.name}”: two runs share a seed, so their spread is no spread over seeds.")

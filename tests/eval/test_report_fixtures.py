@@ -178,3 +178,10 @@ def write_study(folder: Path, *, seeds: int = 2) -> list[Path]:
 def load_study(folder: Path, *, seeds: int = 2) -> list[RunSummary]:
     """Writes and loads three arms of some seeds each."""
     return [load_run(run) for run in write_study(folder, seeds=seeds)]
+
+
+def test_the_fixtures_fit_together(tmp_path: Path):
+    runs = load_study(tmp_path)
+    assert len(runs) == 6
+    assert len(QUESTION_TYPES) > 12
+    assert all(set(run.metrics) == {"iid_val", "ood_test"} for run in runs)
