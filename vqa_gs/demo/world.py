@@ -30,85 +30,18 @@ from numpy.typing import NDArray
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath, require_file, sha256_file, write_json
 from vqa_gs.demo.drawing import draw
-from vqa_gs.demo.edits import Asked, make_edits
-from vqa_gs.demo.priors import PlannedQuestion, group_by_image, plan_questions, preferred_answers
-from vqa_gs.demo.questions import Query, annotation_record, question_record
-from vqa_gs.demo.regions import Region, lay_regions
-from vqa_gs.demo.scenes import IMAGE_SIZE, Scene, build_scene
+from vqa_gs.demo.scenes import Scene
+from vqa_gs.demo.settings import EDITED, SPLITS, WorldSettings
+from vqa_gs.demo.splits import build_edits, build_split, image_records, training_priors
 
-SPLITS = ("train", "iid_val", "ood_test")
-EDITED = "edited"
+__all__ = ["EDITED", "SPLITS", "ImageBoxes", "World", "WorldSettings", "write_world"]
 
-# Raised with every change of what a seed gives, so that no world of an older program is taken for a finished
-# one.
+# Raised with every change of what a seed gives, so that no world of an older program is taken for
+# a finished one.
 _FORMAT_VERSION = 1
-_FIRST_ID = {"train": 100_000, "iid_val": 200_000, "ood_test": 300_000, EDITED: 900_000}
-_MAX_IMAGES = 100_000
 _IMAGE_NAME = re.compile(r"^(\d{6}\.jpg|\.\d{6}\.jpg\.\d+\.tmp)$")
 
-# Every image has its own stream of random numbers, told apart by these and its position.
-_PRIORS, _PLAN, _IMAGE, _EDIT_PLAN, _EDIT_ANSWERS = range(5)
-
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class WorldSettings:
-    """What world to write.
-
-    Attributes:
-        train_images: images of the training split.
-        iid_val_images: images of the in-domain split, drawn like training.
-        ood_test_images: images of the test split, whose priors are turned over.
-        two_questions: share of the images that carry two questions; the others carry one.
-        prior_strength: how often training gives a question's preferred answer; the test gives it one minus
-            that.
-        edits: how many training questions get an edited image. The first n edits do not depend on this
-            number.
-        seed: the world's seed.
-    """
-
-    train_images: int = 1500
-    iid_val_images: int = 350
-    ood_test_images: int = 650
-    two_questions: float = 0.35
-    prior_strength: float = 0.9
-    edits: int = 200
-    seed: int = 0
-
-    def images(self, split: str) -> int:
-        """Returns how many images a split has."""
-        counts = {
-            "train": self.train_images,
-            "iid_val": self.iid_val_images,
-            "ood_test": self.ood_test_images,
-            EDITED: self.edits,
-        }
-        return counts[split]
-
-    def questions(self, split: str) -> int:
-        """Returns how many questions a split has."""
-        images = self.images(split)
-        return images if split == EDITED else images + round(images * self.two_questions)
-
-    def check(self) -> None:
-        """Raises `UsageError` if the settings make no world."""
-        for split in SPLITS:
-            if not 1 <= self.images(split) < _MAX_IMAGES:
-                raise UsageError(
-                    f"{split}_images is {self.images(split)}", mend=f"1 to {_MAX_IMAGES - 1} will do"
-                )
-        if not 0 <= self.edits <= self.questions("train"):
-            raise UsageError(
-                f"edits is {self.edits}, training has {self.questions('train')} questions",
-                mend="edit each at most once",
-            )
-        if not 0 <= self.two_questions <= 0.8:
-            raise UsageError(f"two_questions is {self.two_questions}", mend="0 to 0.8 will do")
-        if not 0 <= self.prior_strength <= 1:
-            raise UsageError(f"prior_strength is {self.prior_strength}", mend="it is a probability, 0 to 1")
-        if self.seed < 0:
-            raise UsageError(f"seed is {self.seed}", mend="0 or more will do")
 
 
 @dataclass(frozen=True)
@@ -172,111 +105,6 @@ class World:
                 (record["width"], record["height"]),
                 np.array(record["boxes"], dtype=np.float32).reshape(-1, 4),
             )
-
-
-@dataclass
-class _Split:
-    """What is collected of one split before it is written; lists are by position of the image or question."""
-
-    scenes: list[Scene]
-    regions: list[list[Region]]
-    questions: list[dict[str, Any]]
-    annotations: list[dict[str, Any]]
-    asked: list[Asked]
-    extra: list[dict[str, Any]]
-
-
-def _coco_split(image_id: int) -> str:
-    # In VQA-CP, too, the images of each split come from both parts of COCO.
-    return "val2014" if image_id % 3 == 0 else "train2014"
-
-
-def _image_file(image_id: int) -> str:
-    return f"images/{image_id:06d}.jpg"
-
-
-def _build_split(split: str, settings: WorldSettings, preferred: dict[Query, str]) -> _Split:
-    number = SPLITS.index(split)
-    rng = np.random.default_rng([settings.seed, _PLAN, number])
-    share = 1 - settings.prior_strength if split == "ood_test" else settings.prior_strength
-    planned = plan_questions(settings.questions(split), preferred, share, rng)
-    groups: list[list[PlannedQuestion]] = group_by_image(planned, settings.images(split), rng)
-    result = _Split([], [], [], [], [], [])
-    for position, group in enumerate(groups):
-        rng = np.random.default_rng([settings.seed, _IMAGE, number, position])
-        image_id = _FIRST_ID[split] + position
-        scene = build_scene(group, rng)
-        result.scenes.append(scene)
-        result.regions.append(lay_regions(scene, rng))
-        result.extra.append({})
-        for place, (query, answer) in enumerate(group):
-            question = question_record(
-                query,
-                image_id=image_id,
-                question_id=image_id * 1000 + place,
-                coco_split=_coco_split(image_id),
-                rng=rng,
-            )
-            result.asked.append(Asked(position, len(result.questions), query))
-            result.questions.append(question)
-            result.annotations.append(annotation_record(query, answer, question=question, rng=rng))
-    return result
-
-
-def _build_edits(settings: WorldSettings, train: _Split) -> tuple[_Split, list[list[int]]]:
-    rng = np.random.default_rng([settings.seed, _EDIT_PLAN])
-    result = _Split([], [], [], [], [], [])
-    pairs: list[list[int]] = []
-    for position, edit in enumerate(make_edits(settings.edits, train.scenes, train.asked, rng)):
-        rng = np.random.default_rng([settings.seed, _EDIT_ANSWERS, position])
-        image_id = _FIRST_ID[EDITED] + position
-        original = train.questions[edit.asked.question]
-        # The same words: the picture alone makes the difference.
-        question = {**original, "image_id": image_id, "question_id": image_id * 1000}
-        regions = [
-            (box, index if index is not None and edit.scene.things[index].visible else None)
-            for box, index in train.regions[edit.asked.image]
-        ]
-        result.scenes.append(edit.scene)
-        result.regions.append(regions)
-        result.extra.append(
-            {
-                "original_image_id": original["image_id"],
-                "original_question_id": original["question_id"],
-                "changed": edit.changed,
-            }
-        )
-        result.asked.append(Asked(position, position, edit.asked.query))
-        result.questions.append(question)
-        result.annotations.append(
-            annotation_record(edit.asked.query, edit.answer, question=question, rng=rng)
-        )
-        pairs.append([original["question_id"], question["question_id"]])
-    return result, pairs
-
-
-def _records(split: str, built: _Split) -> Iterator[tuple[dict[str, Any], dict[str, Any], Scene]]:
-    """Yields each image's record of ``boxes.json``, its record of ``scenes.json`` and its scene."""
-    for position, scene in enumerate(built.scenes):
-        image_id = _FIRST_ID[split] + position
-        regions = built.regions[position]
-        yield (
-            {
-                "image_id": image_id,
-                "file": _image_file(image_id),
-                "width": IMAGE_SIZE,
-                "height": IMAGE_SIZE,
-                "boxes": [list(box) for box, _ in regions],
-            },
-            {
-                "image_id": image_id,
-                "split": split,
-                **built.extra[position],
-                **scene.to_json(),
-                "regions": [index for _, index in regions],
-            },
-            scene,
-        )
 
 
 def _encode_image(scene: Scene) -> bytes:
@@ -369,11 +197,11 @@ def write_world(
             f"cannot be written: {error.strerror}", file=root, mend="choose a writable folder"
         ) from error
 
-    preferred = preferred_answers(np.random.default_rng([settings.seed, _PRIORS]))
-    built = {split: _build_split(split, settings, preferred) for split in SPLITS}
-    built[EDITED], pairs = _build_edits(settings, built["train"])
+    preferred = training_priors(settings)
+    built = {split: build_split(split, settings, preferred) for split in SPLITS}
+    built[EDITED], pairs = build_edits(settings, built["train"])
 
-    records = [record for split, part in built.items() for record in _records(split, part)]
+    records = [record for split, part in built.items() for record in image_records(split, part)]
     _remove_other_images(root / "images", {Path(boxes["file"]).name for boxes, _, _ in records})
 
     def images() -> Iterator[tuple[str, bytes]]:
