@@ -249,9 +249,9 @@ class _Builder:
         if inside and outside:
             columns.append(Column("gap"))
         if baseline and len(self.arms) > 1:
-            for split, label in ((outside, "OOD"), (inside, "in-domain")):
+            for split, label, side in ((outside, "OOD", "ood"), (inside, "in-domain", "in")):
                 if split:
-                    columns.append(Column(f"{label} against “{baseline.name}”", numeric=False))
+                    columns.append(Column(label, f"against “{baseline.name}”", side, numeric=False))
         rows = []
         for arm in self.arms:
             cells = [_text(arm.name), _count(len(arm.runs))]
@@ -263,6 +263,8 @@ class _Builder:
             rows.append(tuple(cells))
         rows.sort(key=lambda row: -(row[2].sort or 0.0) if len(row) > 2 else 0.0)
         notes = [self.note(), self.split_note(), "Gap and differences are taken before rounding."]
+        if baseline and len(self.arms) > 1:
+            notes.append("Spreads apart: neither the deviations nor the seeds themselves overlap.")
         return Table("Arms", tuple(notes), tuple(columns), tuple(rows))
 
     def against(self, arm: Arm, baseline: Arm, split: str) -> Cell:

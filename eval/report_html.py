@@ -15,6 +15,7 @@ from eval.report_content import Section, Table, question_chart_rows
 from eval.runs import Arm, Spread
 
 QUESTION_TYPES_DRAWN = 20
+QUESTION_TYPES_DRAWN_BESIDE_MANY = 12
 _CURVE_WORDS = (
     ("acc", "accuracy"),
     ("align", "GS alignment"),
@@ -82,7 +83,8 @@ def _bar_panels(section: Section) -> list[Markup]:
 
 
 def _dot_panels(section: Section) -> tuple[list[Markup], str]:
-    kinds, total = question_chart_rows(section, QUESTION_TYPES_DRAWN)
+    limit = QUESTION_TYPES_DRAWN if len(section.arms) <= 4 else QUESTION_TYPES_DRAWN_BESIDE_MANY
+    kinds, total = question_chart_rows(section, limit)
     panels = []
     for split, title in ((section.splits.ood, "OOD"), (section.splits.in_domain, "In-domain")):
         if split is None or not kinds:

@@ -19,7 +19,7 @@ COMPARISON_WORDS: dict[Comparison, str] = {
     "above": "above, spreads apart",
     "below": "below, spreads apart",
     "overlap": "within the seeds' spread",
-    "unknown": "one seed, spread unknown",
+    "unknown": "one seed only",
     "incomparable": "other questions, not comparable",
 }
 
@@ -107,10 +107,14 @@ def points(value: float, digits: int = 2) -> str:
     return rounded if float(rounded) == 0 else f"{'+' if value > 0 else '−'}{rounded}"
 
 
+def _joined(mean: str, std: str) -> str:
+    return "\N{NO-BREAK SPACE}".join((mean, "±", std, "%"))
+
+
 def percent(spread: Spread, digits: int = 1) -> str:
-    """Returns a mean, with the standard deviation where there is one."""
+    """Returns a mean in percent, with the standard deviation where there is one; it does not break."""
     text = f"{spread.mean:.{digits}f}"
-    return text if spread.std is None else f"{text} ± {spread.std:.{digits}f}"
+    return f"{text}\N{NO-BREAK SPACE}%" if spread.std is None else _joined(text, f"{spread.std:.{digits}f}")
 
 
 def seeds(spread: Spread) -> str:
@@ -131,7 +135,7 @@ def headline(arms: Sequence[Arm], splits: Splits) -> Headline:
         return Headline("No OOD split was scored, so nothing can be said about robustness.", "none", None)
     scored.sort(key=lambda item: -item[1].mean)
     best, top = scored[0]
-    reached = f"“{best.name}” reaches {percent(top)} % OOD ({seeds(top)})"
+    reached = f"“{best.name}” reaches {percent(top)} OOD ({seeds(top)})"
     if len(scored) == 1:
         return Headline(f"{reached}. There is no other arm to compare it with.", "none", best)
     runs = [run for arm, _ in scored for run in arm.runs]
@@ -146,17 +150,19 @@ def headline(arms: Sequence[Arm], splits: Splits) -> Headline:
         second, below = rest[0]
         lead = f"“{best.name}” is ahead out of distribution"
         text = (
-            f"{lead}: {percent(top)} % ({seeds(top)}), {top.mean - below.mean:.1f} points above "
+            f"{lead}: {percent(top)} ({seeds(top)}), {top.mean - below.mean:.1f} points above "
             f"“{second.name}”, and the seeds' spreads do not overlap."
         )
         return Headline(text, "clear", best)
-    mean = f"“{best.name}” has the highest OOD mean, {percent(top)} % ({seeds(top)})"
-    single = [arm for arm, spread in scored if spread.count < 2 and (arm is best or arm in unsure)]
+    mean = f"“{best.name}” has the highest OOD mean, {percent(top)} ({seeds(top)})"
+    reasons = []
+    overlapping = [arm for arm, spread in rest if compare(top, spread) == "overlap"]
+    single = [arm for arm, spread in scored if spread.count < 2]
+    if overlapping:
+        reasons.append(f"its seeds' spread overlaps that of {_quoted(overlapping)}")
     if single:
-        reason = f"{_quoted(single)} ran with one seed, whose spread is unknown"
-    else:
-        reason = f"the spread of its seeds overlaps that of {_quoted(unsure)}"
-    return Headline(f"No arm is shown to be ahead: {mean}, but {reason}.", "open", best)
+        reasons.append(f"{_quoted(single)} ran with one seed, whose spread is unknown")
+    return Headline(f"No arm is shown to be ahead: {mean}, but {', and '.join(reasons)}.", "open", best)
 
 
 def other_sentence(arms: Sequence[Arm], splits: Splits, best: Arm | None) -> str | None:
@@ -173,12 +179,12 @@ def other_sentence(arms: Sequence[Arm], splits: Splits, best: Arm | None) -> str
         return None
     why = "where inverting the answers' statistics helps little"
     if baseline is None or baseline is best or (base := baseline.answer_type(split, "other")) is None:
-        return f"On OOD questions of type “other”, {why}, “{best.name}” reaches {percent(own)} %."
+        return f"On OOD questions of type “other”, {why}, “{best.name}” reaches {percent(own)}."
     comparable = same_questions([*best.runs, *baseline.runs], split)
     verdict = COMPARISON_WORDS[compare(own, base) if comparable else "incomparable"]
     return (
-        f"On OOD questions of type “other”, {why}, “{best.name}” stands at {percent(own)} % against "
-        f"{percent(base)} % for “{baseline.name}” ({points(own.mean - base.mean, 1)}, {verdict})."
+        f"On OOD questions of type “other”, {why}, “{best.name}” stands at {percent(own)} against "
+        f"{percent(base)} for “{baseline.name}” ({points(own.mean - base.mean, 1)}, {verdict})."
     )
 
 

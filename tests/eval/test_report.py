@@ -156,7 +156,7 @@ def test_headline_names_a_winner_only_without_overlap(tmp_path):
     section = only_section(runs)
     assert section.headline.tone == "open"
     assert "No arm is shown to be ahead" in section.headline.text
-    assert "overlaps that of “baseline”" in section.headline.text
+    assert "spread overlaps that of “baseline”" in section.headline.text
     assert section.summary.rows[0][5].spread == "within the seeds' spread"
     assert not any(cell.strong for row in section.question_types.rows for cell in row)
 
