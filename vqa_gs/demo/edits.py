@@ -115,9 +115,7 @@ def _in_turn(kind: str, rng: np.random.Generator) -> Iterator[Query]:
         yield from (queries[index] for index in rng.permutation(len(queries)))
 
 
-def make_edits(
-    count: int, scenes: Sequence[Scene], asked: Sequence[Asked], rng: np.random.Generator
-) -> list[Edit]:
+def make_edits(count: int, scenes: Sequence[Scene], asked: Sequence[Asked], rng: np.random.Generator) -> list[Edit]:
     """Edits scenes for ``count`` questions, taking question types and subjects in turn.
 
     The new answers follow no prior: each time it is the one of the reachable answers that was given least

@@ -51,9 +51,7 @@ def preferred_answers(rng: np.random.Generator) -> dict[Query, str]:
     return preferred
 
 
-def _answers_for(
-    query: Query, count: int, preferred: str, share: float, rng: np.random.Generator
-) -> list[str]:
+def _answers_for(query: Query, count: int, preferred: str, share: float, rng: np.random.Generator) -> list[str]:
     """Returns ``count`` answers in random order: a ``share`` are ``preferred``, the rest is even."""
     # Quotas instead of independent draws: small splits then keep their priors, too. Fractions are left
     # to chance.

@@ -177,12 +177,9 @@ def _try_scatter(
         for _ in range(30):
             spot = (float(rng.uniform(low_x, high_x)), float(rng.uniform(low_y, high_y)), radius)
             clear = all(
-                max(abs(spot[0] - x), abs(spot[1] - y)) >= radius + other + _GAP
-                for x, y, other in placed.values()
+                max(abs(spot[0] - x), abs(spot[1] - y)) >= radius + other + _GAP for x, y, other in placed.values()
             )
-            rival = (
-                left is not None and len(placed) > 1 and not _no_rival(spot, placed[left[1]], placed[left[0]])
-            )
+            rival = left is not None and len(placed) > 1 and not _no_rival(spot, placed[left[1]], placed[left[0]])
             if clear and not rival:
                 placed[index] = spot
                 break

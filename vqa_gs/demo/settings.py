@@ -56,9 +56,7 @@ class WorldSettings:
         """Raises `UsageError` if the settings make no world."""
         for split in SPLITS:
             if not 1 <= self.images(split) < _MAX_IMAGES:
-                raise UsageError(
-                    f"{split}_images is {self.images(split)}", mend=f"1 to {_MAX_IMAGES - 1} will do"
-                )
+                raise UsageError(f"{split}_images is {self.images(split)}", mend=f"1 to {_MAX_IMAGES - 1} will do")
         if not 0 <= self.edits <= self.questions("train"):
             raise UsageError(
                 f"edits is {self.edits}, training has {self.questions('train')} questions",

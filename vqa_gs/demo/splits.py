@@ -117,9 +117,7 @@ def build_edits(settings: WorldSettings, train: Content) -> tuple[Content, list[
         )
         result.asked.append(Asked(position, position, edit.asked.query))
         result.questions.append(question)
-        result.annotations.append(
-            annotation_record(edit.asked.query, edit.answer, question=question, rng=rng)
-        )
+        result.annotations.append(annotation_record(edit.asked.query, edit.answer, question=question, rng=rng))
         pairs.append([original["question_id"], question["question_id"]])
     return result, pairs
 

@@ -163,9 +163,7 @@ def _finished(root: Path, settings: WorldSettings) -> bool:
     return bool(found == about["images_sha256"])
 
 
-def write_world(
-    out: StrPath, settings: WorldSettings | None = None, progress: Progress | None = None
-) -> World:
+def write_world(out: StrPath, settings: WorldSettings | None = None, progress: Progress | None = None) -> World:
     """Writes a world, or returns the finished one that is already there.
 
     The same settings give the same bytes. A world that was interrupted or damaged is written anew.
@@ -193,9 +191,7 @@ def write_world(
         (root / "images").mkdir(parents=True, exist_ok=True)
         marker.unlink(missing_ok=True)
     except OSError as error:
-        raise DataError(
-            f"cannot be written: {error.strerror}", file=root, mend="choose a writable folder"
-        ) from error
+        raise DataError(f"cannot be written: {error.strerror}", file=root, mend="choose a writable folder") from error
 
     preferred = training_priors(settings)
     built = {split: build_split(split, settings, preferred) for split in SPLITS}

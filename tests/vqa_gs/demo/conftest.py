@@ -42,9 +42,7 @@ def _read_answer(question: str, things: list[dict[str, Any]]) -> str:
 
     def named(attribute: str) -> list[dict[str, Any]]:
         return [
-            t
-            for t in things
-            if t[attribute] in words or t[attribute] + "s" in words or t[attribute] + "es" in words
+            t for t in things if t[attribute] in words or t[attribute] + "s" in words or t[attribute] + "es" in words
         ]
 
     if question.startswith("What color is the"):

@@ -123,9 +123,7 @@ def test_ambiguous_scene_is_refused() -> None:
         answer(Scene((star, other), 0), Query(q.COLOR, "star"))
     with pytest.raises(ValueError, match="no clear answer"):
         answer(Scene((star, Thing("moon", "blue", 90.0, 30.0, 12.0, 2)), 0), Query(q.LEFT, "star"))
-    assert (
-        answer(Scene((star, Thing("moon", "blue", 90.0, 30.0, 12.0, 2)), 0), Query(q.LEFT, "moon")) == "star"
-    )
+    assert answer(Scene((star, Thing("moon", "blue", 90.0, 30.0, 12.0, 2)), 0), Query(q.LEFT, "moon")) == "star"
 
 
 def test_wordings_start_with_their_type() -> None:

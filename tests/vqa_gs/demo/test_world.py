@@ -31,9 +31,7 @@ TINY = WorldSettings(train_images=20, iid_val_images=5, ood_test_images=6, edits
 
 
 def contents(root: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()
-    }
+    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
 
 
 def subject(question: str, kind: str) -> str:
