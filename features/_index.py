@@ -14,6 +14,8 @@ from features.layout import ImageId, as_text
 from vqa_gs.common.errors import DataError, VqaGsError
 from vqa_gs.common.files import StrPath, require_file
 
+_STORED = (np.dtype(np.float16), np.dtype(np.float32))
+
 
 @dataclass(frozen=True)
 class StoreIndex:
@@ -100,10 +102,9 @@ def _read(path: Path, file: h5py.File) -> StoreIndex:
         _dataset(path, file, name, status.st_size)
         for name in (layout.FEATURES, layout.BOXES, layout.IDS, layout.FIRST, layout.SIZES)
     )
-    if features.ndim != 2 or features.dtype not in (np.dtype(np.float16), np.dtype(np.float32)):
+    if features.ndim != 2 or features.dtype.newbyteorder("=") not in _STORED:
         raise DataError(
-            f"features of shape {features.shape} and type {features.dtype}, expected (T, D) float16 or"
-            " float32",
+            f"features of shape {features.shape} and type {features.dtype}, expected (T, D) float16 or float32",
             file=path,
         )
     regions, dim = features.shape

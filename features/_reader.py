@@ -83,9 +83,7 @@ class OpenStore:
             # One call reads at most 2 GB, and may be cut short by a signal.
             done = os.preadv(self._descriptor, [target[:_IOV_LIMIT]], position)
             if done == 0:
-                raise DataError(
-                    "the file was cut short while in use", file=self._path, mend=layout.REMAKE_HINT
-                )
+                raise DataError("the file was cut short while in use", file=self._path, mend=layout.REMAKE_HINT)
             target, position = target[done:], position + done
 
     def fill(self, features: torch.Tensor, starts: np.ndarray, counts: np.ndarray) -> range | None:
@@ -116,13 +114,9 @@ class OpenStore:
             return
         for position in piece:
             at = self._index.offset + int(starts[position]) * self._row_bytes
-            os.posix_fadvise(
-                self._descriptor, at, int(counts[position]) * self._row_bytes, os.POSIX_FADV_WILLNEED
-            )
+            os.posix_fadvise(self._descriptor, at, int(counts[position]) * self._row_bytes, os.POSIX_FADV_WILLNEED)
 
-    def _fill_piece(
-        self, features: torch.Tensor, starts: np.ndarray, counts: np.ndarray, piece: range
-    ) -> None:
+    def _fill_piece(self, features: torch.Tensor, starts: np.ndarray, counts: np.ndarray, piece: range) -> None:
         dim = self._index.dim
         begins, lengths = starts[piece.start : piece.stop].tolist(), counts[piece.start : piece.stop].tolist()
         if self._index.dtype == np.float32:

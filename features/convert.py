@@ -74,9 +74,7 @@ def convert(
         DataError: a source is missing, damaged or of no known format, or sources do not fit together.
         UsageError: no sources, or ``format`` or ``dtype`` is not known.
     """
-    paths = (
-        [Path(sources)] if isinstance(sources, str | os.PathLike) else [Path(source) for source in sources]
-    )
+    paths = [Path(sources)] if isinstance(sources, str | os.PathLike) else [Path(source) for source in sources]
     if not paths:
         raise UsageError("no feature file to convert")
     if dtype not in (None, "float16", "float32"):
@@ -97,9 +95,7 @@ def convert(
         _check_alike(paths, opened)
         summary.dim = opened[0].dim
         summary.dtype = dtype or _stored_dtype(source.dtype for source in opened)
-        summary.notes = [
-            f"{path}: {note}" for path, source in zip(paths, opened, strict=True) for note in source.notes
-        ]
+        summary.notes = [f"{path}: {note}" for path, source in zip(paths, opened, strict=True) for note in source.notes]
         summary.fingerprint = _fingerprint(names, opened)
         writer = RegionStoreWriter(out, dim=summary.dim, dtype=summary.dtype, fingerprint=summary.fingerprint)
         with writer:
@@ -110,9 +106,7 @@ def convert(
     return summary
 
 
-def _copy(
-    paths: list[Path], sources: list[RegionSource], writer: RegionStoreWriter, progress: Progress | None
-) -> None:
+def _copy(paths: list[Path], sources: list[RegionSource], writer: RegionStoreWriter, progress: Progress | None) -> None:
     known = [source.images for source in sources]
     total = None if None in known else sum(count or 0 for count in known)
     origin: dict[ImageId, Path] = {}

@@ -16,9 +16,7 @@ Array = TypeVar("Array", np.ndarray, torch.Tensor)
 
 def _check_last(array: Any, length: int, what: str) -> None:
     if array.ndim < 1 or array.shape[-1] != length:
-        raise ValueError(
-            f"{what} must have {length} numbers in the last axis, got shape {tuple(array.shape)}"
-        )
+        raise ValueError(f"{what} must have {length} numbers in the last axis, got shape {tuple(array.shape)}")
 
 
 def _stack(parts: list[Any]) -> Any:
@@ -63,9 +61,7 @@ def box_intersection(a: Array, b: Array) -> Array:
     _check_last(a, 4, "boxes")
     _check_last(b, 4, "boxes")
     one, other = a[..., :, None, :], b[..., None, :, :]
-    larger, smaller = (
-        (torch.maximum, torch.minimum) if isinstance(a, torch.Tensor) else (np.maximum, np.minimum)
-    )
+    larger, smaller = (torch.maximum, torch.minimum) if isinstance(a, torch.Tensor) else (np.maximum, np.minimum)
     sides = (smaller(one[..., 2:], other[..., 2:]) - larger(one[..., :2], other[..., :2])).clip(0)
     return sides[..., 0] * sides[..., 1]
 

@@ -139,9 +139,7 @@ class RegionStore:
         return image_id in self._index.rows
 
     def __repr__(self) -> str:
-        return (
-            f"RegionStore({str(self.path)!r}, {len(self)} images, {self.regions} x {self.dim} {self.dtype})"
-        )
+        return f"RegionStore({str(self.path)!r}, {len(self)} images, {self.regions} x {self.dim} {self.dtype})"
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_process": None}
@@ -180,9 +178,7 @@ class RegionStore:
             self._refuse_non_finite(features, row)
         return Regions(features, process.boxes[start:end].copy(), self._index.sizes[row].copy())
 
-    def read_batch(
-        self, image_ids: Sequence[ImageId] | np.ndarray, out: RegionBatch | None = None
-    ) -> RegionBatch:
+    def read_batch(self, image_ids: Sequence[ImageId] | np.ndarray, out: RegionBatch | None = None) -> RegionBatch:
         """Reads images into one padded batch, in the order asked for; an image may occur more than once.
 
         Args:
@@ -215,9 +211,7 @@ class RegionStore:
             batch.boxes.numpy()[~mask] = 0
         if bad is not None:
             for position in range(bad.start, bad.stop):
-                self._refuse_non_finite(
-                    batch.features[position, : counts[position]].numpy(), int(rows[position])
-                )
+                self._refuse_non_finite(batch.features[position, : counts[position]].numpy(), int(rows[position]))
         return batch
 
     def verify(self) -> None:
@@ -284,15 +278,9 @@ class RegionStore:
     def _refuse_missing(self, image_id: object) -> NoReturn:
         kind, other = ("text", "integers") if isinstance(image_id, str) else ("an integer", "text")
         mend = "extract or convert the features of this image too, or leave its questions out"
-        if (
-            len(self)
-            and isinstance(image_id, str | int)
-            and isinstance(image_id, str) != self._index.string_ids
-        ):
+        if len(self) and isinstance(image_id, str | int) and isinstance(image_id, str) != self._index.string_ids:
             mend = f"the id asked for is {kind}, this store's ids are {other}"
-        raise DataError(
-            "the region store has no such image", file=self.path, record=f"image {image_id!r}", mend=mend
-        )
+        raise DataError("the region store has no such image", file=self.path, record=f"image {image_id!r}", mend=mend)
 
     def _refuse_non_finite(self, features: np.ndarray, row: int) -> None:
         # Numbers above 1e19 overflow the quick check without being wrong: only a real NaN or infinity is
@@ -307,9 +295,7 @@ class RegionStore:
 
     def _allocate(self, images: int, longest: int, out: RegionBatch | None) -> RegionBatch:
         return RegionBatch(
-            features=_reuse(
-                None if out is None else out.features, (images, longest, self.dim), torch.float32
-            ),
+            features=_reuse(None if out is None else out.features, (images, longest, self.dim), torch.float32),
             boxes=_reuse(None if out is None else out.boxes, (images, longest, 4), torch.float32),
             mask=_reuse(None if out is None else out.mask, (images, longest), torch.bool),
             sizes=_reuse(None if out is None else out.sizes, (images, 2), torch.float32),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from numbers import Integral
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +17,9 @@ from features import layout
 from features.layout import ContentHash, ImageId
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath, atomic_path
+
+# HDF5 holds attributes of up to 64 kB.
+_LONGEST_FINGERPRINT = 60_000
 
 
 class RegionStoreWriter:
@@ -57,6 +60,8 @@ class RegionStoreWriter:
             raise UsageError(f"features cannot be stored as {dtype}", mend="choose float16 or float32")
         if self.dim < 1:
             raise UsageError(f"a region needs at least one number, got a dimension of {dim}")
+        if "\0" in fingerprint or len(fingerprint.encode("utf-8", "replace")) > _LONGEST_FINGERPRINT:
+            raise UsageError(f"a fingerprint is text of at most {_LONGEST_FINGERPRINT} bytes without NUL")
         self._ids: dict[ImageId, None] = {}
         self._first = [0]
         self._sizes: list[tuple[int, int]] = []
@@ -84,6 +89,9 @@ class RegionStoreWriter:
             if kind is None:
                 self._finish()
             else:
+                # What is still buffered may be what could not be written: closing must not raise that again.
+                with suppress(OSError):
+                    self._file.close()
                 # An error thrown into ``atomic_path`` makes it drop the temporary file and nothing else.
                 stack.__exit__(kind, error, trace)
 
@@ -152,14 +160,11 @@ class RegionStoreWriter:
         values = np.asarray(features)
         if values.dtype.kind != "f" or values.ndim != 2 or values.shape[1] != self.dim:
             raise DataError(
-                f"features of shape {values.shape} and type {values.dtype}, expected (regions, {self.dim})"
-                " floats",
+                f"features of shape {values.shape} and type {values.dtype}, expected (regions, {self.dim}) floats",
                 record=record,
             )
         if len(values) == 0:
-            raise DataError(
-                "has no regions", record=record, mend="leave the image out or give it a whole-image box"
-            )
+            raise DataError("has no regions", record=record, mend="leave the image out or give it a whole-image box")
         with np.errstate(over="ignore"):
             rows = np.ascontiguousarray(values, dtype=self.dtype.newbyteorder("<"))
         finite = np.isfinite(rows)
@@ -182,9 +187,7 @@ class RegionStoreWriter:
         if not np.isfinite(corners).all():
             raise DataError("a box holds NaN or infinity", record=record)
         if (corners[:, 2:] < corners[:, :2]).any():
-            raise DataError(
-                "a box ends before it begins", record=record, mend="boxes are x1, y1, x2, y2 in pixels"
-            )
+            raise DataError("a box ends before it begins", record=record, mend="boxes are x1, y1, x2, y2 in pixels")
         return corners
 
     def _checked_size(self, image_id: ImageId, size: Any) -> tuple[int, int]:
@@ -234,9 +237,7 @@ class RegionStoreWriter:
         rows = np.frombuffer(content, self.dtype.newbyteorder("<"))
         return rows.reshape(self.regions, self.dim)
 
-    def _write_frame(
-        self, ids: list[ImageId], first: np.ndarray, sizes: np.ndarray, boxes: np.ndarray
-    ) -> None:
+    def _write_frame(self, ids: list[ImageId], first: np.ndarray, sizes: np.ndarray, boxes: np.ndarray) -> None:
         # HDF5 writes into the file object and so around what is there: the dataset of the features is given
         # its place at once (early allocation) and never filled, and its place is the first page after the
         # header.
@@ -246,10 +247,16 @@ class RegionStoreWriter:
         # features are less than that: then they are put in again, wherever HDF5 wants them.
         small = self._take_back() if self.regions * self._row_bytes < layout.ALIGNMENT else None
         access.set_alignment(layout.ALIGNMENT if small is None else 1, layout.ALIGNMENT)
-        # The oldest format has no time stamps in its groups, and does not depend on the library's version.
-        access.set_libver_bounds(h5py.h5f.LIBVER_EARLIEST, h5py.h5f.LIBVER_LATEST)
-        with h5py.File(h5py.h5f.create(b"store", h5py.h5f.ACC_TRUNC, fapl=access)) as file:
-            file.create_group("regions")
+        # One fixed version of the format: the bytes do not depend on the library's, and from 1.8 on structure has
+        # checksums, without which HDF5 can search a damaged file for ever.
+        access.set_libver_bounds(h5py.h5f.LIBVER_V18, h5py.h5f.LIBVER_V18)
+        root = h5py.h5p.create(h5py.h5p.FILE_CREATE)
+        group = h5py.h5p.create(h5py.h5p.GROUP_CREATE)
+        root.set_obj_track_times(False)
+        group.set_obj_track_times(False)
+        with h5py.File(h5py.h5f.create(b"store", h5py.h5f.ACC_TRUNC, fcpl=root, fapl=access)) as file:
+            for part in (b"regions", b"images"):
+                h5py.h5g.create(file.id, part, gcpl=group)
             creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
             creation.set_layout(h5py.h5d.CONTIGUOUS)
             creation.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
@@ -263,15 +270,20 @@ class RegionStoreWriter:
             elif dataset.get_offset() != layout.ALIGNMENT:
                 raise RuntimeError(f"HDF5 put the features at {dataset.get_offset()}, not {layout.ALIGNMENT}")
             file.create_dataset(layout.BOXES, data=boxes, track_times=False)
-            file.create_group("images")
             file.create_dataset(layout.IDS, data=_id_array(ids), track_times=False)
             file.create_dataset(layout.FIRST, data=first, track_times=False)
             file.create_dataset(layout.SIZES, data=sizes, track_times=False)
-            file.attrs["format"] = layout.FORMAT
             file.attrs["format_version"] = np.int64(layout.FORMAT_VERSION)
-            file.attrs["fingerprint"] = self.fingerprint
-            file.attrs["dtype"] = self.dtype.name
-            file.attrs["content_hash"] = self.content_hash
+            for name, text in (
+                ("format", layout.FORMAT),
+                ("fingerprint", self.fingerprint),
+                ("dtype", self.dtype.name),
+                ("content_hash", str(self.content_hash)),
+            ):
+                # Fixed length, without a heap: some versions of HDF5 never return from a damaged heap.
+                encoded = text.encode("utf-8")
+                kind = h5py.string_dtype("utf-8", max(1, len(encoded)))
+                file.attrs.create(name, np.array(encoded, dtype=kind))
 
 
 class _Unwritten(io.RawIOBase):

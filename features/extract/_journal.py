@@ -127,9 +127,7 @@ class Journal:
 
     def _write(self, head: bytes, body: bytes) -> None:
         try:
-            self._file.write(
-                _FRAME.pack(len(head), len(body), zlib.crc32(body, zlib.crc32(head))) + head + body
-            )
+            self._file.write(_FRAME.pack(len(head), len(body), zlib.crc32(body, zlib.crc32(head))) + head + body)
             self._file.flush()
         except OSError as error:
             raise DataError(

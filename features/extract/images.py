@@ -29,9 +29,7 @@ def load_image(path: StrPath) -> Image.Image:
                 image.load()
                 upright = ImageOps.exif_transpose(image)
                 return _to_rgb(image if upright is None else upright)
-    except (
-        Exception
-    ) as error:  # broken files make the decoders raise nearly anything, from OSError to struct.error
+    except Exception as error:  # broken files make the decoders raise nearly anything, from OSError to struct.error
         raise DataError(
             f"not a readable image: {type(error).__name__}: {error}",
             file=file,

@@ -164,18 +164,14 @@ def _compute(batch: list[Item], backbone: Backbone) -> Batch:
         try:
             image = load_image(path)
         except VqaGsError as error:
-            raise DataError(
-                error.problem, file=error.file, record=f"image {image_id}", mend=error.mend
-            ) from error
+            raise DataError(error.problem, file=error.file, record=f"image {image_id}", mend=error.mend) from error
         sizes.append(image.size)
         boxes.append(_checked_boxes(image_id, path, corners, image.size))
         inputs.append(backbone.prepare(image))
     return Batch(sizes, boxes, backbone.extract_prepared(torch.stack(inputs), sizes, boxes))
 
 
-def _checked_boxes(
-    image_id: ImageId, path: StrPath, corners: np.ndarray | None, size: tuple[int, int]
-) -> np.ndarray:
+def _checked_boxes(image_id: ImageId, path: StrPath, corners: np.ndarray | None, size: tuple[int, int]) -> np.ndarray:
     if corners is None:
         return grid_boxes(*size)
     boxes = np.asarray(corners, np.float32)
@@ -189,9 +185,7 @@ def _checked_boxes(
     elif (boxes[:, :2] > np.array(size)).any() or (boxes[:, 2:] < 0).any():
         problem = f"a box lies outside the image of {size[0]} x {size[1]}"
     if problem:
-        raise DataError(
-            problem, file=path, record=f"image {image_id}", mend="boxes are x1, y1, x2, y2 in pixels"
-        )
+        raise DataError(problem, file=path, record=f"image {image_id}", mend="boxes are x1, y1, x2, y2 in pixels")
     return boxes
 
 
@@ -199,9 +193,7 @@ def _add(writer: RegionStoreWriter, image_id: ImageId, path: StrPath, batch: Bat
     try:
         writer.add(image_id, batch.features[position], batch.boxes[position], batch.sizes[position])
     except DataError as error:
-        raise DataError(
-            error.problem, file=error.file or path, record=error.record, mend=error.mend
-        ) from error
+        raise DataError(error.problem, file=error.file or path, record=error.record, mend=error.mend) from error
 
 
 def _key(batch: list[Item]) -> str:

@@ -26,8 +26,7 @@ def detect_datasets(path: Path, present: dict[str, int]) -> bool:
     """Returns whether a file is HDF5 with datasets of these numbers of axes."""
     with suppress(Exception), h5py.File(path, "r") as file:
         return all(
-            isinstance(file.get(name), h5py.Dataset) and file[name].ndim == axes
-            for name, axes in present.items()
+            isinstance(file.get(name), h5py.Dataset) and file[name].ndim == axes for name, axes in present.items()
         )
     return False
 
@@ -120,10 +119,7 @@ def image_size(boxes: np.ndarray, spatial: np.ndarray | None) -> tuple[int, int]
         if not fraction > 0:
             return image_size(boxes, None)
         side = float(boxes[edge, axis]) / fraction
-        if (
-            not 0.5 <= side < 2**31
-            or np.abs(spatial[:, axis] * side - boxes[:, axis]).max() > 1e-3 * side + 0.5
-        ):
+        if not 0.5 <= side < 2**31 or np.abs(spatial[:, axis] * side - boxes[:, axis]).max() > 1e-3 * side + 0.5:
             return None
         sides.append(round(side))
     return sides[0], sides[1]
@@ -224,9 +220,7 @@ class Hdf5Source:
             boxes = np.tile(np.array([0, 0, 1, 1], np.float32), (len(features), 1))
             return ImageRegions(image_id, features, boxes, (1, 1), record)
         if not np.isfinite(boxes).all() or (spatial is not None and not np.isfinite(spatial).all()):
-            raise DataError(
-                "a box holds NaN or infinity", file=self.path, record=f"{record}, image {image_id}"
-            )
+            raise DataError("a box holds NaN or infinity", file=self.path, record=f"{record}, image {image_id}")
         size = image_size(boxes, spatial) if len(boxes) else (1, 1)
         if size is None:
             raise DataError(
@@ -249,9 +243,7 @@ class Hdf5Source:
         offset = dataset.id.get_offset() if dataset.chunks is None else None
         end = None if offset is None else offset + dataset.size * dataset.dtype.itemsize
         if end is not None and end > self.path.stat().st_size:
-            raise DataError(
-                f"truncated: {name} would end at byte {end}", file=self.path, mend="fetch it again"
-            )
+            raise DataError(f"truncated: {name} would end at byte {end}", file=self.path, mend="fetch it again")
         return dataset
 
     def _beside(self, name: str, columns: int) -> h5py.Dataset | None:

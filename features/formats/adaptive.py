@@ -27,9 +27,7 @@ class AdaptiveSource(Hdf5Source):
             )
         spans = self._dataset("pos_boxes")
         if spans.ndim != 2 or spans.shape[1] != 2 or spans.dtype.kind not in "iu":
-            raise DataError(
-                f"pos_boxes of shape {spans.shape}, expected (images, 2) integers", file=self.path
-            )
+            raise DataError(f"pos_boxes of shape {spans.shape}, expected (images, 2) integers", file=self.path)
         bounds = spans[:].astype(np.int64)
         table = []
         for row, image_id in read_row_index(self.index_path, len(bounds)):

@@ -1,0 +1,410 @@
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import threading
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from features.store import RegionBatch, RegionStore
+from vqa_gs.common.errors import DataError, VqaGsError
+
+
+def check_batch(batch: RegionBatch, ids, content) -> None:
+    counts = [len(content[i][0]) for i in ids]
+    dim = next(iter(content.values()))[0].shape[1]
+    assert batch.features.shape == (len(ids), max(counts), dim)
+    assert batch.features.dtype == torch.float32
+    assert batch.mask.dtype == torch.bool
+    assert batch.counts.tolist() == counts
+    for row, image_id in enumerate(ids):
+        features, boxes, size = content[image_id]
+        n = len(features)
+        assert (batch.features[row, :n].numpy() == features.astype(np.float32)).all()
+        assert (batch.boxes[row, :n].numpy() == boxes).all()
+        assert batch.mask[row].tolist() == [True] * n + [False] * (max(counts) - n)
+        assert batch.sizes[row].tolist() == list(size)
+        assert not batch.features[row, n:].any()
+        assert not batch.boxes[row, n:].any()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+@pytest.mark.parametrize("ids", [(3, 1, 70, 20), ("a", "ü", "c/d", "3")])
+def test_batches_hold_what_was_written(make_store, dtype, ids):
+    path, content = make_store(ids=ids, dtype=dtype)
+    store = RegionStore(path)
+    for asked in (list(ids), [ids[2], ids[0], ids[2]], [ids[3]], [ids[1], ids[2], ids[3]]):
+        check_batch(store.read_batch(asked), asked, content)
+    assert store.counts(list(ids)).tolist() == [2, 5, 1, 3]
+    assert store.counts(list(ids)).dtype == np.int64
+    assert (len(store), store.dim, store.dtype, store.regions) == (4, 8, np.dtype(dtype), 11)
+    assert ids[0] in store
+    assert "missing" not in store
+
+
+def test_ids_may_come_as_arrays_and_an_empty_batch_is_empty(make_store):
+    path, content = make_store()
+    store = RegionStore(path)
+    check_batch(store.read_batch(np.array([70, 3])), [70, 3], content)
+    check_batch(store.read_batch(torch.tensor([70, 3])), [70, 3], content)
+    assert (store[np.int64(3)].features == content[3][0]).all()
+    empty = store.read_batch([])
+    assert empty.features.shape == (0, 0, 8)
+    assert len(empty) == 0
+
+
+def test_pieces_larger_than_the_staging_buffer(make_store):
+    # 60 images of 40 regions of 2 kB are several pieces, padded and full ones.
+    rng = np.random.default_rng(0)
+    counts = rng.integers(38, 41, 60).tolist()
+    path, content = make_store(ids=range(60), counts=counts, dim=1024)
+    store = RegionStore(path)
+    order = rng.permutation(60).tolist()
+    batch = store.read_batch(order)
+    check_batch(batch, order, content)
+    full = [i for i in order if counts[i] == 40]
+    check_batch(store.read_batch(full, batch), full, content)
+    check_batch(store.read_batch(range(60)), list(range(60)), content)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_out_is_used_again_and_stale_data_never_shows(make_store, dtype):
+    path, content = make_store(ids=range(12), counts=[9, 8, 7, 1, 2, 1, 3, 9, 1, 1, 4, 9], dtype=dtype)
+    store = RegionStore(path)
+    rng = np.random.default_rng(1)
+    out = store.read_batch(list(range(12)))
+    place = out.features.data_ptr()
+    for _ in range(60):
+        asked = rng.choice(12, rng.integers(1, 13)).tolist()
+        out = store.read_batch(asked, out=out)
+        check_batch(out, asked, content)
+        assert out.features.data_ptr() == place
+    small = store.read_batch([3])
+    check_batch(store.read_batch(list(range(12)), out=small), list(range(12)), content)
+
+
+def test_out_of_another_kind_is_left_alone(make_store):
+    path, content = make_store()
+    store = RegionStore(path)
+    wide = torch.ones(4, 9, 8, dtype=torch.float64)
+    part = torch.ones(5, 9, 8)[1:]
+    for features in (wide, part):
+        out = RegionBatch(features, torch.ones(4, 9, 4), torch.ones(4, 9, dtype=torch.bool), torch.ones(4, 2))
+        check_batch(store.read_batch([1, 3], out=out), [1, 3], content)
+        assert (features == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "is_contiguous"),
+    [
+        ({"chunks": (2, 8)}, False),
+        ({"chunks": (3, 5), "compression": "gzip", "shuffle": True}, False),
+        ({"chunks": (4, 8), "compression": "lzf"}, False),
+        ({"dtype": ">f2"}, False),
+        ({}, True),
+    ],
+)
+def test_repacked_stores_work_by_the_slow_path(make_store, tmp_path, options, is_contiguous):
+    path, content = make_store()
+    repacked = tmp_path / "repacked.h5"
+    with h5py.File(path) as old, h5py.File(repacked, "w") as new:
+        new.attrs.update(old.attrs)
+        old.copy("images", new)
+        new.create_dataset("regions/features", data=old["regions/features"][:], **options)
+        new.create_dataset("regions/boxes", data=old["regions/boxes"][:], chunks=(2, 4), compression="gzip")
+    store = RegionStore(repacked)
+    assert store.is_contiguous is is_contiguous
+    check_batch(store.read_batch([20, 3, 1]), [20, 3, 1], content)
+    assert (store[70].features == content[70][0]).all()
+    store.verify()
+    store.close()
+    check_batch(pickle.loads(pickle.dumps(store)).read_batch([1]), [1], content)
+
+
+def test_missing_images_name_store_id_and_mend(make_store):
+    store = RegionStore(make_store()[0])
+    for read in (lambda i: store[i], lambda i: store.read_batch([1, i]), lambda i: store.counts([i])):
+        with pytest.raises(DataError, match=r"store\.h5: image 99: .*no such image.*\(extract or convert"):
+            read(99)
+        with pytest.raises(DataError, match=r"image '3': .*the id asked for is text, this store's ids are integers"):
+            read("3")
+        with pytest.raises(DataError, match="no such image"):
+            read([])
+    texts = RegionStore(make_store(ids=("a", "b", "c", "3"), name="text.h5")[0])
+    with pytest.raises(DataError, match="the id asked for is an integer, this store's ids are text"):
+        texts[3]
+
+
+def test_other_files_are_refused_with_a_way_out(tmp_path, make_store, make_fixed36):
+    with pytest.raises(DataError, match="no such region store"):
+        RegionStore(tmp_path / "none.h5")
+    with pytest.raises(DataError, match="is a folder"):
+        RegionStore(tmp_path)
+    with pytest.raises(DataError, match="run `vqa-gs features convert`"):
+        RegionStore(make_fixed36()[0])
+    text = tmp_path / "text.h5"
+    text.write_text("image_id\tfeatures\n")
+    with pytest.raises(DataError, match="not an HDF5 file.*vqa-gs features convert"):
+        RegionStore(text)
+    path, _ = make_store()
+    with h5py.File(path, "r+") as file:
+        file.attrs["format_version"] = 2
+    with pytest.raises(DataError, match="version 2, this program reads version 1"):
+        RegionStore(path)
+
+
+def break_first(file):
+    file["images/first"][1] = 10**6
+
+
+def break_ids(file):
+    file["images/id"][1] = file["images/id"][0]
+
+
+def break_dtype(file):
+    file.attrs["dtype"] = "float32"
+
+
+def break_boxes(file):
+    del file["regions/boxes"]
+    file["regions/boxes"] = np.zeros((3, 4), np.float32)
+
+
+def break_sizes(file):
+    del file["images/size"]
+
+
+def break_features(file):
+    del file["regions/features"]
+    file["regions/features"] = np.zeros(5, np.float16)
+
+
+def break_hash(file):
+    del file.attrs["content_hash"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [break_first, break_ids, break_dtype, break_boxes, break_sizes, break_features, break_hash],
+)
+def test_contradicting_indices_are_refused(make_store, damage):
+    path, _ = make_store()
+    with h5py.File(path, "r+") as file:
+        damage(file)
+    with pytest.raises(DataError, match=r"store\.h5: "):
+        RegionStore(path)
+
+
+def test_truncation_is_noticed_on_opening(make_store):
+    path, _ = make_store(dim=3000)
+    content = path.read_bytes()
+    for size in (0, 100, 4096, 20_000, len(content) // 2, len(content) - 1):
+        path.write_bytes(content[:size])
+        with pytest.raises(DataError, match=r"store\.h5: "):
+            RegionStore(path)
+
+
+def test_a_dataset_that_claims_more_than_the_file_holds(make_store):
+    path, _ = make_store(dim=3000)
+    with h5py.File(path) as file:
+        dataset = file["regions/features"]
+        marker = np.array([*dataset.shape, *dataset.shape], "<u8").tobytes()
+    content = path.read_bytes()
+    assert content.count(marker) == 1
+    changed = np.array([2**40, 3000, 2**40, 3000], "<u8").tobytes()
+    path.write_bytes(content.replace(marker, changed))
+    with pytest.raises(DataError, match=r"store\.h5: "):
+        RegionStore(path)
+
+
+def test_a_replaced_file_is_noticed(make_store):
+    path, content = make_store()
+    waiting, reading = RegionStore(path), RegionStore(path)
+    reading.read_batch([1])
+    make_store(seed=5)
+    with pytest.raises(DataError, match="replaced or changed"):
+        waiting.read_batch([1])
+    # An open handle still reads the file it was opened on.
+    check_batch(reading.read_batch([1, 3]), [1, 3], content)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_numbers_that_are_not_finite_are_caught_with_their_image(make_store, dtype, value):
+    path, content = make_store(dtype=dtype)
+    with h5py.File(path, "r+") as file:
+        file["regions/features"][4, 2] = value  # of image 1, whose regions are 2 to 7
+    store = RegionStore(path)
+    for read in (lambda: store.read_batch([3, 1]), lambda: store[1], store.verify):
+        with pytest.raises(DataError, match=r"store\.h5: image 1: the features hold NaN or infinity"):
+            read()
+    check_batch(store.read_batch([3, 70]), [3, 70], content)
+
+
+def test_large_finite_numbers_are_no_mistake(make_store):
+    path, _ = make_store(dtype="float32")
+    with h5py.File(path, "r+") as file:
+        file["regions/features"][0, :2] = [3e38, -3e38]
+    store = RegionStore(path)
+    assert store.read_batch([3]).features.max() == np.float32(3e38)
+    assert store[3].features.min() == np.float32(-3e38)
+
+
+def test_verify_sees_a_changed_bit_anywhere(make_store):
+    path, _ = make_store()
+    for name, index in (("regions/features", (3, 1)), ("regions/boxes", (0, 2)), ("images/size", (1, 1))):
+        with h5py.File(path, "r+") as file:
+            before = file[name][index]
+            file[name][index] = before + 1
+        with pytest.raises(DataError, match="changed or damaged"):
+            RegionStore(path).verify()
+        with h5py.File(path, "r+") as file:
+            file[name][index] = before
+    RegionStore(path).verify()
+    with h5py.File(path, "r+") as file:
+        file["regions/boxes"][6, 1] = np.nan
+    with pytest.raises(DataError, match="image 1: a box holds NaN"):
+        RegionStore(path).verify()
+
+
+def test_damaged_bytes_only_raise_errors_meant_for_users(make_store):
+    path, _ = make_store()
+    original = path.read_bytes()
+    used = [i for i in range(len(original)) if original[i]]
+    rng = np.random.default_rng(0)
+    refused = 0
+    for _ in range(400):
+        damaged = bytearray(original)
+        for _ in range(rng.integers(1, 4)):
+            damaged[rng.choice(used)] = rng.integers(256)
+        path.write_bytes(damaged)
+        try:
+            with RegionStore(path) as store:
+                store.read_batch(store.image_ids)
+                store.verify()
+        except VqaGsError as error:
+            refused += 1
+            assert "\n" not in str(error)
+            assert "store.h5" in str(error)
+    assert refused > 200
+
+
+def test_pickled_stores_open_their_own_handle(make_store):
+    path, content = make_store()
+    store = RegionStore(path)
+    store.read_batch([1])
+    copy = pickle.loads(pickle.dumps(store))
+    assert copy._process is None
+    check_batch(copy.read_batch([1, 70]), [1, 70], content)
+
+
+def test_closing_and_reading_again(make_store):
+    path, content = make_store()
+    before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+    with RegionStore(path) as store:
+        for _ in range(5):
+            check_batch(store.read_batch([1]), [1], content)
+            store.close()
+    if before:
+        assert len(os.listdir("/proc/self/fd")) == before
+    assert "4 images" in repr(store)
+
+
+def test_a_thread_reads_batches_while_images_are_read(make_store):
+    path, content = make_store(ids=range(30), counts=[3, 4, 5] * 10, dim=600)
+    store = RegionStore(path)
+    failures = []
+
+    def read_batches():
+        try:
+            rng, out = np.random.default_rng(0), None
+            for _ in range(150):
+                asked = rng.choice(30, 8).tolist()
+                out = store.read_batch(asked, out)
+                check_batch(out, asked, content)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=read_batches) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        for image_id in range(30):
+            assert (store[image_id].features == content[image_id][0]).all()
+    for thread in threads:
+        thread.join()
+    assert not failures
+
+
+class Batches(Dataset):
+    def __init__(self, store, batches):
+        self.store, self.batches = store, batches
+
+    def __len__(self):
+        return len(self.batches)
+
+    def __getitem__(self, index):
+        return self.store.read_batch(self.batches[index])
+
+
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_loader_workers_read_the_right_data(make_store, start, chunked):
+    path, content = make_store(ids=range(40), counts=[1, 2, 3, 4] * 10)
+    if chunked:
+        with h5py.File(path, "r+") as file:
+            features = file["regions/features"][:]
+            del file["regions/features"]
+            file.create_dataset("regions/features", data=features, chunks=(7, 8), compression="gzip")
+    store = RegionStore(path)
+    store.read_batch([1])  # the parent's handle is open when the workers start
+    rng = np.random.default_rng(0)
+    batches = [rng.choice(40, 6).tolist() for _ in range(12)]
+    loader = DataLoader(
+        Batches(store, batches),
+        batch_size=None,
+        num_workers=2,
+        multiprocessing_context=multiprocessing.get_context(start),
+    )
+    for asked, batch in zip(batches, loader, strict=True):
+        check_batch(batch, asked, content)
+        check_batch(store.read_batch(asked), asked, content)
+
+
+def test_errors_cross_from_a_worker_in_one_piece(make_store):
+    store = RegionStore(make_store()[0])
+    loader = DataLoader(Batches(store, [[1], [99]]), batch_size=None, num_workers=1)
+    with pytest.raises(VqaGsError, match="image 99"):
+        list(loader)
+
+
+def test_batches_move_and_pin(make_store):
+    batch = RegionStore(make_store()[0]).read_batch([1, 3])
+    moved = batch.to("cpu")
+    assert (moved.features == batch.features).all()
+    assert batch.to("meta").features.device.type == "meta"
+    assert len(batch) == 2
+
+
+def test_real_adaptive_data_converts_and_reads(shared_data, tmp_path):
+    from features.convert import convert
+
+    source = shared_data("vqa2-mini/regions.hdf5")
+    convert(source, tmp_path / "mini.h5")
+    store = RegionStore(tmp_path / "mini.h5")
+    store.verify()
+    assert (len(store), store.regions, store.dim) == (24190, 71583, 132)
+    index = pickle.loads(source.with_name("regions_imgid2idx.pkl").read_bytes())
+    with h5py.File(source) as file:
+        features, spans = file["image_features"][:], file["pos_boxes"][:]
+    asked = list(index)[::50]
+    batch = store.read_batch(asked)
+    for row, image_id in enumerate(asked):
+        start, end = spans[index[image_id]]
+        assert (batch.features[row, : end - start].numpy() == features[start:end]).all()
+        assert batch.mask[row].sum() == end - start
