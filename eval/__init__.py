@@ -1,0 +1,1 @@
+"""Exact scores and the reports built on them; free of torch."""

@@ -42,9 +42,7 @@ def id_column(ids: Iterable[QuestionId] | NDArray[Any]) -> NDArray[Any]:
     return np.array(values, dtype=np.int64)
 
 
-def ragged_positions(
-    first: NDArray[np.int64], order: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def ragged_positions(first: NDArray[np.int64], order: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Says where the entries of some groups lie in a compressed column.
 
     Args:
@@ -75,9 +73,7 @@ def column(values: Any, dtype: Any, shape: tuple[int | None, ...], name: str) ->
     array = np.asarray(values)
     if array.dtype.kind not in ("biu" if np.dtype(dtype).kind in "iu" else "biuf"):
         raise DataError(f"{name} holds {array.dtype}, expected {np.dtype(dtype)}")
-    if array.ndim != len(shape) or not all(
-        want in (None, got) for want, got in zip(shape, array.shape, strict=True)
-    ):
+    if array.ndim != len(shape) or not all(want in (None, got) for want, got in zip(shape, array.shape, strict=True)):
         wanted = tuple("any" if want is None else want for want in shape)
         raise DataError(f"{name} has the shape {array.shape}, expected {wanted}")
     if array.size and np.dtype(dtype).kind in "iu" and array.dtype != dtype:
@@ -133,9 +129,7 @@ def join_ids(columns: Sequence[NDArray[Any]]) -> NDArray[Any]:
     # The column of an empty table says nothing about the type of ids.
     filled = [column for column in columns if len(column)] or [columns[0]]
     if len({column.dtype for column in filled}) > 1:
-        raise DataError(
-            "question ids are numbers in one pair table and text in another", mend="do not merge them"
-        )
+        raise DataError("question ids are numbers in one pair table and text in another", mend="do not merge them")
     return np.concatenate(filled)
 
 

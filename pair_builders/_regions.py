@@ -20,9 +20,7 @@ ImageId = int | str
 _IMAGES = 128
 
 
-def require_images(
-    store: RegionStore, image_ids: Sequence[ImageId], question_ids: Sequence[QuestionId]
-) -> None:
+def require_images(store: RegionStore, image_ids: Sequence[ImageId], question_ids: Sequence[QuestionId]) -> None:
     """Checks, before anything long begins, that every question's image is in the store.
 
     Args:
@@ -42,8 +40,7 @@ def require_images(
     if len(store) and isinstance(image_id, str) != isinstance(store.image_ids[0], str):
         mend = "image ids are numbers in one file and text in the other: write them alike"
     raise DataError(
-        f"the image of question {question_id!r} is not in the store"
-        + (f", nor are {others} others" if others else ""),
+        f"the image of question {question_id!r} is not in the store" + (f", nor are {others} others" if others else ""),
         file=store.path,
         record=f"image {image_id!r}",
         mend=mend,

@@ -113,9 +113,7 @@ def match_regions(
     return rows
 
 
-def row_distances(
-    rows: NDArray[np.int32], features_a: NDArray[Any], features_b: NDArray[Any]
-) -> NDArray[np.float64]:
+def row_distances(rows: NDArray[np.int32], features_a: NDArray[Any], features_b: NDArray[Any]) -> NDArray[np.float64]:
     """Returns the length of each row's direction, (S,); a missing end counts as the zero vector.
 
     Args:
@@ -154,9 +152,7 @@ def sparse_rows(
     return rows[np.sort(order[:regions])]
 
 
-def require_identity(
-    count_a: int, count_b: int, image_a: object, image_b: object, file: StrPath | None = None
-) -> None:
+def require_identity(count_a: int, count_b: int, image_a: object, image_b: object, file: StrPath | None = None) -> None:
     """Checks that the regions of two images can correspond number by number.
 
     Raises:

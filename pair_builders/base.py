@@ -138,9 +138,7 @@ def made_with(settings: Any, seed: int, dropped: Mapping[str, int]) -> dict[str,
         seed: its seed.
         dropped: how many pairs or questions were left out, by reason.
     """
-    values = {
-        name: str(value) if isinstance(value, Path) else value for name, value in asdict(settings).items()
-    }
+    values = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(settings).items()}
     return {**values, "seed": seed, "dropped": dict(dropped)}
 
 
@@ -193,9 +191,7 @@ class Ends:
             raise DataError("the answer is not known", record=f"question {question_id!r}")
         return answer_of(annotation)
 
-    def require(
-        self, question_id: QuestionId, file: StrPath | None, record: str, mend: str | None = None
-    ) -> None:
+    def require(self, question_id: QuestionId, file: StrPath | None, record: str, mend: str | None = None) -> None:
         """Checks that a question is there.
 
         Args:

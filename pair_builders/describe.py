@@ -147,9 +147,7 @@ def _distances(distance: dict[str, Any]) -> list[str]:
     most = max(distance["counts"], default=0)
     if most:
         lines.append("by distance:")
-        for low, high, count in zip(
-            distance["bounds"], distance["bounds"][1:], distance["counts"], strict=False
-        ):
+        for low, high, count in zip(distance["bounds"], distance["bounds"][1:], distance["counts"], strict=False):
             lines.append(f"  {low:8.3f} to {high:8.3f} {count:>8} {'#' * round(30 * count / most)}".rstrip())
     if distance["unknown"]:
         lines.append(f"distance unknown: {distance['unknown']}")

@@ -175,9 +175,7 @@ def directions(
     return _one_end(regions_a, regions_b, index_a, moves_a), _one_end(regions_b, regions_a, index_b, moves_b)
 
 
-def _one_end(
-    here: torch.Tensor, there: torch.Tensor, index: torch.Tensor, moves: torch.Tensor
-) -> torch.Tensor:
+def _one_end(here: torch.Tensor, there: torch.Tensor, index: torch.Tensor, moves: torch.Tensor) -> torch.Tensor:
     if there.shape[1] == 0:
         return here * moves[..., None]
     pair = torch.arange(len(here), device=here.device)[:, None]

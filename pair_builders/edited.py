@@ -149,9 +149,7 @@ def build(sources: PairSources, settings: Settings, seed: int, progress: Progres
     )
 
 
-def _check_row(
-    originals: Ends, edits: Ends, original: QuestionId, edited: QuestionId, path: Path, row: int
-) -> None:
+def _check_row(originals: Ends, edits: Ends, original: QuestionId, edited: QuestionId, path: Path, row: int) -> None:
     swapped = None
     if edits is not originals and original in edits and edited in originals:
         swapped = "the original comes first: is the pair the wrong way round?"

@@ -102,9 +102,7 @@ def build(sources: PairSources, settings: Settings, seed: int, progress: Progres
     rows, keys, answers = _groups(questions.questions, annotations, agreed)
     asked = [questions.questions[row] for row in rows]
     image_ids = list(dict.fromkeys(question.image_id for question in asked))
-    require_images(
-        store, [question.image_id for question in asked], [question.question_id for question in asked]
-    )
+    require_images(store, [question.image_id for question in asked], [question.question_id for question in asked])
     place = {image_id: at for at, image_id in enumerate(image_ids)}
     images = np.array([place[question.image_id] for question in asked], np.int64)
 
@@ -129,9 +127,7 @@ def build(sources: PairSources, settings: Settings, seed: int, progress: Progres
         rows=matched,
         weight=settings.weight,
         distance=edges.distance[order],
-        settings=made_with(
-            settings, seed, {"questions with too little agreement": len(questions) - len(agreed)}
-        ),
+        settings=made_with(settings, seed, {"questions with too little agreement": len(questions) - len(agreed)}),
         sources=sources.files(),
     )
 
@@ -205,9 +201,7 @@ def _groups(
         if len(set(codes)) < 2 or len({questions[row].image_id for row in members}) < 2:
             continue  # so that images which are asked nothing of use are not read
         code = keys[-1] + 1 if keys else 0
-        for row, answer in sorted(
-            zip(members, codes, strict=True), key=lambda pair: _by_id(questions[pair[0]])
-        ):
+        for row, answer in sorted(zip(members, codes, strict=True), key=lambda pair: _by_id(questions[pair[0]])):
             chosen.append(row)
             keys.append(code)
             answers.append(answer)

@@ -92,9 +92,7 @@ def shuffle_partners(
     given = [_codes(answers_a, answers_b), _codes(images_a, images_b)]
 
     def penalty(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
-        charge = _OWN_PARTNER * (question_b[a] == question_b[b]) + _SAME_IMAGE * (
-            question_a[a] == question_b[b]
-        )
+        charge = _OWN_PARTNER * (question_b[a] == question_b[b]) + _SAME_IMAGE * (question_a[a] == question_b[b])
         for cost, (codes_a, codes_b) in zip((_SAME_ANSWER, _SAME_IMAGE), given, strict=True):
             if len(codes_a):
                 charge = charge + cost * (codes_a[a] == codes_b[b])
@@ -188,8 +186,7 @@ def shuffle_table(
     require_images(store, images_a + images_b, ids_a + ids_b)
     answers_a = [end.answer(id) for end, id in zip(ends_a, ids_a, strict=True)]
     answers_b = [
-        end.answer(id) if answer is None else answer
-        for end, id, answer in zip(ends_b, ids_b, own, strict=True)
+        end.answer(id) if answer is None else answer for end, id, answer in zip(ends_b, ids_b, own, strict=True)
     ]
     order = shuffle_partners(table, seed, answers_a, answers_b, images_a, images_b)
     partners = table.select(order)

@@ -170,9 +170,7 @@ class PairTable:
             kind=np.zeros(pairs, np.uint8),
             alignment=np.full(pairs, ALIGNMENTS.index(alignment), np.uint8),
             weight=np.full(pairs, weight, np.float32),
-            distance=np.full(pairs, np.nan, np.float32)
-            if distance is None
-            else np.asarray(distance, np.float32),
+            distance=np.full(pairs, np.nan, np.float32) if distance is None else np.asarray(distance, np.float32),
             first=first,
             rows=flat,
             kinds=(kind,),

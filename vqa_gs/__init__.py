@@ -13,7 +13,7 @@ _PUBLIC = {
     "gradient_supervision_loss": "vqa_gs.objectives.gradient_supervision",
 }
 
-__all__ = ["GradientSupervision", "__version__", "gradient_supervision_loss"]  # noqa: F822 - loaded lazily
+__all__ = ["GradientSupervision", "__version__", "gradient_supervision_loss"]
 
 
 def __getattr__(name: str) -> Any:

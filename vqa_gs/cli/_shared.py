@@ -32,7 +32,7 @@ def dispatch(command: str, handlers: dict[str, Handler], words: Sequence[str]) -
 
 
 @contextmanager
-def progress_bar(text: str) -> Iterator[Callable[[int, int], None]]:
+def progress_bar(text: str) -> Iterator[Callable[[int, int | None], None]]:
     """Shows a bar on standard error while the block runs; yields `report(done, total)`."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:

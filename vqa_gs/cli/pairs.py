@@ -18,7 +18,8 @@ def build(words: Sequence[str]) -> None:
     from vqa_gs.data.questions import read_question_set
 
     parser = new_parser("pairs build", "Build a table of counterfactual pairs.")
-    parser.add_argument("--kind", action="append", required=True, choices=BUILDERS.names(), help="may be repeated")
+    kinds = ", ".join(BUILDERS.names())
+    parser.add_argument("--kind", action="append", required=True, help=f"{kinds}; may be repeated")
     parser.add_argument("--questions", type=str, required=True, help="questions JSON")
     parser.add_argument("--annotations", type=str, required=True, help="annotations JSON")
     parser.add_argument("--features", type=str, default=None, help="region store")

@@ -1,0 +1,1 @@
+"""What the floors share: errors, atomic files, restricted pickles, the registry of parts, provenance."""

@@ -54,9 +54,7 @@ def atomic_path(path: StrPath) -> Iterator[Path]:
             raise DataError("is a folder, a file was to be written", file=target, mend="choose another name")
         _remove_stale(target)
     except OSError as error:
-        raise DataError(
-            f"cannot be written: {error.strerror}", file=target, mend="choose a writable place"
-        ) from error
+        raise DataError(f"cannot be written: {error.strerror}", file=target, mend="choose a writable place") from error
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         yield temporary

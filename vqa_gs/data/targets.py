@@ -50,9 +50,7 @@ class SoftTargets:
     answers: int
 
     @classmethod
-    def from_arrays(
-        cls, first: npt.ArrayLike, label: npt.ArrayLike, score: npt.ArrayLike, answers: int
-    ) -> SoftTargets:
+    def from_arrays(cls, first: npt.ArrayLike, label: npt.ArrayLike, score: npt.ArrayLike, answers: int) -> SoftTargets:
         """Builds targets from arrays as the attributes describe them, in any dtype that converts.
 
         Raises:
@@ -77,9 +75,7 @@ class SoftTargets:
                 mend="use the vocabulary the targets were made with",
             )
         if len(scores) and not (scores.min() >= 0 and scores.max() <= 1):
-            raise UsageError(
-                "scores outside 0..1 in the soft targets", mend="give accuracies, not percentages"
-            )
+            raise UsageError("scores outside 0..1 in the soft targets", mend="give accuracies, not percentages")
         return cls(rows, labels, scores, answers)
 
     def __len__(self) -> int:
@@ -104,9 +100,7 @@ class SoftTargets:
         chosen = np.asarray(rows, np.int64)
         if out is None:
             result = np.zeros((len(chosen), self.answers), np.float32)
-        elif (
-            out.dtype != np.float32 or out.ndim != 2 or len(out) < len(chosen) or out.shape[1] != self.answers
-        ):
+        elif out.dtype != np.float32 or out.ndim != 2 or len(out) < len(chosen) or out.shape[1] != self.answers:
             raise UsageError(
                 f"`out` is {out.dtype} {out.shape}", mend=f"expected float32 ({len(chosen)}, {self.answers})"
             )

@@ -45,9 +45,7 @@ def _positions(entries: Sequence[str], what: str) -> dict[str, int]:
     index: dict[str, int] = {}
     for position, entry in enumerate(entries):
         if index.setdefault(entry, position) != position:
-            raise DataError(
-                f"the {what} {entry!r} appears twice", mend="every entry needs an index of its own"
-            )
+            raise DataError(f"the {what} {entry!r} appears twice", mend="every entry needs an index of its own")
     return index
 
 
@@ -84,9 +82,7 @@ class WordVocabulary:
             raise UsageError(f"min_count is {min_count}", mend="choose 1 or more")
         counts = Counter(word for text in texts for word in tokenize(text))
         # Questions can hold the special entries as words; they must not take a second index.
-        kept = [
-            word for word, count in counts.items() if count >= min_count and word not in (PADDING, UNKNOWN)
-        ]
+        kept = [word for word, count in counts.items() if count >= min_count and word not in (PADDING, UNKNOWN)]
         if not kept:
             raise UsageError(f"no word appears {min_count} times or more", mend="lower min_count")
         return cls(sorted(kept, key=lambda word: (-counts[word], word)))
@@ -121,9 +117,7 @@ class WordVocabulary:
 
     def save(self, path: StrPath) -> None:
         """Writes the vocabulary as JSON, atomically."""
-        write_json(
-            path, {"format": "vqa-gs-words", "format_version": _VERSION, "words": self.words[2:]}, indent=0
-        )
+        write_json(path, {"format": "vqa-gs-words", "format_version": _VERSION, "words": self.words[2:]}, indent=0)
 
     @classmethod
     def load(cls, path: StrPath) -> WordVocabulary:
@@ -194,9 +188,7 @@ class AnswerVocabulary:
 
     def save(self, path: StrPath) -> None:
         """Writes the vocabulary as JSON, atomically."""
-        write_json(
-            path, {"format": "vqa-gs-answers", "format_version": _VERSION, "answers": self.answers}, indent=0
-        )
+        write_json(path, {"format": "vqa-gs-answers", "format_version": _VERSION, "answers": self.answers}, indent=0)
 
     @classmethod
     def load(cls, path: StrPath) -> AnswerVocabulary:

@@ -76,9 +76,7 @@ class RegionModel(nn.Module):
         """Returns the question vector (batch, hidden) of ``tokens: (batch, length) int64``."""
         return self.encode_words(self.embed_words(tokens))
 
-    def forward(
-        self, features: Tensor, boxes: Tensor, sizes: Tensor, mask: Tensor, tokens: Tensor
-    ) -> HeadOutput:
+    def forward(self, features: Tensor, boxes: Tensor, sizes: Tensor, mask: Tensor, tokens: Tensor) -> HeadOutput:
         """Answers from the store's features (batch, regions, region_dim) and tokens (batch, length)."""
         regions = self.prepare_regions(features, boxes, sizes, mask)
         return self.head(regions, mask, self.encode_question(tokens))

@@ -104,9 +104,7 @@ class UpDn(RegionModel):
             ValueError: ``features`` has another dimension than the model was made for.
         """
         if features.ndim != 3 or features.shape[-1] != self.region_dim:
-            raise ValueError(
-                f"features must be (batch, regions, {self.region_dim}), got {tuple(features.shape)}"
-            )
+            raise ValueError(f"features must be (batch, regions, {self.region_dim}), got {tuple(features.shape)}")
         if self.settings.standardize:
             features = (features - self.mean) * self.inverse_std
         if self.settings.boxes:

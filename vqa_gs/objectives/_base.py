@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
@@ -19,7 +21,7 @@ class Ends:
     Attributes:
         logits: (2P, answers) float32.
         inputs: by place, the tensors the logits were computed from and can be differentiated by: ``regions``
-            (2P, regions, dim), ``attended`` (2P, dim), ``question`` (2P, length, word_dim).
+            (2P, regions, dim), ``attended`` (2P, dim).
         directions: by place, from the partner to the example, shaped as the input; ``regions`` only where an
             alignment says which region corresponds to which.
         targets: (2P, answers) float32, soft targets.
@@ -72,8 +74,8 @@ class ObjectiveOutput(NamedTuple):
     """
 
     loss: Tensor
-    sums: dict[str, Tensor] = {}
-    counts: dict[str, Tensor] = {}
+    sums: Mapping[str, Tensor] = MappingProxyType({})
+    counts: Mapping[str, Tensor] = MappingProxyType({})
     scale: float = 1.0
 
 
@@ -92,7 +94,7 @@ class Objective(nn.Module):
         self.settings = settings
 
     def places(self) -> frozenset[str]:
-        """Returns the inputs the term differentiates by: any of ``regions``, ``attended``, ``question``."""
+        """Returns the inputs the term differentiates by: any of ``regions``, ``attended``."""
         return frozenset()
 
     def forward(self, step: Step) -> ObjectiveOutput:

@@ -23,7 +23,7 @@ from vqa_gs.objectives._base import OBJECTIVES, Ends, Objective, ObjectiveOutput
 from vqa_gs.objectives.answer import answer_loss
 
 Variant = Literal["true", "contrast", "loss"]
-Place = Literal["regions", "attended", "question"]
+Place = Literal["regions", "attended"]
 EndsChoice = Literal["both", "a", "b"]
 
 
@@ -203,7 +203,7 @@ class GradientSupervisionSettings:
     Attributes:
         weight: lambda, the term's weight in the loss; 0 switches it off.
         variant: the decision function: ``true``, ``contrast`` or ``loss``.
-        place: differentiate by the ``regions``, the ``attended`` (pooled) image vector, or the ``question``'s words.
+        place: differentiate by the ``regions`` or the ``attended`` (pooled) image vector.
         ends: ends of a pair it acts on: ``both``, ``a`` or ``b``.
         warmup_epochs: the weight rises linearly from 0 over so many epochs.
     """
@@ -240,9 +240,7 @@ class GradientSupervisionTerm(Objective):
         zero = step.logits.new_zeros(())
         if ends is None:
             return ObjectiveOutput(zero)
-        score, valid = decision(
-            ends.logits, ends.labels, ends.partner_labels, ends.targets, self.settings.variant
-        )
+        score, valid = decision(ends.logits, ends.labels, ends.partner_labels, ends.targets, self.settings.variant)
         loss, cos, moves = gradient_supervision_loss(
             score, ends.inputs[self.settings.place], ends.directions[self.settings.place]
         )

@@ -111,9 +111,7 @@ class Plan:
         order = self._order(0, epoch, self.ordinary)
         examples = order[at * self.batch_size : (at + 1) * self.batch_size]
         wanted = np.arange(step * self.pairs_per_batch, (step + 1) * self.pairs_per_batch)
-        chosen = np.array(
-            [self._order(1, int(n // self.pairs), self.pairs)[n % self.pairs] for n in wanted], np.int64
-        )
+        chosen = np.array([self._order(1, int(n // self.pairs), self.pairs)[n % self.pairs] for n in wanted], np.int64)
         mine = slice(self.rank, None, self.world)
         return examples[mine], chosen[mine], len(examples), len(chosen)
 
@@ -155,9 +153,7 @@ class Batcher:
             ).to("cpu")
             weight = torch.from_numpy(np.tile(data.pairs.weight[pairs], 2))
             if data.pairs.mask_first is not None:
-                kept = torch.from_numpy(
-                    remaining_regions(data.pairs, pairs, counts[count : 2 * count], width_b=width)
-                )
+                kept = torch.from_numpy(remaining_regions(data.pairs, pairs, counts[count : 2 * count], width_b=width))
                 mask = mask.clone()
                 mask[count : 2 * count] &= kept
                 features[count : 2 * count].masked_fill_(~kept.unsqueeze(-1), 0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import yaml
 from jsonargparse import ArgumentParser, Namespace
@@ -111,18 +111,15 @@ class TrainingConfig:
             raise UsageError(f"training.lr and training.clip must be positive, not {self.lr}, {self.clip}")
 
 
-if TYPE_CHECKING:
-    ObjectivesConfig = Any
-else:
-    # One part a registered objective, so that a new objective's file is all it takes to configure it.
-    ObjectivesConfig = dataclasses.make_dataclass(
-        "ObjectivesConfig",
-        [
-            (name, OBJECTIVES[name].Settings, field(default_factory=OBJECTIVES[name].Settings))
-            for name in OBJECTIVES.names()
-        ],
-    )
-    ObjectivesConfig.__doc__ = "The terms of the loss; weight 0 switches one off."
+# One part a registered objective, so that a new objective's file is all it takes to configure it.
+ObjectivesConfig: Any = dataclasses.make_dataclass(
+    "ObjectivesConfig",
+    [
+        (name, OBJECTIVES[name].Settings, field(default_factory=OBJECTIVES[name].Settings))
+        for name in OBJECTIVES.names()
+    ],
+)
+ObjectivesConfig.__doc__ = "The terms of the loss; weight 0 switches one off."
 
 
 @dataclass

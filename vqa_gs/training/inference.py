@@ -19,9 +19,7 @@ from vqa_gs.training.examples import Examples, make_examples, require_images
 
 
 @torch.no_grad()
-def predict_labels(
-    model: RegionModel, examples: Examples, store: RegionStore, batch_size: int = 512
-) -> torch.Tensor:
+def predict_labels(model: RegionModel, examples: Examples, store: RegionStore, batch_size: int = 512) -> torch.Tensor:
     """Returns the label of the highest logit of every example, (n,) int64 on the CPU.
 
     Args:
@@ -65,9 +63,7 @@ class TrainedModel:
             state = load_file(weights)
             settings = self.config.model
             dim = state["mean"].shape[0]
-            self.model = MODELS[self.config.architecture](
-                dim, len(self.words), len(self.answers.answers), settings
-            )
+            self.model = MODELS[self.config.architecture](dim, len(self.words), len(self.answers.answers), settings)
             self.model.load_state_dict(state)
         except Exception as error:  # safetensors and torch raise many types for a damaged file
             raise DataError(
@@ -98,9 +94,7 @@ def require_dim(store: RegionStore, dim: int) -> None:
         )
 
 
-def answers_by_id(
-    questions: QuestionSet, labels: torch.Tensor, answers: AnswerVocabulary
-) -> dict[QuestionId, str]:
+def answers_by_id(questions: QuestionSet, labels: torch.Tensor, answers: AnswerVocabulary) -> dict[QuestionId, str]:
     """Returns question id -> answer text."""
     return {
         question_id: answers.answers[label]

@@ -37,8 +37,7 @@ class TrainingStep(nn.Module):
         torch.manual_seed(batch.seed)
         model = self.model
         regions = model.prepare_regions(batch.features, batch.boxes, batch.sizes, batch.mask)
-        words = model.embed_words(batch.tokens)
-        question = model.encode_words(words)
+        question = model.encode_question(batch.tokens)
         ends = len(batch.labels)
         if ends:
             # Only the pair ends are differentiated twice, so only they go through a graph that allows it.
@@ -46,7 +45,7 @@ class TrainingStep(nn.Module):
             first = model.head(leaf, batch.mask[:ends], question[:ends])
             rest = model.head(regions[ends:], batch.mask[ends:], question[ends:])
             logits = torch.cat([first.logits, rest.logits])
-            pair_ends = self._ends(batch, first.logits, {"regions": leaf, "attended": first.attended, "question": words})
+            pair_ends = self._ends(batch, first.logits, {"regions": leaf, "attended": first.attended})
         else:
             logits, pair_ends = model.head(regions, batch.mask, question).logits, None
         step = Step(
@@ -76,9 +75,5 @@ class TrainingStep(nn.Module):
             ways["regions"] = torch.cat(directions(leaf[:pairs], leaf[pairs:], *batch.alignment))
         if "attended" in self.places:
             ways["attended"] = end_directions(inputs["attended"])
-        if "question" in self.places:
-            ways["question"] = end_directions(inputs["question"][:ends])
-            # The gradient is taken by all rows' word vectors at once; other rows have neither score nor direction.
-            raise NotImplementedError("gradient supervision by the question's words comes with its pair builder")
         partners = batch.labels.roll(pairs)
         return Ends(logits, inputs, ways, batch.targets[:ends], batch.labels, partners, batch.weight)

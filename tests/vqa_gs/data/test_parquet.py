@@ -62,9 +62,7 @@ def parquet(texts, *, codec=0, optional=False, levels=None, encoding=0, kind=6, 
         width = 3
         indices = [words.index(text) for text in texts]
         groups = -(-len(indices) // 8)
-        packed = sum(index << (width * n) for n, index in enumerate(indices)).to_bytes(
-            groups * width, "little"
-        )
+        packed = sum(index << (width * n) for n, index in enumerate(indices)).to_bytes(groups * width, "little")
         content = bytes([width]) + varint(groups << 1 | 1) + packed
     else:
         content = plain(texts)

@@ -48,9 +48,7 @@ def test_every_shape(write, shape, packed):
 
     rows = [question(1, coco_split="train2014", split="test"), question("2", "a_b")]
     questions = write(wrap("questions", rows), "q", packed)
-    annotations = write(
-        wrap("annotations", [annotation("2", "a_b"), annotation(1, coco_split="x")]), "a", packed
-    )
+    annotations = write(wrap("annotations", [annotation("2", "a_b"), annotation(1, coco_split="x")]), "a", packed)
     read = read_question_set(questions, annotations)
     assert read.questions == [Question(1, 10, "Is it?", "train2014"), Question("2", "a_b", "Is it?")]
     assert [a.question_id for a in read.annotations] == [1, "2"]
@@ -74,9 +72,7 @@ def test_a_byte_order_mark_is_ignored(write):
 
 
 def test_defaults_of_missing_fields(write):
-    bare = without(
-        annotation(answers=("b", "a", "a", "b")), "question_type", "answer_type", "multiple_choice_answer"
-    )
+    bare = without(annotation(answers=("b", "a", "a", "b")), "question_type", "answer_type", "multiple_choice_answer")
     (read,) = read_annotations(write([bare]))
     assert (read.question_type, read.answer_type) == ("unknown", "unknown")
     assert read.multiple_choice_answer == "b"  # of two equally common ones the first
@@ -96,9 +92,7 @@ def test_equal_answers_share_memory(write):
 
 def test_subset_keeps_alignment_and_order(write):
     rows = range(5)
-    read = read_question_set(
-        write([question(n, n) for n in rows], "q"), write([annotation(n, n) for n in rows], "a")
-    )
+    read = read_question_set(write([question(n, n) for n in rows], "q"), write([annotation(n, n) for n in rows], "a"))
     part = read.subset(np.array([4, 1]))
     assert part.question_ids == [4, 1]
     assert [a.question_id for a in part.annotations] == [4, 1]
@@ -207,9 +201,7 @@ def test_files_that_do_not_align(write, questions, annotations, message):
 def test_real_vqa2_mini(shared_data):
     folder = shared_data / "vqa2-mini"
     for split, count in (("train", 21_702), ("iid_val", 2_411), ("ood_test", 5_367)):
-        read = read_question_set(
-            folder / f"{split}_questions.json.gz", folder / f"{split}_annotations.json.gz"
-        )
+        read = read_question_set(folder / f"{split}_questions.json.gz", folder / f"{split}_annotations.json.gz")
         assert len(read) == count
         assert {len(a.answers) for a in read.annotations} == {10}
 

@@ -73,9 +73,7 @@ def test_dense_uses_given_memory_again():
             targets.dense([0, 1], out=wrong)
 
 
-@given(
-    st.lists(st.lists(st.tuples(st.integers(0, 5), st.sampled_from([0.3, 0.6, 1.0])), max_size=4), max_size=8)
-)
+@given(st.lists(st.lists(st.tuples(st.integers(0, 5), st.sampled_from([0.3, 0.6, 1.0])), max_size=4), max_size=8))
 def test_best_is_the_first_maximum(rows):
     rows = [sorted(dict(row).items()) for row in rows]
     first = np.cumsum([0, *map(len, rows)])

@@ -61,9 +61,7 @@ def test_answers_by_distinct_questions():
 
 
 def test_answers_errors():
-    with pytest.raises(
-        UsageError, match=r"9 questions or more, the most frequent one to 2 .*lower min_questions to 2"
-    ):
+    with pytest.raises(UsageError, match=r"9 questions or more, the most frequent one to 2 .*lower min_questions to 2"):
         AnswerVocabulary.build([annotation(1, "a b"), annotation(2, "b")])
     with pytest.raises(UsageError, match="give annotations"):
         AnswerVocabulary.build([])

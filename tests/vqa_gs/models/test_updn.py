@@ -57,7 +57,7 @@ def test_head_is_twice_differentiable_by_regions():
 
     assert torch.autograd.gradgradcheck(lambda x: model.head(x, mask, question).logits, (regions,))
     total = gradient(regions).pow(2).sum()
-    grads = torch.autograd.grad(total, [p for p in model.parameters()], allow_unused=True)
+    grads = torch.autograd.grad(total, list(model.parameters()), allow_unused=True)
     touched = {name for (name, _), g in zip(model.named_parameters(), grads, strict=True) if g is not None}
     assert "region_net.linear.direction" in touched
     assert not any(name.startswith(("gru", "embedding")) for name in touched)

@@ -162,7 +162,13 @@ def make_step(pairs=3, ends_weight=None):
     partner = labels.roll(pairs)
     pair_weight = torch.ones(2 * pairs) if ends_weight is None else ends_weight
     ends = Ends(
-        logits, {"regions": x}, {"regions": end_directions(x)}, torch.rand(2 * pairs, 4), labels, partner, pair_weight
+        logits,
+        {"regions": x},
+        {"regions": end_directions(x)},
+        torch.rand(2 * pairs, 4),
+        labels,
+        partner,
+        pair_weight,
     )
     return Step(logits, ends.targets, torch.ones(2 * pairs), 2 * pairs, ends, 2 * pairs, epoch=1.0), weight
 
@@ -170,9 +176,7 @@ def make_step(pairs=3, ends_weight=None):
 def test_term_averages_over_ends_and_respects_ends_weights_and_warmup():
     term = OBJECTIVES["gradient_supervision"]
     step, weight = make_step()
-    both, a, b = (
-        term(GradientSupervisionSettings(weight=1.0, ends=ends))(step).loss for ends in ("both", "a", "b")
-    )
+    both, a, b = (term(GradientSupervisionSettings(weight=1.0, ends=ends))(step).loss for ends in ("both", "a", "b"))
     assert math.isclose(both.item(), (a.item() + b.item()) / 2, rel_tol=1e-6)
     both.backward()
     assert weight.grad.abs().sum() > 0

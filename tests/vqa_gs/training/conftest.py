@@ -1,0 +1,89 @@
+import json
+
+import numpy as np
+import pytest
+import yaml
+
+from features.writer import RegionStoreWriter
+from pair_builders.base import BUILDERS, PairSources
+from pair_builders.table import write_pair_table
+from vqa_gs.data.questions import read_question_set
+
+COLOURS = ["red", "green", "blue", "white"]
+
+
+def write_split(folder, name, images, colours, start):
+    questions, annotations = [], []
+    for offset, (image, colour) in enumerate(zip(images, colours, strict=True)):
+        qid = start + offset
+        questions.append({"image_id": int(image), "question": "What color is the car?", "question_id": qid})
+        answers = [{"answer": COLOURS[colour], "answer_confidence": "yes", "answer_id": i + 1} for i in range(10)]
+        annotations.append(
+            {
+                "question_id": qid,
+                "image_id": int(image),
+                "question_type": "what color is the",
+                "answer_type": "other",
+                "multiple_choice_answer": COLOURS[colour],
+                "answers": answers,
+            }
+        )
+    (folder / f"{name}_questions.json").write_text(json.dumps(questions))
+    (folder / f"{name}_annotations.json").write_text(json.dumps(annotations))
+    return {
+        "questions": str(folder / f"{name}_questions.json"),
+        "annotations": str(folder / f"{name}_annotations.json"),
+    }
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """A world of 120 images with 3-5 regions; one region shows the answer's colour. Returns the settings of a run."""
+    folder = tmp_path_factory.mktemp("tiny")
+    rng = np.random.default_rng(0)
+    colours = rng.integers(0, 4, 120)
+    with RegionStoreWriter(folder / "store.h5", dim=8, dtype="float32", fingerprint="drawn by a test") as writer:
+        for image, colour in enumerate(colours):
+            count = int(rng.integers(3, 6))
+            features = rng.normal(size=(count, 8)).astype(np.float32) * 0.1
+            features[rng.integers(count), colour] += 3
+            boxes = np.tile(np.array([[0, 0, 10, 10]], np.float32), (count, 1))
+            writer.add(image, features, boxes, (20, 20))
+    splits = {
+        "train": write_split(folder, "train", range(80), colours[:80], 0),
+        "iid_val": write_split(folder, "iid_val", range(80, 100), colours[80:100], 1000),
+        "ood_test": write_split(folder, "ood_test", range(100, 120), colours[100:], 2000),
+    }
+    questions = read_question_set(splits["train"]["questions"], splits["train"]["annotations"])
+    from features.store import RegionStore
+
+    table = BUILDERS["same-question"].build(PairSources(questions, RegionStore(folder / "store.h5")))
+    write_pair_table(folder / "pairs.h5", table)
+    config = {
+        "name": "gs",
+        "seed": 3,
+        "data": {
+            "train": splits["train"],
+            "iid_val": splits["iid_val"],
+            "tests": {"ood_test": splits["ood_test"]},
+            "features": str(folder / "store.h5"),
+            "pairs": [str(folder / "pairs.h5")],
+            "min_answer_questions": 2,
+        },
+        "model": {"hidden": 16, "word_dim": 8},
+        "objectives": {"gradient_supervision": {"weight": 1.0}},
+        "training": {
+            "epochs": 12,
+            "batch_size": 32,
+            "pairs_per_batch": 8,
+            "lr": 0.02,
+            "clip": 5.0,
+            "log_every": 2,
+            "checkpoint_every": 2,
+            "device": "cpu",
+            "patience": 0,
+        },
+    }
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    config["file"] = str(folder / "config.yaml")
+    return config
