@@ -170,7 +170,7 @@ print("done", flush=True)
 
 
 def test_killed_at_any_moment(make_adaptive, tmp_path, hidden_files, python):
-    source, content = make_adaptive(ids=range(150), counts=[3] * 150, dim=64)
+    source, _ = make_adaptive(ids=range(150), counts=[3] * 150, dim=64)
     expected = tmp_path / "expected.h5"
     convert(source, expected)
     out = tmp_path / "out.h5"

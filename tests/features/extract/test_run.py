@@ -1,0 +1,262 @@
+from __future__ import annotations
+
+import inspect
+import random
+import signal
+import time
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from features.extract.run import extract_regions
+from features.store import RegionStore
+from vqa_gs.common.errors import DataError, UsageError
+
+
+class Stub:
+    """Stands in for a backbone: a box's mean colour and its corner, slowly if asked to."""
+
+    name, weights, note, dim, device, fingerprint = "stub", "random", "none", 5, "cpu", "stub 1"
+
+    def __init__(self, pause=0.0):
+        self.pause, self.calls = pause, 0
+
+    def prepare(self, image):
+        return torch.from_numpy(np.array(image)).permute(2, 0, 1)[:, :16, :16]
+
+    def extract_prepared(self, inputs, sizes, boxes):
+        time.sleep(self.pause)
+        self.calls += len(inputs)
+        colours = inputs.float().mean((2, 3)).numpy()
+        return [
+            np.concatenate([np.repeat(colour[None], len(corners), 0), corners[:, :2]], 1)
+            for colour, corners in zip(colours, boxes, strict=True)
+        ]
+
+
+def listed(folder):
+    return [
+        (int(p.stem), p, np.array([[0, 0, 9, 9], [1, 2, int(p.stem) % 7 + 3, 9]], np.float32))
+        for p in sorted(folder.glob("*.png"))
+    ]
+
+
+SCRIPT = f"""
+import pathlib, sys, time
+import numpy as np
+import torch
+from features.extract.run import extract_regions
+
+{inspect.getsource(Stub)}
+{inspect.getsource(listed)}
+items = listed(pathlib.Path(sys.argv[1]))
+print("ready", flush=True)
+extract_regions(items, Stub(0.02), sys.argv[2], batch_size=2)
+"""
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(40):
+        height, width = rng.integers(16, 30, 2)
+        pixels = rng.integers(0, 256, (height, width, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number:03d}.png")
+    return folder
+
+
+def test_images_become_a_store(pictures, tmp_path, hidden_files):
+    calls = []
+    items = listed(pictures)
+    summary = extract_regions(
+        items, Stub(), tmp_path / "out.h5", batch_size=16, progress=lambda *done: calls.append(done)
+    )
+    store = RegionStore(tmp_path / "out.h5")
+    store.verify()
+    assert calls == [(16, 40), (32, 40), (40, 40)]
+    assert (summary.images, summary.regions, summary.dim, summary.resumed) == (40, 80, 5, 0)
+    assert (summary.weights, summary.dtype) == ("random", "float16")
+    assert store.fingerprint == summary.fingerprint == "stub 1"
+    assert store.content_hash == summary.content_hash
+    assert store.image_ids == tuple(range(40))
+    for image_id, path, boxes in items:
+        pixels = np.asarray(Image.open(path))
+        assert (store[image_id].boxes == boxes).all()
+        assert store[image_id].size.tolist() == [pixels.shape[1], pixels.shape[0]]
+        expected = pixels[:16, :16].astype(np.float32).mean((0, 1)).astype(np.float16)
+        assert np.allclose(store[image_id].features[:, :3], expected, rtol=2e-3)
+    assert hidden_files() == []
+
+
+def test_the_bytes_do_not_depend_on_workers(pictures, tmp_path):
+    threads = torch.get_num_threads()
+    results = []
+    for workers in (1, 2, 5):
+        out = tmp_path / f"{workers}.h5"
+        extract_regions(iter(listed(pictures)), Stub(0.001), out, batch_size=3, workers=workers)
+        results.append(out.read_bytes())
+    assert results[0] == results[1] == results[2]
+    assert torch.get_num_threads() == threads
+
+
+def test_without_boxes_there_is_a_grid_and_ids_may_be_text(pictures, tmp_path):
+    items = [(p.name, str(p), None) for p in sorted(pictures.glob("*.png"))[:3]]
+    extract_regions(items, Stub(), tmp_path / "out.h5", dtype="float32")
+    store = RegionStore(tmp_path / "out.h5")
+    assert store.counts(["000.png", "002.png"]).tolist() == [10, 10]
+    regions = store["001.png"]
+    assert regions.boxes[0].tolist() == [0, 0, *regions.size.tolist()]
+
+
+@pytest.mark.parametrize(
+    ("boxes", "message"),
+    [
+        (np.zeros((0, 4)), "boxes of shape"),
+        (np.zeros((2, 3)), "boxes of shape"),
+        (np.array([[0, 0, np.nan, 1]]), "NaN"),
+        (np.array([[5, 0, 1, 1]]), "ends before it begins"),
+        (np.array([[500, 0, 501, 1]]), "outside the image"),
+    ],
+)
+def test_wrong_boxes_name_the_image(pictures, tmp_path, hidden_files, boxes, message):
+    items = listed(pictures)[:3]
+    items[1] = (77, items[1][1], boxes)
+    with pytest.raises(DataError, match=rf"001\.png: image 77: .*{message}"):
+        extract_regions(items, Stub(), tmp_path / "out.h5")
+    assert not (tmp_path / "out.h5").exists()
+    assert hidden_files() == []
+
+
+def test_a_broken_image_costs_only_its_batch(pictures, tmp_path, hidden_files):
+    items = listed(pictures)
+    expected = tmp_path / "expected.h5"
+    extract_regions(items, Stub(), expected, batch_size=4)
+    broken = items[21][1]
+    whole = broken.read_bytes()
+    broken.write_bytes(whole[:60])
+    out = tmp_path / "out.h5"
+    with pytest.raises(DataError, match=r"021\.png: image 21: not a readable image"):
+        extract_regions(items, Stub(), out, batch_size=4)
+    assert hidden_files() == [".out.h5.journal"]
+    broken.write_bytes(whole)
+    backbone = Stub()
+    summary = extract_regions(items, backbone, out, batch_size=4)
+    assert (summary.resumed, backbone.calls) == (20, 20)
+    assert out.read_bytes() == expected.read_bytes()
+    assert hidden_files() == []
+
+
+def interrupted(items, out, after=24, **options):
+    def stop(done, total):
+        if done >= after:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        extract_regions(items, Stub(), out, batch_size=4, progress=stop, **options)
+
+
+def test_what_changed_is_done_again(pictures, tmp_path):
+    items = listed(pictures)
+    out = tmp_path / "out.h5"
+    interrupted(items, out)
+    assert extract_regions(items, Stub(), out, batch_size=4).resumed == 24
+    interrupted(items, out)
+    other = [*items[:9], (items[9][0], items[9][1], items[9][2] + 1), *items[10:]]
+    assert extract_regions(other, Stub(), out, batch_size=4).resumed == 8
+    assert (RegionStore(out)[9].boxes == items[9][2] + 1).all()
+    interrupted(items, out)
+    assert extract_regions(items, Stub(), out, batch_size=5).resumed == 0
+    interrupted(items, out)
+    assert extract_regions(items, Stub(), out, batch_size=4, dtype="float32").resumed == 0
+    interrupted(items, out)
+    changed = Stub()
+    changed.fingerprint = "stub 2"
+    assert extract_regions(items, changed, out, batch_size=4).resumed == 0
+
+
+def test_a_damaged_journal_loses_what_is_behind_the_damage(pictures, tmp_path):
+    items = listed(pictures)
+    expected, out = tmp_path / "expected.h5", tmp_path / "out.h5"
+    extract_regions(items, Stub(), expected, batch_size=4)
+    interrupted(items, out)
+    journal = tmp_path / ".out.h5.journal"
+    whole = journal.read_bytes()
+    rng = np.random.default_rng(0)
+    for number in range(25):
+        damaged = bytearray(whole)
+        if number % 2:
+            damaged = damaged[: rng.integers(len(whole))]
+        else:
+            damaged[rng.integers(len(whole))] ^= 255
+        journal.write_bytes(damaged)
+        summary = extract_regions(items, Stub(), out, batch_size=4)
+        assert summary.resumed < 24
+        assert out.read_bytes() == expected.read_bytes()
+
+
+def test_two_at_once_are_refused(pictures, tmp_path):
+    items = listed(pictures)
+    out = tmp_path / "out.h5"
+
+    def again(done, total):
+        with pytest.raises(UsageError, match="another extraction"):
+            extract_regions(items, Stub(), out)
+
+    extract_regions(items, Stub(), out, progress=again)
+    RegionStore(out).verify()
+
+
+def test_senseless_calls(pictures, tmp_path):
+    items = listed(pictures)[:2]
+    with pytest.raises(UsageError, match="at least 1"):
+        extract_regions(items, Stub(), tmp_path / "x.h5", batch_size=0)
+    with pytest.raises(UsageError, match="float8"):
+        extract_regions(items, Stub(), tmp_path / "x.h5", dtype="float8")
+    with pytest.raises(DataError, match="no images"):
+        extract_regions([], Stub(), tmp_path / "x.h5")
+    with pytest.raises(DataError, match="image 0: the image occurs twice"):
+        extract_regions([items[0], items[0]], Stub(), tmp_path / "x.h5")
+    with pytest.raises(DataError, match="no such image file"):
+        extract_regions([(1, tmp_path / "absent.png", None)], Stub(), tmp_path / "x.h5")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(DataError, match="is a folder"):
+        extract_regions(items, Stub(), tmp_path / "folder")
+
+
+def test_killed_at_any_moment(pictures, tmp_path, hidden_files, python):
+    expected, out = tmp_path / "expected.h5", tmp_path / "out.h5"
+    items = listed(pictures)
+    extract_regions(items, Stub(), expected, batch_size=2)
+    chance = random.Random(0)
+    for _ in range(4):
+        process = python(SCRIPT, pictures, out)
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(chance.uniform(0.01, 0.25))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        if out.exists():
+            assert out.read_bytes() == expected.read_bytes()
+        assert len(hidden_files()) <= 2
+    backbone = Stub()
+    summary = extract_regions(items, backbone, out, batch_size=2)
+    assert summary.resumed + backbone.calls == 40
+    assert summary.resumed > 0
+    assert out.read_bytes() == expected.read_bytes()
+    assert hidden_files() == []
+
+
+def test_the_real_backbone_end_to_end(shared_data, tmp_path):
+    from features.extract.backbone import load_backbone
+
+    paths = sorted(shared_data("butd-10/images").iterdir())
+    backbone = load_backbone(size=96)
+    items = [(path.stem, path, None) for path in paths]
+    first = extract_regions(items, backbone, tmp_path / "a.h5", batch_size=3)
+    extract_regions(items, backbone, tmp_path / "b.h5", batch_size=3, workers=2)
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
+    assert (first.images, first.regions, first.dim) == (10, 100, 496)
+    RegionStore(first.out).verify()
