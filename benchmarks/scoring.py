@@ -51,12 +51,9 @@ def write_files(folder: Path, count: int) -> tuple[Path, Path, dict[int | str, s
         agree = generator.randint(6, 10)
         texts = [majority] * agree + [next(others) for _ in range(10 - agree)]
         answers = [
-            {"answer": text, "answer_confidence": "yes", "answer_id": number}
-            for number, text in enumerate(texts, 1)
+            {"answer": text, "answer_confidence": "yes", "answer_id": number} for number, text in enumerate(texts, 1)
         ]
-        questions.append(
-            {"image_id": key // 5, "question": f"{kind} thing {key % 9973}?", "question_id": key}
-        )
+        questions.append({"image_id": key // 5, "question": f"{kind} thing {key % 9973}?", "question_id": key})
         annotations.append(
             {
                 "question_type": kind,
@@ -113,9 +110,7 @@ def main() -> None:
 
     difference = max(abs(scores[row] - value) for row, value in zip(sample, slow, strict=True))
     for name, seconds, count in rows:
-        print(
-            f"{name:34} {seconds:7.2f} CPU s  {1e6 * seconds / count:7.2f} us a question  ({count} questions)"
-        )
+        print(f"{name:34} {seconds:7.2f} CPU s  {1e6 * seconds / count:7.2f} us a question  ({count} questions)")
     ratio = (rows[-1][1] / rows[-1][2]) / (rows[1][1] / rows[1][2])
     print(f"score_questions is {ratio:.0f} times as fast; largest difference {difference:.1e}")
 

@@ -103,9 +103,7 @@ def marker(index: int, x: float, y: float, size: float = 4.5) -> Markup:
 def swatch(index: int) -> Markup:
     """Returns an arm's marker as a small picture for a legend."""
     inner = marker(index, 8, 8, 5.0)
-    return Markup(
-        f'<svg class="swatch" viewBox="0 0 16 16" width="16" height="16" aria-hidden="true">{inner}</svg>'
-    )
+    return Markup(f'<svg class="swatch" viewBox="0 0 16 16" width="16" height="16" aria-hidden="true">{inner}</svg>')
 
 
 def _svg(title: str, description: str, height: float, parts: Sequence[str]) -> Markup:
@@ -149,15 +147,12 @@ def bar_panel(title: str, bars: Sequence[Bar], ceiling: float) -> Markup:
         x = left + tick * scale
         parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{top:.1f}" y2="{bottom:.1f}"/>')
         anchor = "start" if tick == 0 else "middle"
-        parts.append(
-            f'<text class="tick" x="{x:.1f}" y="{bottom + 14:.1f}" text-anchor="{anchor}">{tick:g}</text>'
-        )
+        parts.append(f'<text class="tick" x="{x:.1f}" y="{bottom + 14:.1f}" text-anchor="{anchor}">{tick:g}</text>')
     described = []
     for index, bar in enumerate(bars):
         y = top + row * index
         parts.append(
-            f'<text class="name" x="{left}" y="{y + 13:.1f}">{_tip(bar.label)}'
-            f"{escape(shorten(bar.label, 44))}</text>"
+            f'<text class="name" x="{left}" y="{y + 13:.1f}">{_tip(bar.label)}{escape(shorten(bar.label, 44))}</text>'
         )
         for offset, kind, word, spread in (
             (18, "in", "in-domain", bar.in_domain),
@@ -165,9 +160,7 @@ def bar_panel(title: str, bars: Sequence[Bar], ceiling: float) -> Markup:
         ):
             middle = y + offset + 6.5
             if spread is None:
-                parts.append(
-                    f'<text class="value soft" x="{left + 4}" y="{middle + 4:.1f}">no {word} score</text>'
-                )
+                parts.append(f'<text class="value soft" x="{left + 4}" y="{middle + 4:.1f}">no {word} score</text>')
                 continue
             length = spread.mean * scale
             shown = _value(spread)
@@ -205,9 +198,7 @@ def dot_panel(title: str, rows: Sequence[str], series: Sequence[Series], ceiling
     scale = width / ceiling
     parts = []
     for index in range(0, len(rows), 2):
-        parts.append(
-            f'<rect class="band" x="0" y="{top + row * index:.1f}" width="{WIDTH}" height="{row:.1f}"/>'
-        )
+        parts.append(f'<rect class="band" x="0" y="{top + row * index:.1f}" width="{WIDTH}" height="{row:.1f}"/>')
     for tick in ticks(0.0, ceiling):
         if tick > ceiling:
             continue
@@ -263,9 +254,7 @@ def line_panel(title: str, lines: Sequence[Line]) -> Markup:
         if tick < x_low or tick > x_high or tick != int(tick):
             continue
         x, _ = place(tick, y_low)
-        parts.append(
-            f'<text class="tick" x="{x:.1f}" y="{bottom + 15:.1f}" text-anchor="middle">{tick:g}</text>'
-        )
+        parts.append(f'<text class="tick" x="{x:.1f}" y="{bottom + 15:.1f}" text-anchor="middle">{tick:g}</text>')
     parts.append(
         f'<text class="tick" x="{(left + WIDTH - right) / 2:.1f}" y="{bottom + 29:.1f}" '
         f'text-anchor="middle">epoch</text>'

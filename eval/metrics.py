@@ -82,9 +82,7 @@ def by_group(scores: Scores, groups: Sequence[str]) -> dict[str, Mean]:
     parts: dict[str, list[float]] = {}
     for score, group in zip(scores.tolist(), groups, strict=True):
         parts.setdefault(group, []).append(score)
-    return {
-        group: Mean(100 * math.fsum(part) / len(part), len(part)) for group, part in sorted(parts.items())
-    }
+    return {group: Mean(100 * math.fsum(part) / len(part), len(part)) for group, part in sorted(parts.items())}
 
 
 def fully_right(scores: Scores) -> npt.NDArray[np.bool_]:
@@ -112,9 +110,7 @@ def pair_accuracy(scores: Scores, pairs: npt.ArrayLike) -> PairAccuracy:
 def codes(values: Sequence[Hashable]) -> npt.NDArray[np.int64]:
     """Returns int64 (n,): a number for each value, the same for equal ones."""
     known: dict[Hashable, int] = {}
-    return np.fromiter(
-        (known.setdefault(value, len(known)) for value in values), dtype=np.int64, count=len(values)
-    )
+    return np.fromiter((known.setdefault(value, len(known)) for value in values), dtype=np.int64, count=len(values))
 
 
 def _joined(a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

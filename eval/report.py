@@ -63,15 +63,11 @@ def write_report(
     out = Path(out)
     suffix = out.suffix.lower()
     if suffix not in _HTML | _MARKDOWN:
-        raise UsageError(
-            f"cannot tell the report's form from the name {out.name!r}", mend="end it in .html or .md"
-        )
+        raise UsageError(f"cannot tell the report's form from the name {out.name!r}", mend="end it in .html or .md")
     sections = build_sections(runs)
     day = datetime.now(timezone.utc).date().isoformat()
     arms = len({arm.name for section in sections for arm in section.arms})
-    written = (
-        f"{len(runs)} run{'s' * (len(runs) > 1)}, {arms} arm{'s' * (arms > 1)}; vqa-gs {__version__}, {day}"
-    )
+    written = f"{len(runs)} run{'s' * (len(runs) > 1)}, {arms} arm{'s' * (arms > 1)}; vqa-gs {__version__}, {day}"
     files = []
     if suffix in _HTML:
         write_text(out, render_html(title, written, sections))
@@ -85,9 +81,7 @@ def write_report(
 
 def _printable(text: str) -> Text:
     """Returns text that a terminal prints as it stands: no markup, no control characters."""
-    return Text(
-        "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
-    )
+    return Text("".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text))
 
 
 def summary_table(runs: Sequence[RunSummary]) -> RichTable:
@@ -108,9 +102,7 @@ def summary_table(runs: Sequence[RunSummary]) -> RichTable:
     splits = section.splits
     shown = [split for split in (splits.in_domain, splits.ood) if split] or list(splits.names)
     table = RichTable(
-        caption=_printable(
-            f"Accuracy in %, mean ± standard deviation over seeds; scored by {scoring_rule(scoring)}"
-        )
+        caption=_printable(f"Accuracy in %, mean ± standard deviation over seeds; scored by {scoring_rule(scoring)}")
     )
     table.add_column("question type")
     table.add_column("questions", justify="right")

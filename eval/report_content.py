@@ -228,9 +228,7 @@ class _Builder:
         ]
 
     def count_columns(self, group: str) -> list[Column]:
-        return [
-            Column(self.splits.label(split), group, self.splits.sides[split]) for split in self.splits.names
-        ]
+        return [Column(self.splits.label(split), group, self.splits.sides[split]) for split in self.splits.names]
 
     def bold_note(self) -> str:
         return (
@@ -318,15 +316,11 @@ class _Builder:
             *self.arm_columns(),
         ]
         notes = (self.note(), self.split_note(), self.bold_note())
-        return _table(
-            "Accuracy by question type", notes, columns, (cells for _, cells in ordered), filterable=True
-        )
+        return _table("Accuracy by question type", notes, columns, (cells for _, cells in ordered), filterable=True)
 
     def pairs(self) -> Table | None:
         def row(kind: str) -> tuple[Cell, ...] | None:
-            counts = self.counts(
-                lambda metrics: metrics.pair_accuracy.get(kind, PairAccuracy()).pairs or None
-            )
+            counts = self.counts(lambda metrics: metrics.pair_accuracy.get(kind, PairAccuracy()).pairs or None)
             first = [_text(kind), *map(_count, counts)]
             return self.by_arm_and_split(first, lambda arm, split: arm.pair_accuracy(split, kind))
 
@@ -355,9 +349,7 @@ class _Builder:
     def subset_rows(self, name: str) -> list[tuple[Cell, ...] | None]:
         parts = [metrics.subsets[name] for metrics in self.metrics() if name in metrics.subsets]
         empty = SubsetMetrics()
-        counts = [
-            _count(c) for c in self.counts(lambda metrics: metrics.subsets.get(name, empty).questions or None)
-        ]
+        counts = [_count(c) for c in self.counts(lambda metrics: metrics.subsets.get(name, empty).questions or None)]
         blank = [Cell("") for _ in counts]
 
         def row(
@@ -372,9 +364,7 @@ class _Builder:
             return row(kind, blank, lambda part: part.per_answer_type.get(kind))
 
         def of_pairs(kind: str) -> tuple[Cell, ...] | None:
-            return row(
-                f"pairs: {kind}", blank, lambda part: part.pair_accuracy.get(kind, PairAccuracy()).accuracy
-            )
+            return row(f"pairs: {kind}", blank, lambda part: part.pair_accuracy.get(kind, PairAccuracy()).accuracy)
 
         return [
             row("overall", counts, lambda part: part.overall),
@@ -384,18 +374,14 @@ class _Builder:
 
     def run_table(self) -> Table:
         columns = [Column("run", numeric=False), Column("arm", numeric=False), Column("seed")]
-        columns += [
-            Column(self.splits.label(split), side=self.splits.sides[split]) for split in self.splits.names
-        ]
+        columns += [Column(self.splits.label(split), side=self.splits.sides[split]) for split in self.splits.names]
         columns += [Column("git revision", numeric=False), Column("versions", numeric=False)]
         columns += [Column("finished", numeric=False)]
         rows = []
         for arm in self.arms:
             for run in arm.runs:
                 cells = [_text(run.name), _text(arm.name)]
-                cells.append(
-                    Cell(MISSING, sort=-1.0) if run.seed is None else Cell(str(run.seed), sort=run.seed)
-                )
+                cells.append(Cell(MISSING, sort=-1.0) if run.seed is None else Cell(str(run.seed), sort=run.seed))
                 for split in self.splits.names:
                     value = run.metrics[split].overall if split in run.metrics else None
                     cells.append(_score(None if value is None else Spread((value,))))

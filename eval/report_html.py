@@ -90,16 +90,11 @@ def _dot_panels(section: Section) -> tuple[list[Markup], str]:
         if split is None or not kinds:
             continue
         series = [
-            charts.Series(arm.name, tuple(arm.question_type(split, kind) for kind in kinds))
-            for arm in section.arms
+            charts.Series(arm.name, tuple(arm.question_type(split, kind) for kind in kinds)) for arm in section.arms
         ]
         if any(spread for one in series for spread in one.values):
             panels.append(charts.dot_panel(f"{title}: {split}", kinds, series, 100.0))
-    note = (
-        f"The {len(kinds)} most frequent of {total} question types; the table has all."
-        if total > len(kinds)
-        else ""
-    )
+    note = f"The {len(kinds)} most frequent of {total} question types; the table has all." if total > len(kinds) else ""
     return panels, note
 
 
@@ -119,9 +114,7 @@ def _arm_lines(index: int, arm: Arm, column: str) -> list[charts.Line]:
         for epoch, value in found:
             by_epoch.setdefault(epoch, []).append(value)
     # A mean over the seeds that are left when others have stopped would jump: it ends with the first.
-    mean = [
-        (epoch, sum(them) / len(them)) for epoch, them in sorted(by_epoch.items()) if len(them) == len(seeds)
-    ]
+    mean = [(epoch, sum(them) / len(them)) for epoch, them in sorted(by_epoch.items()) if len(them) == len(seeds)]
     lines = [charts.Line(f"{arm.name}, {run.name}", index, tuple(found), mean=False) for run, found in seeds]
     if mean:
         lines.append(charts.Line(arm.name, index, tuple(mean), mean=True))

@@ -140,9 +140,7 @@ def headline(arms: Sequence[Arm], splits: Splits) -> Headline:
         return Headline(f"{reached}. There is no other arm to compare it with.", "none", best)
     runs = [run for arm, _ in scored for run in arm.runs]
     if not same_questions(runs, split):
-        text = (
-            f"The arms were scored on different questions of {split}, so their accuracies cannot be compared."
-        )
+        text = f"The arms were scored on different questions of {split}, so their accuracies cannot be compared."
         return Headline(text, "open", best)
     rest = scored[1:]
     unsure = [arm for arm, spread in rest if compare(top, spread) != "above"]
@@ -192,11 +190,7 @@ def _selected_on_ood(run: RunSummary) -> str | None:
     """Returns the OOD split a run says it was selected on, if it says so."""
     for key, value in flatten(run.provenance.get("selection", {})).items():
         leaf = key.rsplit(".", 1)[-1]
-        if (
-            isinstance(value, str)
-            and leaf in ("", "split", "on", "selected_on")
-            and split_domain(value) == "ood"
-        ):
+        if isinstance(value, str) and leaf in ("", "split", "on", "selected_on") and split_domain(value) == "ood":
             return value
     return None
 

@@ -273,9 +273,7 @@ def _load_all_metrics(folder: Path) -> dict[str, SplitMetrics]:
     for file in files:
         loaded = load_metrics(file)
         if loaded.split in metrics:
-            raise DataError(
-                f"a second file for the split {loaded.split!r}", file=file, mend="remove one of the two"
-            )
+            raise DataError(f"a second file for the split {loaded.split!r}", file=file, mend="remove one of the two")
         metrics[loaded.split] = loaded
     if not metrics:
         raise DataError("no metrics in this folder", file=folder, mend="run `vqa-gs evaluate` on it first")

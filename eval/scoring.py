@@ -51,9 +51,7 @@ def _answer_ids_differ(ids: Sequence[int | str | None], question_id: QuestionId)
     return len(set(ids)) == len(ids)
 
 
-def _repeated_ids_accuracy(
-    annotation: Annotation, compared: Sequence[str], prediction: str, as_vote: _Memo
-) -> float:
+def _repeated_ids_accuracy(annotation: Annotation, compared: Sequence[str], prediction: str, as_vote: _Memo) -> float:
     """The official accuracy where answer ids repeat within a question.
 
     The official script takes as "the other answers" those that differ in any field, so two answers alike in
@@ -110,9 +108,7 @@ RULES: dict[str, Rule] = {"official": official}
 """The rules by name; the first is the default."""
 
 
-def score_questions(
-    annotations: Sequence[Annotation], predictions: Sequence[str], rule: str = "official"
-) -> Scores:
+def score_questions(annotations: Sequence[Annotation], predictions: Sequence[str], rule: str = "official") -> Scores:
     """Scores predictions; neither argument is changed.
 
     Args:

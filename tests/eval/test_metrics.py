@@ -77,9 +77,7 @@ questions = st.lists(
 @settings(max_examples=500, deadline=None)
 @given(questions)
 def test_counting_equals_listing_the_pairs(rows):
-    texts, images, answers, scores = (
-        (list(column) for column in zip(*rows, strict=True)) if rows else ([],) * 4
-    )
+    texts, images, answers, scores = (list(column) for column in zip(*rows, strict=True)) if rows else ([],) * 4
     pairs = right = 0
     for i, j in itertools.combinations(range(len(rows)), 2):
         if texts[i] == texts[j] and images[i] != images[j] and answers[i] != answers[j]:

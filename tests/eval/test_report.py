@@ -60,9 +60,7 @@ def flat_scores(overall: float, ood: float, scoring: str = "official") -> dict:
 def study(tmp_path: Path, arms: dict[str, list[tuple[float, float]]], **config):
     return [
         load_run(
-            write_run(
-                tmp_path / f"{name}-seed{seed}", name=name, seed=seed, metrics=flat_scores(*scores), **config
-            )
+            write_run(tmp_path / f"{name}-seed{seed}", name=name, seed=seed, metrics=flat_scores(*scores), **config)
         )
         for name, seeds in arms.items()
         for seed, scores in enumerate(seeds)
@@ -138,9 +136,7 @@ def test_question_types_are_sorted_by_count_and_hold_the_numbers(tmp_path):
     assert [cell.text for cell in row[1:3]] == ["263", "590"]
     values = [run.metrics["ood_test"].per_question_type["how many"] for run in runs if run.arm == "baseline"]
     column = next(
-        index
-        for index, column in enumerate(table.columns)
-        if (column.group, column.label) == ("baseline", "OOD")
+        index for index, column in enumerate(table.columns) if (column.group, column.label) == ("baseline", "OOD")
     )
     assert row[column].text == f"{sum(values) / 2:.2f}"
     assert row[column].spread == f"± {abs(values[0] - values[1]) / 2**0.5:.2f}"

@@ -230,9 +230,7 @@ def test_metrics_written_by_evaluate_are_read(tmp_path):
     from eval.evaluate import evaluate
     from vqa_gs.data.questions import read_question_set
 
-    questions = [
-        {"question_id": i, "image_id": 1, "question": "is it?", "coco_split": "val2014"} for i in (1, 2)
-    ]
+    questions = [{"question_id": i, "image_id": 1, "question": "is it?", "coco_split": "val2014"} for i in (1, 2)]
     annotations = [
         {
             "question_id": i,

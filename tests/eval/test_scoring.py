@@ -16,9 +16,7 @@ from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.data.normalize import normalize_answer, strip_answer
 from vqa_gs.data.questions import Annotation, Answer, read_question_set
 
-_spec = importlib.util.spec_from_file_location(
-    "scoring_oracle", Path(__file__).with_name("scoring_oracle.py")
-)
+_spec = importlib.util.spec_from_file_location("scoring_oracle", Path(__file__).with_name("scoring_oracle.py"))
 oracle = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(oracle)
 
@@ -32,9 +30,7 @@ PIECES = [
     "let's", "somebody'd", "she's", "'ows'at", "couldnt've", "t-shirt", "red,white", "red, white", "²",
     "İ", "٣,٤", "\u00a0", "\u2028", "ß",
 ]  # fmt: skip
-nasty = st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=8).map("".join) | st.text(
-    max_size=30
-)
+nasty = st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=8).map("".join) | st.text(max_size=30)
 
 
 def annotated(texts, ids=None, confidences=None):
@@ -58,16 +54,10 @@ def test_normalizing_equals_the_slow_transcription(text):
 @st.composite
 def scored_question(draw):
     pool = draw(st.lists(nasty, min_size=1, max_size=3))
-    pool += (
-        [text.upper() for text in pool]
-        + [f" {text}\n" for text in pool]
-        + [oracle.slow_normalize(t) for t in pool]
-    )
+    pool += [text.upper() for text in pool] + [f" {text}\n" for text in pool] + [oracle.slow_normalize(t) for t in pool]
     count = draw(st.sampled_from([2, 3, 5, 10, 10, 10, 11]))
     texts = draw(st.lists(st.sampled_from(pool), min_size=count, max_size=count))
-    ids = draw(
-        st.just(list(range(1, count + 1))) | st.lists(st.integers(1, 4), min_size=count, max_size=count)
-    )
+    ids = draw(st.just(list(range(1, count + 1))) | st.lists(st.integers(1, 4), min_size=count, max_size=count))
     confidences = draw(st.lists(st.sampled_from(["yes", "maybe"]), min_size=count, max_size=count))
     return texts, ids, confidences, draw(st.sampled_from(pool) | nasty)
 
@@ -78,9 +68,7 @@ def test_scores_equal_the_slow_transcription(question):
     texts, ids, confidences, prediction = question
     annotation = annotated(texts, ids, confidences)
     before = copy.deepcopy(annotation)
-    expected = oracle.slow_accuracy(
-        [msgspec.to_builtins(answer) for answer in annotation.answers], prediction
-    )
+    expected = oracle.slow_accuracy([msgspec.to_builtins(answer) for answer in annotation.answers], prediction)
     for _ in range(2):  # the official evaluator changes its input and scores a second time differently
         assert score_questions([annotation], [prediction])[0] == pytest.approx(expected, abs=1e-12)
     assert annotation == before
@@ -122,9 +110,7 @@ def test_a_second_scoring_gives_the_same():
 
 def test_equal_answers_with_equal_ids_leave_each_other_out():
     assert accuracy(["yes"] * 10, "yes", ids=[1] * 10) == 0
-    assert accuracy(["yes"] * 4 + list("bcdefg"), "yes", ids=[1] * 4 + list(range(2, 8))) == pytest.approx(
-        0.6
-    )
+    assert accuracy(["yes"] * 4 + list("bcdefg"), "yes", ids=[1] * 4 + list(range(2, 8))) == pytest.approx(0.6)
 
 
 def test_one_answer_is_refused():
@@ -164,8 +150,7 @@ def test_equal_to_the_official_output(name):
     answers = read_results(SCORER / f"pred_{name}.json", question_set.question_ids)
     scores = score_questions(question_set.annotations, [answers[key] for key in question_set.question_ids])
     ours = {
-        str(key): round(100 * float(score), 2)
-        for key, score in zip(question_set.question_ids, scores, strict=True)
+        str(key): round(100 * float(score), 2) for key, score in zip(question_set.question_ids, scores, strict=True)
     }
     assert ours == official["evalQA"]
     metrics = evaluate(question_set, answers)

@@ -49,9 +49,7 @@ def test_order_of_regions_does_not_matter(a, b, seed, data):
 
 @settings(deadline=None)
 @given(
-    x=hnp.arrays(
-        np.float32, st.tuples(st.integers(1, 8), st.integers(1, 5)), elements=st.floats(-1e6, 1e6, width=32)
-    ),
+    x=hnp.arrays(np.float32, st.tuples(st.integers(1, 8), st.integers(1, 5)), elements=st.floats(-1e6, 1e6, width=32)),
     data=st.data(),
 )
 def test_a_permuted_copy_is_matched_exactly(x, data):

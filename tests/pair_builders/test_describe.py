@@ -47,9 +47,7 @@ def test_description(make_questions):
     assert sum(summary["distance"]["counts"]) == 2
     assert summary["distance"]["unknown"] == 2
     text = render(summary)
-    assert text.startswith(
-        "4 pairs of 5 questions, 3 of 5 given (60.0 %)\n2 questions are in none of the files"
-    )
+    assert text.startswith("4 pairs of 5 questions, 3 of 5 given (60.0 %)\n2 questions are in none of the files")
     assert "is it" in text
     assert "same-question made with {'partners': 3}" in text
     assert "distance unknown: 2" in text

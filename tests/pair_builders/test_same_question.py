@@ -105,9 +105,7 @@ def test_nothing_to_pair_gives_an_empty_table(make_questions, make_store, tmp_pa
 
 def test_a_missing_image_is_named(make_questions, make_store):
     store = make_store({id: IMAGES[id] for id in (10, 11)})
-    with pytest.raises(
-        DataError, match=r"store\.h5: image 12: the image of question 3 is not.*nor are 1 others"
-    ):
+    with pytest.raises(DataError, match=r"store\.h5: image 12: the image of question 3 is not.*nor are 1 others"):
         build(PairSources(make_questions(ROWS), store), Settings(), 0)
     text = make_store({str(id): IMAGES[id] for id in IMAGES}, "text.h5")
     with pytest.raises(DataError, match="write them alike"):
@@ -125,9 +123,7 @@ def test_large_groups_are_dealt_out_by_the_seed():
     generator = np.random.default_rng(0)
     vectors = generator.standard_normal((60, 8)).astype(np.float32)
     keys, answers = np.zeros(60, np.int64), generator.integers(0, 3, 60)
-    found = [
-        find_pairs(vectors, np.arange(60), keys, answers, Settings(max_group=20), seed) for seed in (0, 0, 1)
-    ]
+    found = [find_pairs(vectors, np.arange(60), keys, answers, Settings(max_group=20), seed) for seed in (0, 0, 1)]
     assert found[0].a.tolist() == found[1].a.tolist()
     assert found[0].a.tolist() != found[2].a.tolist()
     whole = find_pairs(vectors, np.arange(60), keys, answers, Settings(), 0)

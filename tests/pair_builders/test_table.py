@@ -57,16 +57,8 @@ def masked(kind="masked"):
 def tables(draw):
     pairs = draw(st.integers(0, 6))
     text = draw(st.booleans())
-    ids = (
-        st.text(max_size=5).filter(lambda s: not s.endswith("\0"))
-        if text
-        else st.integers(-(2**63), 2**63 - 1)
-    )
-    ids = (
-        st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=5)
-        if text
-        else ids
-    )
+    ids = st.text(max_size=5).filter(lambda s: not s.endswith("\0")) if text else st.integers(-(2**63), 2**63 - 1)
+    ids = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=5) if text else ids
     column = st.lists(ids, min_size=pairs, max_size=pairs)
     alignment = draw(st.sampled_from(ALIGNMENTS))
     rows = []
@@ -82,9 +74,7 @@ def tables(draw):
         rows=rows,
         weight=draw(st.floats(0, 4, width=32)),
         masks=draw(st.none() | st.lists(masks, min_size=pairs, max_size=pairs)),
-        answer_b=draw(
-            st.none() | st.lists(st.none() | st.just("") | st.just("nö"), min_size=pairs, max_size=pairs)
-        ),
+        answer_b=draw(st.none() | st.lists(st.none() | st.just("") | st.just("nö"), min_size=pairs, max_size=pairs)),
         settings={"n": draw(st.integers(0, 2))},
     )
 
@@ -226,9 +216,7 @@ def test_ragged_positions():
 
 
 def test_an_empty_table_is_refused_only_for_training(tmp_path):
-    write_pair_table(
-        tmp_path / "p.h5", PairTable.of_one_kind("same-question", [], [], settings={"partners": 3})
-    )
+    write_pair_table(tmp_path / "p.h5", PairTable.of_one_kind("same-question", [], [], settings={"partners": 3}))
     assert len(read_pair_table(tmp_path / "p.h5")) == 0
     with pytest.raises(DataError, match=r"p\.h5: holds no pairs, made with same-question.*looser settings"):
         read_pair_table(tmp_path / "p.h5", require_pairs=True)

@@ -14,6 +14,7 @@ from vqa_gs import __version__
 from vqa_gs.common.errors import VqaGsError
 
 COMMANDS = {
+    "demo": "the whole path on a world it draws itself",
     "features": "convert, describe region stores",
     "pairs": "build, describe tables of counterfactual pairs",
     "train": "train a model from a YAML configuration",

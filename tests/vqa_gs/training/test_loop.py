@@ -52,7 +52,7 @@ def test_run_directory_holds_everything(finished, tiny):
     assert metrics["scoring"] == "official"
     assert metrics["overall"] > 75  # four colours: chance is 25
     epochs = rows(finished / "epochs.csv")
-    assert len(epochs) == 12
+    assert len(epochs) == 16
     assert float(epochs[-1]["loss"]) < float(epochs[0]["loss"])
     assert float(epochs[-1]["gs_cosine"]) > float(epochs[0]["gs_cosine"])
     assert any(path.name.startswith("events.out") for path in (finished / "tensorboard").iterdir())

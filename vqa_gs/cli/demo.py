@@ -1,0 +1,21 @@
+"""`vqa-gs demo`: the whole path on a world it draws itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from vqa_gs.cli._shared import new_parser, progress_bar
+from vqa_gs.demo.run import run_demo
+
+
+def run(words: Sequence[str]) -> None:
+    """Draws the world, trains three arms, prints a table and the report's path."""
+    parser = new_parser("demo", "Train and compare three arms on a drawn world of changing priors.")
+    parser.add_argument("--out", type=str, default="runs/demo", help="folder for everything the demo makes")
+    parser.add_argument("--seeds", type=int, default=1, help="runs of each arm")
+    given = parser.parse_args(list(words))
+    report = run_demo(Path(given.out), given.seeds, Console(width=120), progress_bar)
+    print(f"report: {report}")

@@ -1,0 +1,117 @@
+"""The embedded demonstration: a drawn world, regions from its pixels, pairs, three arms, a report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from eval.report import summary_table, write_report
+from eval.runs import load_run
+from features.extract.backbone import load_backbone
+from features.extract.run import extract_regions
+from features.store import RegionStore
+from pair_builders.base import BUILDERS, PairSources
+from pair_builders.table import write_pair_table
+from vqa_gs.common.errors import UsageError
+from vqa_gs.data.questions import read_question_set
+from vqa_gs.demo.world import World, WorldSettings, write_world
+from vqa_gs.training.config import RunConfig, config_from_dict
+from vqa_gs.training.loop import train
+
+Bar = Callable[[str], AbstractContextManager[Callable[[int, int | None], None]]]
+
+ARMS = ("baseline", "pairs as data", "pairs + GS")
+GS_WEIGHT = 5.0
+
+
+def arm_config(world: World, store: Path, pairs: Path, arm: str, seed: int) -> RunConfig:
+    """Returns the settings of one arm; the arms differ in the pairs and in the weight of gradient supervision only.
+
+    Args:
+        world: the drawn world.
+        store: its region store.
+        pairs: its pair table.
+        arm: one of `ARMS`.
+        seed: the run's seed.
+    """
+
+    def files(split: str) -> dict[str, str]:
+        return {"questions": str(world.questions(split)), "annotations": str(world.annotations(split))}
+
+    data: dict[str, Any] = {
+        "train": files("train"),
+        "iid_val": files("iid_val"),
+        "tests": {"ood_test": files("ood_test")},
+        "features": str(store),
+    }
+    if arm != "baseline":
+        data |= {"counterfactuals": files("edited"), "pairs": [str(pairs)]}
+    return config_from_dict(
+        {
+            "name": arm,
+            "seed": seed,
+            "data": data,
+            "model": {"hidden": 256, "word_dim": 100, "boxes": True, "standardize": True},
+            "objectives": {"gradient_supervision": {"weight": GS_WEIGHT if arm == "pairs + GS" else 0.0}},
+            "training": {
+                "epochs": 40,
+                "batch_size": 128,
+                "pairs_per_batch": 25,
+                "patience": 0,
+                "log_every": 8,
+            },
+        }
+    )
+
+
+def run_demo(out: Path, seeds: int, console: Console, bar: Bar, settings: WorldSettings | None = None) -> Path:
+    """Runs the demonstration; what is finished is not done again.
+
+    Args:
+        out: folder of the world, the store, the runs and the report.
+        seeds: runs of each arm.
+        console: where the table goes.
+        bar: makes a progress bar.
+        settings: of the world; the defaults when left out.
+
+    Returns:
+        The report's path.
+    """
+    if seeds < 1:
+        raise UsageError(f"{seeds} seeds make no run", mend="give --seeds 1 or more")
+    with bar("drawing scenes") as report:
+        world = write_world(out / "world", settings, report)
+    backbone = load_backbone()
+    console.print(f"backbone: efficientnet-lite0, {backbone.weights} weights", highlight=False)
+    store, pairs = out / "regions.h5", out / "pairs.h5"
+    items = [(image.image_id, image.path, image.boxes) for image in world.image_boxes()]
+    if not _holds(store, items, backbone.fingerprint):
+        with bar("extracting regions") as report:
+            extract_regions(items, backbone, store, progress=report)
+    originals = read_question_set(world.questions("train"), world.annotations("train"))
+    edited = read_question_set(world.questions("edited"), world.annotations("edited"))
+    sources = PairSources(originals, RegionStore(store), edited, world.edited_pairs)
+    write_pair_table(pairs, BUILDERS["edited"].build(sources))
+    runs = []
+    for seed in range(seeds):
+        for arm in ARMS:
+            folder = out / "runs" / f"{arm.replace(' + ', '-').replace(' ', '-').lower()}-seed{seed}"
+            console.print(f"training {arm}, seed {seed}", highlight=False)
+            runs.append(load_run(train(arm_config(world, store, pairs, arm, seed), folder)))
+    console.print(summary_table(runs))
+    return write_report(runs, out / "report.html", title="Demo world: accuracy in and out of domain")[0]
+
+
+def _holds(store: Path, items: list[Any], fingerprint: str) -> bool:
+    """Whether an earlier call finished exactly this extraction."""
+    if not store.exists():
+        return False
+    with RegionStore(store) as there:
+        return list(there.image_ids) == [item[0] for item in items] and there.fingerprint == fingerprint
+
+
+__all__ = ["ARMS", "arm_config", "run_demo"]
