@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import pickletools
 from typing import Any
 
 from vqa_gs.common.errors import DataError
@@ -40,6 +41,13 @@ class _RestrictedUnpickler(pickle.Unpickler):
         return super().find_class(module, name)
 
 
+def _refuse_memory_bombs(content: bytes) -> None:
+    """Refuses memo indices beyond the file's length: CPython allocates a table up to the index it is told."""
+    for opcode, argument, _ in pickletools.genops(content):
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and isinstance(argument, int) and argument > len(content):
+            raise pickle.UnpicklingError(f"memo index {argument} in a file of {len(content)} bytes")
+
+
 def load_pickle(path: StrPath, what: str = "pickle") -> Any:
     """Loads a pickle of plain data, Python 2 ones included (``encoding="latin1"``).
 
@@ -52,7 +60,9 @@ def load_pickle(path: StrPath, what: str = "pickle") -> Any:
     """
     file = require_file(path, what)
     try:
-        return _RestrictedUnpickler(io.BytesIO(file.read_bytes()), encoding="latin1").load()
+        content = file.read_bytes()
+        _refuse_memory_bombs(content)
+        return _RestrictedUnpickler(io.BytesIO(content), encoding="latin1").load()
     except Exception as error:  # a damaged pickle can raise nearly anything, from EOFError to KeyError
         raise DataError(
             f"not a readable {what} pickle: {type(error).__name__}: {error}",

@@ -1,0 +1,64 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from vqa_gs.common.errors import DataError, UsageError, VqaGsError
+from vqa_gs.common.files import atomic_path, require_file, sha256_file, write_json, write_text
+
+
+def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
+    target = tmp_path / "x.txt"
+    write_text(target, "old")
+    with pytest.raises(RuntimeError, match="stop"), atomic_path(target) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError("stop")
+    assert target.read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["x.txt"]
+
+
+def test_a_killed_writers_file_is_cleaned_up_and_a_living_ones_is_not(tmp_path):
+    code = (
+        "import sys, time\nfrom vqa_gs.common.files import atomic_path\n"
+        "with atomic_path(sys.argv[1]) as t:\n    t.write_text('half'); print('written', flush=True); time.sleep(60)"
+    )
+    target = tmp_path / "x.txt"
+    process = subprocess.Popen([sys.executable, "-c", code, str(target)], stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"written\n"
+    write_text(target, "mine")
+    assert len(list(tmp_path.iterdir())) == 2
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    time.sleep(0.05)
+    assert target.read_text() == "mine"
+    write_text(target, "again")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.txt"]
+
+
+def test_errors_are_one_line_and_survive_pickling(tmp_path):
+    import pickle
+
+    error = DataError("is\nwrong", file="a\nb", record="row 3", mend="mend it")
+    assert str(error) == "a b: row 3: is wrong (mend it)"
+    copied = pickle.loads(pickle.dumps(error))
+    assert type(copied) is DataError
+    assert str(copied) == str(error)
+    assert issubclass(UsageError, VqaGsError)
+    with pytest.raises(DataError, match="no such questions file"):
+        require_file(tmp_path / "none", "questions")
+    with pytest.raises(DataError, match="is a folder"):
+        require_file(tmp_path, "questions")
+
+
+def test_hash_and_json(tmp_path):
+    write_json(tmp_path / "a.json", {"é": 1})
+    assert (tmp_path / "a.json").read_text(encoding="utf-8") == '{\n  "é": 1\n}\n'
+    write_text(tmp_path / "b", "abc")
+    assert sha256_file(tmp_path / "b") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    with pytest.raises(ValueError, match="Out of range"):
+        write_json(tmp_path / "c.json", float("nan"))
+    assert not (tmp_path / "c.json").exists()
