@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
 
 from eval.results import write_results
 from features.store import RegionStore
@@ -26,10 +24,11 @@ def run(words: Sequence[str]) -> None:
         "--allow-other-features", action="store_true", help="accept features made otherwise than the run's"
     )
     given = parser.parse_args(list(words))
+    if given.batch_size < 1:
+        raise UsageError(f"--batch-size must be at least 1, not {given.batch_size}")
     model = TrainedModel(given.run)
     store = RegionStore(given.features)
-    record = json.loads((Path(given.run) / "run.json").read_text(encoding="utf-8"))
-    if store.fingerprint != record["features_fingerprint"] and not given.allow_other_features:
+    if store.fingerprint != model.fingerprint and not given.allow_other_features:
         raise UsageError(
             f"{given.features} was made otherwise than the features {given.run} was trained with",
             mend="name a store with the same fingerprint, or give --allow-other-features",

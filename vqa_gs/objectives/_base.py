@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -100,14 +100,3 @@ class Objective(nn.Module):
     def forward(self, step: Step) -> ObjectiveOutput:
         """Computes the term."""
         raise NotImplementedError
-
-
-@dataclass(frozen=True)
-class WeightOnly:
-    """Settings of a term that has nothing but a weight.
-
-    Attributes:
-        weight: the term's weight in the loss; 0 switches it off.
-    """
-
-    weight: float = field(default=0.0)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from features.store import RegionStore
 from pair_builders.table import PairTable, concatenate, read_pair_table
 from vqa_gs.common.errors import DataError
+from vqa_gs.common.files import sha256_file
 from vqa_gs.data.questions import ImageId, QuestionId, QuestionSet, read_question_set
 from vqa_gs.data.split import hold_out
 from vqa_gs.data.targets import SoftTargets, soft_targets
@@ -152,15 +153,8 @@ def load_training_data(config: DataConfig, store: RegionStore, seed: int, use_pa
         tables = [read_pair_table(path, require_pairs=True) for path in config.pairs]
         table = tables[0] if len(tables) == 1 else concatenate(tables)
         table, rows = _usable_pairs(table, everything.question_ids, config, validation)
-        sources.update({path: source_hash(path) for path in config.pairs})
+        sources.update({path: sha256_file(path) for path in config.pairs})
     return TrainingData(words, answers, examples, len(train), validation, table, rows, sources)
-
-
-def source_hash(path: str) -> str:
-    """Returns the SHA-256 of a file."""
-    from vqa_gs.common.files import sha256_file
-
-    return sha256_file(path)
 
 
 def _usable_pairs(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import torch
@@ -56,6 +57,7 @@ class TrainedModel:
         if not folder.is_dir():
             raise DataError("no such run directory", file=folder, mend="train one with `vqa-gs train`")
         self.config: RunConfig = load_config(folder / "config.yaml")
+        self.fingerprint: str = _fingerprint(folder / "run.json")
         self.words = WordVocabulary.load(folder / "words.json")
         self.answers = AnswerVocabulary.load(folder / "answers.json")
         weights = require_file(folder / "model.safetensors", "model")
@@ -82,6 +84,14 @@ class TrainedModel:
         examples = make_examples(questions, self.words, None, self.config.data.question_length)
         labels = predict_labels(self.model, examples, store, batch_size)
         return answers_by_id(questions, labels, self.answers)
+
+
+def _fingerprint(record: Path) -> str:
+    """Returns the fingerprint of the features a run was trained with."""
+    try:
+        return str(json.loads(require_file(record, "run record").read_text(encoding="utf-8"))["features_fingerprint"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError("is not a readable run record", file=record, mend="train the run again") from error
 
 
 def require_dim(store: RegionStore, dim: int) -> None:

@@ -121,7 +121,7 @@ def train(config: RunConfig, out: Path, quiet: bool = False) -> Path:
         raise UsageError("data.pairs are given but training.pairs_per_batch is 0", mend="set it above 0")
     accelerator = make_accelerator(config)
     if accelerator.is_main_process:
-        directory = RunDirectory(Path(out), config)
+        RunDirectory(Path(out), config)  # made once, before the other processes look at it
     accelerator.wait_for_everyone()
     directory = RunDirectory(Path(out), config)
     if directory.is_done:

@@ -165,3 +165,6 @@ def test_damaged_model_is_named(finished, tmp_path):
     (copy_of / "model.safetensors").write_bytes(b"\x00" * 10)
     with pytest.raises(DataError, match=r"model\.safetensors"):
         TrainedModel(copy_of)
+    (copy_of / "run.json").write_text("{")
+    with pytest.raises(DataError, match=r"run\.json"):
+        TrainedModel(copy_of)
