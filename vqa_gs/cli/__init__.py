@@ -17,6 +17,7 @@ COMMANDS = {
     "demo": "the whole path on a world it draws itself",
     "features": "convert, describe region stores",
     "pairs": "build, describe tables of counterfactual pairs",
+    "split": "re-split a dataset so that answer priors change, measure how far they differ",
     "train": "train a model from a YAML configuration",
     "predict": "answer questions with a trained model",
     "evaluate": "score predicted answers",

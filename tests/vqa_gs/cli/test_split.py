@@ -1,0 +1,79 @@
+import json
+
+import pytest
+
+from vqa_gs.cli import main
+from vqa_gs.data.questions import read_question_set
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    """A v2 form file pair: 600 questions of three types, two answers each."""
+    questions, annotations = [], []
+    for key in range(600):
+        kind = ("is there a", "is it", "are there")[key % 3]
+        answer = "yes" if key // 3 % 4 else "no"
+        questions.append(
+            {"question_id": key, "image_id": key // 2, "question": f"{kind} dog?", "coco_split": "train2014"}
+        )
+        answers = [{"answer": answer, "answer_confidence": "yes", "answer_id": n} for n in range(1, 11)]
+        annotations.append(
+            {
+                "question_id": key,
+                "image_id": key // 2,
+                "question_type": kind,
+                "answer_type": "yes/no",
+                "multiple_choice_answer": answer,
+                "answers": answers,
+            }
+        )
+    paths = tmp_path / "q.json", tmp_path / "a.json"
+    paths[0].write_text(json.dumps({"questions": questions}))
+    paths[1].write_text(json.dumps({"annotations": annotations}))
+    return list(map(str, paths))
+
+
+def split(dataset, out, *more):
+    return main(
+        ["split", "changing-priors", "--questions", dataset[0], "--annotations", dataset[1], "--out", str(out), *more]
+    )
+
+
+def test_writes_three_splits_that_read_back_whole(dataset, tmp_path, capsys):
+    out = tmp_path / "split"
+    assert split(dataset, out, "--seed", "2") == 0
+    whole = read_question_set(*dataset)
+    by_id = {q.question_id: (q, a) for q, a in zip(whole.questions, whole.annotations, strict=True)}
+    seen = []
+    for name in ("train", "iid_val", "ood_test"):
+        part = read_question_set(out / f"{name}_questions.json.gz", out / f"{name}_annotations.json.gz")
+        assert all(by_id[q.question_id] == (q, a) for q, a in zip(part.questions, part.annotations, strict=True))
+        seen += part.question_ids
+    assert sorted(seen) == whole.question_ids
+    report = json.loads((out / "split.json").read_text())
+    assert report["summary"]["total_variation"] == 1.0
+    assert report["summary"]["questions"]["ood_test"] + report["summary"]["questions"]["train"] < 600
+    assert report["sources"] == whole.sources
+    assert "is it" in capsys.readouterr().out
+
+
+def test_same_seed_same_bytes(dataset, tmp_path):
+    for name in ("a", "b"):
+        assert split(dataset, tmp_path / name, "--seed", "5") == 0
+    for file in (tmp_path / "a").iterdir():
+        assert file.read_bytes() == (tmp_path / "b" / file.name).read_bytes()
+
+
+def test_check_measures_two_files(dataset, tmp_path, capsys):
+    out = tmp_path / "m.json"
+    assert main(["split", "check", dataset[1], dataset[1], "--out", str(out)]) == 0
+    assert json.loads(out.read_text())["summary"]["jensen_shannon"] == 0
+    assert "right for 75.0 %" in capsys.readouterr().out.replace("\n", " ")
+
+
+def test_bad_input_is_one_line(dataset, tmp_path, capsys):
+    assert split(dataset, tmp_path / "x", "--groups", "colour") == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "colour" in error
+    assert not (tmp_path / "x").exists()

@@ -1,0 +1,121 @@
+"""`vqa-gs split changing-priors | check`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from vqa_gs.cli._shared import dispatch, new_parser
+from vqa_gs.common.errors import UsageError
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f}"
+
+
+def _answers(top: Sequence[tuple[str, float]]) -> str:
+    return ", ".join(f"{answer} {100 * share:.0f}" for answer, share in top[:3])
+
+
+def _print(shifts: Sequence[Any], summary: Mapping[str, Any], shown: int) -> None:
+    table = Table(title="answer priors by question type, in %", box=None, pad_edge=False)
+    for name in ("question type", "train", "test", "distance", "prior hits", "shared", "most common, train", "test"):
+        table.add_column(name, justify="right" if name in ("train", "distance", "prior hits", "shared") else "left")
+    for shift in shifts[:shown]:
+        numbers = (shift.total_variation, shift.train_prior_hits, shift.shared)
+        tops = (shift.top_train, shift.top_test)
+        table.add_row(
+            shift.question_type, f"{shift.train:,}", f"{shift.test:,}", *map(_percent, numbers), *map(_answers, tops)
+        )
+    console = Console(highlight=False, markup=False)
+    console.print(table)
+    if len(shifts) > shown:
+        console.print(f"... and {len(shifts) - shown} more types (--top-types)")
+    console.print(
+        f"all types, weighted by test questions: total variation {_percent(summary['total_variation'])} %, "
+        f"Jensen-Shannon {_percent(summary['jensen_shannon'])} % of a bit; training's most common answer is right for "
+        f"{_percent(summary['train_prior_hits'])} % of the test questions (majority answers compared)"
+    )
+
+
+def changing_priors(words: Sequence[str]) -> None:
+    """Re-splits a dataset so that answer priors change between training and test."""
+    from vqa_gs.common.files import write_json
+    from vqa_gs.common.provenance import environment
+    from vqa_gs.data import changing_priors as splitter
+    from vqa_gs.data.priors import prior_shift, shift_document
+    from vqa_gs.data.questions import read_question_set
+    from vqa_gs.data.split import hold_out
+    from vqa_gs.data.write_questions import write_question_set
+
+    parser = new_parser("split changing-priors", "Split questions by groups of question type and answer.")
+    parser.add_argument("--questions", type=str, required=True, help="questions JSON")
+    parser.add_argument("--annotations", type=str, required=True, help="annotations JSON")
+    parser.add_argument("--out", type=str, required=True, help="folder of the split's files")
+    parser.add_argument(
+        "--groups", type=str, default="question_type,answer", help=f"fields: {', '.join(splitter.GROUP_FIELDS)}"
+    )
+    parser.add_argument("--test-share", type=float, default=1 / 3, help="share of the questions that test gets")
+    parser.add_argument("--val-share", type=float, default=0.1, help="share of training held out in-domain; 0 for none")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the assignment")
+    parser.add_argument("--top-types", type=int, default=20, help="question types to print")
+    given = parser.parse_args(list(words))
+    whole = read_question_set(given.questions, given.annotations)
+    fields = [name.strip() for name in given.groups.split(",") if name.strip()]
+    outcome = splitter.changing_priors(whole, fields, given.test_share, given.seed)
+    train, parts = whole.subset(outcome.train), {"ood_test": whole.subset(outcome.test)}
+    if given.val_share:
+        kept, held = hold_out(train, given.val_share, given.seed)
+        parts["iid_val"], train = train.subset(held), train.subset(kept)
+    parts["train"] = train
+    out = Path(given.out)
+    for name, part in parts.items():
+        write_question_set(part, out / f"{name}_questions.json.gz", out / f"{name}_annotations.json.gz")
+    assert train.annotations is not None
+    shifts, summary = prior_shift(train.annotations, parts["ood_test"].annotations or [])
+    test_images = set(parts["ood_test"].image_ids)
+    summary |= {
+        "groups": outcome.groups,
+        "images_on_both_sides": len(test_images & set(train.image_ids)),
+        "questions": {name: len(part) for name, part in parts.items()},
+    }
+    settings = {"groups": fields, "test_share": given.test_share, "val_share": given.val_share, "seed": given.seed}
+    document = shift_document(shifts, summary)
+    write_json(
+        out / "split.json", {"settings": settings, "sources": whole.sources, "environment": environment(), **document}
+    )
+    _print(shifts, summary, given.top_types)
+    print(
+        f"{out}: "
+        + ", ".join(f"{name} {len(parts[name]):,}" for name in ("train", "iid_val", "ood_test") if name in parts)
+        + " questions"
+    )
+
+
+def check(words: Sequence[str]) -> None:
+    """Measures how far the answer priors of two annotation files lie apart."""
+    from vqa_gs.common.files import write_json
+    from vqa_gs.data.priors import prior_shift, shift_document
+    from vqa_gs.data.questions import read_annotations
+
+    parser = new_parser("split check", "Tell how far the answer priors of two files differ.")
+    parser.add_argument("train", type=str, help="annotations JSON of the training split")
+    parser.add_argument("test", type=str, help="annotations JSON of the test split")
+    parser.add_argument("--out", type=str, default=None, help="JSON file for the whole measurement")
+    parser.add_argument("--top-types", type=int, default=20, help="question types to print")
+    given = parser.parse_args(list(words))
+    if given.top_types < 1:
+        raise UsageError(f"--top-types {given.top_types} prints nothing", mend="give 1 or more")
+    shifts, summary = prior_shift(read_annotations(given.train), read_annotations(given.test))
+    if given.out:
+        write_json(given.out, shift_document(shifts, summary))
+    _print(shifts, summary, given.top_types)
+
+
+def run(words: Sequence[str]) -> None:
+    """Runs a sub-command."""
+    dispatch("split", {"changing-priors": changing_priors, "check": check}, words)
