@@ -17,6 +17,7 @@ from vqa_gs.demo.questions import (
     LEFT,
     PRESENCE,
     QUESTION_TYPES,
+    TYPE_SHARES,
     Query,
     all_queries,
     possible_answers,
@@ -64,10 +65,20 @@ def _answers_for(query: Query, count: int, preferred: str, share: float, rng: np
     return [answers[index] for index in rng.permutation(count)]
 
 
+def _quotas(count: int) -> dict[str, int]:
+    """Deals ``count`` questions out to the types by their shares, the rest to the largest fractions."""
+    exact = {kind: count * TYPE_SHARES[kind] for kind in QUESTION_TYPES}
+    quotas = {kind: int(number) for kind, number in exact.items()}
+    by_fraction = sorted(QUESTION_TYPES, key=lambda kind: quotas[kind] - exact[kind])
+    for kind in by_fraction[: count - sum(quotas.values())]:
+        quotas[kind] += 1
+    return quotas
+
+
 def plan_questions(
     count: int, preferred: Mapping[Query, str], share: float, rng: np.random.Generator
 ) -> list[PlannedQuestion]:
-    """Plans questions that cover all types and subjects evenly.
+    """Plans questions that have the types' shares and cover each type's subjects evenly.
 
     Args:
         count: how many questions.
@@ -78,15 +89,12 @@ def plan_questions(
     Returns:
         Queries with the answers their scenes are to have, in random order.
     """
-    by_kind = [list(all_queries(kind)) for kind in QUESTION_TYPES]
-    # Type by type within each subject, so that a rest that does not fill a round is spread over the types.
-    cells = [queries[index] for index in range(len(by_kind[0])) for queries in by_kind]
-    counts = [count // len(cells) + (number < count % len(cells)) for number in range(len(cells))]
-    planned = [
-        (query, answer)
-        for query, number in zip(cells, counts, strict=True)
-        for answer in _answers_for(query, number, preferred[query], share, rng)
-    ]
+    planned = []
+    for kind, wanted in _quotas(count).items():
+        queries = all_queries(kind)
+        for place, query in enumerate(queries):
+            number = wanted // len(queries) + (place < wanted % len(queries))
+            planned += [(query, answer) for answer in _answers_for(query, number, preferred[query], share, rng)]
     return [planned[index] for index in rng.permutation(len(planned))]
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.demo.priors import plan_questions, preferred_answers
-from vqa_gs.demo.questions import COUNTS, QUESTION_TYPES, SHAPES, Query, all_queries, possible_answers
+from vqa_gs.demo.questions import COUNTS, QUESTION_TYPES, SHAPES, TYPE_SHARES, Query, all_queries, possible_answers
 from vqa_gs.demo.world import SPLITS, World, WorldSettings, write_world
 
 ANNOTATION_KEYS = {
@@ -304,10 +304,19 @@ def test_planned_priors(share: float) -> None:
         by_query[query][answer] += 1
     assert len(by_query) == 40
     for query, counts in by_query.items():
-        assert sum(counts.values()) == 100
-        assert abs(counts[preferred[query]] / 100 - share) <= 0.011
+        total = sum(counts.values())
+        assert total == round(4000 * TYPE_SHARES[query.kind] / 8)
+        assert abs(counts[preferred[query]] / total - share) <= 0.02
         others = [counts[one] for one in possible_answers(query) if one != preferred[query]]
         assert max(others) - min(others) <= 1
+
+
+@pytest.mark.parametrize("count", [1, 7, 100, 2025])
+def test_types_have_their_shares(count: int) -> None:
+    rng = np.random.default_rng(0)
+    kinds = Counter(query.kind for query, _ in plan_questions(count, preferred_answers(rng), 0.9, rng))
+    assert sum(kinds.values()) == count
+    assert all(abs(kinds[kind] - count * share) < 1 for kind, share in TYPE_SHARES.items())
 
 
 def test_type_alone_says_little() -> None:
