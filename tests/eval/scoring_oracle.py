@@ -1,4 +1,4 @@
-"""The official scoring, written step by step from its description, as slow as it is told."""
+"""The scoring rules, written step by step from their description, as slow as they are told."""
 
 import copy
 import re
@@ -76,9 +76,20 @@ def slow_strip(given):
     return given.replace("\n", " ").replace("\t", " ").strip()
 
 
-def slow_accuracy(answers, prediction):
-    """Scores one prediction against a list of {answer, answer_confidence, answer_id}; returns 0..1."""
-    answers = copy.deepcopy(answers)
+def slow_mean_of_shares(answers, prediction):
+    accuracies = []
+    for entry in answers:
+        others = [other for other in answers if other != entry]
+        matching = [other for other in others if other["answer"] == prediction]
+        accuracies.append(min(1, len(matching) / 3))
+    total = 0.0
+    for accuracy in accuracies:  # one after the other, as Python 2 sums
+        total += accuracy
+    return total / len(accuracies)
+
+
+def official_in_place(answers, prediction):
+    """The script of 2021-03-11; changes ``answers`` as the script does."""
     for entry in answers:
         entry["answer"] = slow_strip(entry["answer"])
     prediction = slow_strip(prediction)
@@ -86,9 +97,45 @@ def slow_accuracy(answers, prediction):
         for entry in answers:
             entry["answer"] = slow_normalize(entry["answer"])
         prediction = slow_normalize(prediction)
-    accuracies = []
+    return slow_mean_of_shares(answers, prediction)
+
+
+def pre2021_in_place(answers, prediction):
+    """The script before 2021-03-11; changes ``answers`` as the script did."""
+    prediction = slow_normalize(slow_strip(prediction))
+    if len({entry["answer"] for entry in answers}) > 1:
+        for entry in answers:
+            entry["answer"] = slow_punctuation(entry["answer"])
+    return slow_mean_of_shares(answers, prediction)
+
+
+def min_n_over_3_in_place(answers, prediction):
+    """The soft score of SSL-VQA's family over the answers as written."""
+    counts = {}
     for entry in answers:
-        others = [other for other in answers if other != entry]
-        matching = [other for other in others if other["answer"] == prediction]
-        accuracies.append(min(1, len(matching) / 3))
-    return sum(accuracies) / len(accuracies)
+        counts[entry["answer"]] = counts.get(entry["answer"], 0) + 1
+    return {0: 0.0, 1: 1 / 3, 2: 2 / 3}.get(counts.get(prediction, 0), 1.0)
+
+
+def exact_in_place(answers, prediction):
+    """GQA's rule; the answers are one, or equal."""
+    return 1.0 if prediction == answers[0]["answer"] else 0.0
+
+
+def exact_normalized_in_place(answers, prediction):
+    """The same after the official processing of both."""
+    return 1.0 if slow_normalize(slow_strip(prediction)) == slow_normalize(slow_strip(answers[0]["answer"])) else 0.0
+
+
+SLOW = {
+    "official": official_in_place,
+    "official-pre2021": pre2021_in_place,
+    "min-n-over-3": min_n_over_3_in_place,
+    "exact": exact_in_place,
+    "exact-normalized": exact_normalized_in_place,
+}
+
+
+def slow_accuracy(answers, prediction, rule="official"):
+    """Scores one prediction against a list of {answer, answer_confidence, answer_id}; returns 0..1."""
+    return SLOW[rule](copy.deepcopy(answers), prediction)

@@ -104,7 +104,7 @@ def test_a_part_without_pairs_says_so(question_set):
         ({"subsets": {"x": [1, 1]}}, "subset 'x' repeats"),
         ({"pairs": {"x": [(1, 77)]}}, "no pair of 'x'"),
         ({"pairs": {"same_question": [(1, 2)]}}, "is taken"),
-        ({"rule": "other"}, "no scoring rule 'other'"),
+        ({"rule": "other"}, "no scoring rule called 'other'"),
     ],
 )
 def test_refused(question_set, arguments, message):
