@@ -1,26 +1,76 @@
 """Result files: the answer predicted for each question, in the official form, and lists of ids.
 
-A result file is a JSON list of ``{"question_id": ..., "answer": ...}``, plain or gzipped.
+A result file is a JSON list of ``{"question_id": ..., "answer": ...}``, plain or gzipped, or in GQA's form of
+``{"questionId": ..., "prediction": ...}``. A row may also hold ``score``, the probability of its answer in 0..1,
+and ``entropy``, that of the distribution over all answers in nats; ``image_id`` where question ids repeat.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
+from typing import Annotated, NamedTuple
 
 import msgspec
 
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath, write_json
 from vqa_gs.data.json_files import decode, read_content, record_id
-from vqa_gs.data.questions import QuestionId
+from vqa_gs.data.questions import ImageId, QuestionId
 
 _NAMED = 5
 
+# A sigmoid in float32 may exceed neither end; another program's rounding may, by a little.
+_Probability = Annotated[float, msgspec.Meta(ge=0, le=1.000001)]
+_Entropy = Annotated[float, msgspec.Meta(ge=0)]
 
-class _Result(msgspec.Struct, frozen=True, gc=False):
+
+class Result(msgspec.Struct, frozen=True, gc=False):
+    """One row of a result file.
+
+    Attributes:
+        question_id: the question.
+        answer: the predicted answer.
+        score: the answer's probability, where the file says.
+        entropy: of the distribution over answers, in nats, where the file says.
+        image_id: the image, where question ids repeat (edited images).
+    """
+
     question_id: QuestionId
     answer: str
+    score: _Probability | None = None
+    entropy: _Entropy | None = None
+    image_id: ImageId | None = None
+
+
+class _GqaResult(msgspec.Struct, frozen=True, gc=False):
+    question_id: str = msgspec.field(name="questionId")
+    answer: str = msgspec.field(name="prediction")
+
+
+class Confidence(NamedTuple):
+    """How sure a model was of an answer.
+
+    Attributes:
+        score: the answer's probability, 0..1.
+        entropy: of the distribution over all answers in nats, None where unknown.
+    """
+
+    score: float
+    entropy: float | None
+
+
+class Results(NamedTuple):
+    """A result file.
+
+    Attributes:
+        answers: the predicted answer by question id, in the file's order.
+        confidence: by question id; None unless every row has a score.
+    """
+
+    answers: dict[QuestionId, str]
+    confidence: dict[QuestionId, Confidence] | None
 
 
 class _IdFile(msgspec.Struct):
@@ -78,10 +128,37 @@ def check_ids(
         )
 
 
-def read_results(
+def read_rows(path: StrPath) -> list[Result]:
+    """Reads the rows of a result file as they are, in its order.
+
+    Raises:
+        DataError: the file is missing, damaged or of another shape; the message names the row or question.
+    """
+    content, _ = read_content(path, "results")
+    raws = decode(content, list[msgspec.Raw], file=path, expected="a list of {question_id, answer}")
+    of_gqa = bool(raws) and b'"questionId"' in bytes(raws[0])
+    read = msgspec.json.Decoder(_GqaResult if of_gqa else Result).decode
+    key, value = ("questionId", "prediction") if of_gqa else ("question_id", "answer")
+    rows: list[Result] = []
+    for row, raw in enumerate(raws):
+        try:
+            result = read(raw)
+            rows.append(Result(result.question_id, result.answer) if isinstance(result, _GqaResult) else result)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            name = record_id(raw, key)
+            raise DataError(
+                f"{error}",
+                file=path,
+                record=f"row {row}" if name is None else f"question {name}",
+                mend=f'expected {{"{key}": number or string, "{value}": string}}',
+            ) from error
+    return rows
+
+
+def read_result_file(
     path: StrPath, question_ids: Collection[QuestionId] | None = None, *, allow_missing: bool = False
-) -> dict[QuestionId, str]:
-    """Reads predicted answers by question id, in the file's order.
+) -> Results:
+    """Reads predicted answers, and how sure the model was of them.
 
     Args:
         path: the result file.
@@ -89,30 +166,15 @@ def read_results(
         allow_missing: let questions go unanswered; `eval.evaluate` scores them 0.
 
     Raises:
-        DataError: the file is missing, damaged or of another shape, answers a question twice, or its ids are
-            not those of ``question_ids``; the message names the ids.
+        DataError: the file is missing, damaged or of another shape, answers a question twice, has scores for
+            some of its rows only, or its ids are not those of ``question_ids``; the message names the ids.
     """
-    content, _ = read_content(path, "results")
-    rows = decode(content, list[msgspec.Raw], file=path, expected="a list of {question_id, answer}")
-    read = msgspec.json.Decoder(_Result).decode
-    answers: dict[QuestionId, str] = {}
-    twice: dict[QuestionId, None] = {}
-    for row, raw in enumerate(rows):
-        try:
-            result = read(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            name = record_id(raw, "question_id")
-            raise DataError(
-                f"{error}",
-                file=path,
-                record=f"row {row}" if name is None else f"question {name}",
-                mend='expected {"question_id": number or string, "answer": string}',
-            ) from error
-        if result.question_id in answers:
-            twice[result.question_id] = None
-        answers[result.question_id] = result.answer
-    if twice:
+    rows = read_rows(path)
+    answers = {row.question_id: row.answer for row in rows}
+    if len(answers) < len(rows):
         # The official reader lets the last one win without a word.
+        counts = Counter(row.question_id for row in rows)
+        twice = [question_id for question_id, count in counts.items() if count > 1]
         raise DataError(
             f"{len(twice)} questions are answered more than once: {name_ids(twice)}",
             file=path,
@@ -120,13 +182,47 @@ def read_results(
         )
     if question_ids is not None:
         check_ids(answers, question_ids, allow_missing=allow_missing, file=path)
-    return answers
+    scored = [row for row in rows if row.score is not None]
+    if scored and len(scored) < len(rows):
+        without = next(row for row in rows if row.score is None)
+        raise DataError(
+            "this row has no score, but others have",
+            file=path,
+            record=f"question {without.question_id!r}",
+            mend="give a score for every answer or for none",
+        )
+    confidence = {row.question_id: Confidence(min(row.score or 0.0, 1.0), row.entropy) for row in scored}
+    return Results(answers, confidence or None)
+
+
+def read_results(
+    path: StrPath, question_ids: Collection[QuestionId] | None = None, *, allow_missing: bool = False
+) -> dict[QuestionId, str]:
+    """Reads predicted answers by question id, in the file's order; see `read_result_file`."""
+    return read_result_file(path, question_ids, allow_missing=allow_missing).answers
 
 
 def write_results(path: StrPath, answers: Mapping[QuestionId, str]) -> None:
     """Writes predicted answers in the official form, atomically, in the mapping's order."""
     rows = [{"question_id": question_id, "answer": answer} for question_id, answer in answers.items()]
     write_json(path, rows, indent=None)
+
+
+def write_rows(path: StrPath, rows: Iterable[Result]) -> None:
+    """Writes rows atomically; what is None is left out, so that rows of answers alone have the official form.
+
+    Raises:
+        DataError: a score or entropy is not finite, as it is where a model has broken down.
+    """
+    fields = []
+    for row in rows:
+        if not all(math.isfinite(value) for value in (row.score, row.entropy) if value is not None):
+            raise DataError(
+                "the score of the answer is not finite", record=f"question {row.question_id!r}", mend="train again"
+            )
+        named = {name: getattr(row, name) for name in row.__struct_fields__}
+        fields.append({name: value for name, value in named.items() if value is not None})
+    write_json(path, fields, indent=None)
 
 
 def read_id_list(path: StrPath) -> list[QuestionId]:

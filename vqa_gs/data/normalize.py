@@ -7,6 +7,7 @@ are only comparable if everyone shares them. Each quirk is named where it is rep
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 
 # The marks that are deleted or become a space. Not among them: . : ' $ % & # * | ~ ^
@@ -106,6 +107,20 @@ def normalize_answer(text: str) -> str:
     Idempotent except for texts with more than 32 periods to remove. Remembers the latest 131,072 texts.
     """
     return process_digit_article(process_punctuation(text))
+
+
+def answer_form(rule: str) -> Callable[[str], str]:
+    """Returns the form in which answers are counted, made classes of, and compared with each other.
+
+    Args:
+        rule: the scoring rule. ``exact`` takes an answer as it is written; a model that is to be right under it
+            has to learn the spellings too. All others take the official processing.
+    """
+    return str if rule == "exact" else _processed
+
+
+def _processed(text: str) -> str:
+    return normalize_answer(strip_answer(text))
 
 
 _QUESTION_MARKS = re.compile(r"[?!,;\"]+|[.:](?!\d)")

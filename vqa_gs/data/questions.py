@@ -7,7 +7,7 @@ list (VQA-CP); plain or gzipped. Unknown keys are ignored everywhere.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
@@ -161,20 +161,28 @@ def _decode_records(
     return decoded
 
 
-def _refuse_repeated(records: Sequence[Question] | Sequence[Annotation], file: StrPath) -> None:
-    seen: set[QuestionId] = set()
+def _key(record: Question | Annotation, repeated_ids: bool) -> Hashable:
+    return (record.question_id, record.image_id) if repeated_ids else record.question_id
+
+
+def _refuse_repeated(
+    records: Sequence[Question] | Sequence[Annotation], file: StrPath, repeated_ids: bool = False
+) -> None:
+    seen: set[Hashable] = set()
     for record in records:
-        if record.question_id in seen:
+        key = _key(record, repeated_ids)
+        if key in seen:
+            about = f" about image {record.image_id!r}" if repeated_ids else ""
             raise DataError(
-                "this question id appears twice",
+                f"this question id appears twice{about}",
                 file=file,
                 record=f"question {record.question_id!r}",
                 mend="keep one of the two, or give the questions ids of their own",
             )
-        seen.add(record.question_id)
+        seen.add(key)
 
 
-def _read_questions(path: StrPath) -> tuple[list[Question], str]:
+def _read_questions(path: StrPath, repeated_ids: bool = False) -> tuple[list[Question], str]:
     content, digest = read_content(path, "questions")
     parsed = decode(
         content,
@@ -197,7 +205,7 @@ def _read_questions(path: StrPath) -> tuple[list[Question], str]:
     if record_id(records[0], "question") is None and b'"answers"' in bytes(records[0]):
         raise DataError("holds annotations, not questions", file=path, mend="are the two files swapped?")
     questions = _decode_records(records, Question, path)
-    _refuse_repeated(questions, path)
+    _refuse_repeated(questions, path, repeated_ids)
     return questions, digest
 
 
@@ -213,7 +221,7 @@ def read_questions(path: StrPath) -> list[Question]:
     return _read_questions(path)[0]
 
 
-def _read_annotations(path: StrPath) -> tuple[list[Annotation], str]:
+def _read_annotations(path: StrPath, repeated_ids: bool = False) -> tuple[list[Annotation], str]:
     content, digest = read_content(path, "annotations")
     parsed = decode(
         content,
@@ -237,7 +245,7 @@ def _read_annotations(path: StrPath) -> tuple[list[Annotation], str]:
         raise DataError("holds questions, not annotations", file=path, mend="are the two files swapped?")
     share = _Sharing(path)
     annotations = _decode_records(records, Annotation, path, share.annotation)
-    _refuse_repeated(annotations, path)
+    _refuse_repeated(annotations, path, repeated_ids)
     return annotations, digest
 
 
@@ -297,17 +305,18 @@ def _align(
     annotations: Sequence[Annotation],
     questions_file: StrPath,
     annotations_file: StrPath,
+    repeated_ids: bool,
 ) -> list[Annotation]:
-    by_id = {annotation.question_id: annotation for annotation in annotations}
+    by_id = {_key(annotation, repeated_ids): annotation for annotation in annotations}
     aligned = []
     for question in questions:
-        annotation = by_id.pop(question.question_id, None)
+        annotation = by_id.pop(_key(question, repeated_ids), None)
         if annotation is None:
             raise DataError(
                 f"this question has no annotation in {annotations_file}",
                 file=questions_file,
                 record=f"question {question.question_id!r}",
-                mend=_mend_missing(question.question_id, by_id),
+                mend=_mend_missing(question.question_id, [entry.question_id for entry in by_id.values()]),
             )
         if annotation.image_id != question.image_id:
             raise DataError(
@@ -318,7 +327,7 @@ def _align(
             )
         aligned.append(annotation)
     if by_id:
-        stray = next(iter(by_id))
+        stray = next(iter(by_id.values())).question_id
         raise DataError(
             f"this annotation has no question in {questions_file}",
             file=annotations_file,
@@ -334,20 +343,24 @@ def _mend_missing(key: QuestionId, others: Iterable[QuestionId]) -> str:
     return "take both files from the same split and release"
 
 
-def read_question_set(questions: StrPath, annotations: StrPath | None = None) -> QuestionSet:
+def read_question_set(
+    questions: StrPath, annotations: StrPath | None = None, *, repeated_ids: bool = False
+) -> QuestionSet:
     """Reads questions and, if given, their annotations, and checks that the two belong together.
 
     Args:
         questions: the questions file; its order is kept.
         annotations: the annotations file, in any order.
+        repeated_ids: let a question id stand once for each image, as IV-VQA and CV-VQA have it: an edit keeps
+            the id of its original. Question and image together are then the identity.
 
     Raises:
         DataError: a file is damaged (see `read_questions` and `read_annotations`), a question has no
             annotation, an annotation no question, or the two disagree on the image.
     """
-    read, digest = _read_questions(questions)
+    read, digest = _read_questions(questions, repeated_ids)
     sources = {str(questions): digest}
     if annotations is None:
         return QuestionSet(read, None, sources)
-    answers, sources[str(annotations)] = _read_annotations(annotations)
-    return QuestionSet(read, _align(read, answers, questions, annotations), sources)
+    answers, sources[str(annotations)] = _read_annotations(annotations, repeated_ids)
+    return QuestionSet(read, _align(read, answers, questions, annotations, repeated_ids), sources)

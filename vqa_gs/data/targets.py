@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vqa_gs.common.errors import DataError, UsageError
-from vqa_gs.data.normalize import normalize_answer, strip_answer
+from vqa_gs.data.normalize import answer_form
 from vqa_gs.data.questions import Annotation
 from vqa_gs.data.vocabulary import AnswerVocabulary
 
@@ -130,7 +130,7 @@ class SoftTargets:
 
 
 def soft_targets(annotations: Iterable[Annotation], vocabulary: AnswerVocabulary) -> SoftTargets:
-    """Scores the known answers of each question by `leave_one_out_accuracy` over normalised answers.
+    """Scores the known answers of each question by `leave_one_out_accuracy` over answers in the vocabulary's form.
 
     Votes are counted after normalising, so that spellings ("two", "2") do not split them. This differs from
     the official score in one case on purpose: where all annotators wrote the same, that score compares raw
@@ -143,6 +143,7 @@ def soft_targets(annotations: Iterable[Annotation], vocabulary: AnswerVocabulary
     Raises:
         DataError: a question has no answers.
     """
+    form = answer_form(vocabulary.rule)
     # Raw answer -> label, -1 for those outside the vocabulary: one look-up for each of millions of answers.
     labels: dict[str, int] = {}
     find = vocabulary.index.get
@@ -153,7 +154,7 @@ def soft_targets(annotations: Iterable[Annotation], vocabulary: AnswerVocabulary
             raw = answer.answer
             known = labels.get(raw)
             if known is None:
-                known = labels[raw] = find(normalize_answer(strip_answer(raw)), -1)
+                known = labels[raw] = find(form(raw), -1)
             votes[known] += 1
         if not votes:
             raise DataError("this question has no answers", record=f"question {annotation.question_id!r}")

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath, write_json
 from vqa_gs.data.json_files import decode, read_content
-from vqa_gs.data.normalize import normalize_answer, strip_answer, tokenize
+from vqa_gs.data.normalize import answer_form, tokenize
 from vqa_gs.data.questions import Annotation, QuestionId
 
 PADDING = "<pad>"
@@ -27,6 +27,7 @@ class _File(msgspec.Struct):
     format_version: int
     words: list[str] | None = None
     answers: list[str] | None = None
+    rule: str = "official"
 
 
 def _load(path: StrPath, what: str, name: str) -> _File:
@@ -139,24 +140,29 @@ class AnswerVocabulary:
     """The answers a model can give, by label.
 
     Args:
-        answers: normalised answers in the order of their labels.
+        answers: the answers in the order of their labels, in the rule's form.
+        rule: the scoring rule, which says whether spellings are one answer (see `normalize.answer_form`).
 
     Attributes:
         answers: the answer of each label.
         index: the label of each answer.
+        rule: the scoring rule.
 
     Raises:
         DataError: there is no answer, or one appears twice.
     """
 
-    def __init__(self, answers: Iterable[str]) -> None:
+    def __init__(self, answers: Iterable[str], rule: str = "official") -> None:
         self.answers = list(answers)
+        self.rule = rule
         if not self.answers:
             raise DataError("the answer vocabulary is empty", mend="give at least one answer")
         self.index = _positions(self.answers, "answer")
 
     @classmethod
-    def build(cls, annotations: Iterable[Annotation], min_questions: int = 9) -> AnswerVocabulary:
+    def build(
+        cls, annotations: Iterable[Annotation], min_questions: int = 9, rule: str = "official"
+    ) -> AnswerVocabulary:
         """Collects the majority answers of at least ``min_questions`` distinct questions.
 
         Most frequent first, ties in alphabetical order, so the same data always give the same labels. Answers
@@ -165,13 +171,15 @@ class AnswerVocabulary:
         Args:
             annotations: of the training questions only.
             min_questions: fewer questions than this, and an answer is left out.
+            rule: the scoring rule the answers are to be right under.
 
         Raises:
             UsageError: no answer is left.
         """
+        form = answer_form(rule)
         questions: dict[str, set[QuestionId]] = {}
         for annotation in annotations:
-            answer = normalize_answer(strip_answer(annotation.majority))
+            answer = form(annotation.majority)
             if answer:
                 questions.setdefault(answer, set()).add(annotation.question_id)
         counts = {answer: len(ids) for answer, ids in questions.items() if len(ids) >= min_questions}
@@ -181,14 +189,15 @@ class AnswerVocabulary:
                 f"no answer belongs to {min_questions} questions or more, the most frequent one to {most}",
                 mend=f"lower min_questions to {most}" if most else "give annotations with answers",
             )
-        return cls(sorted(counts, key=lambda answer: (-counts[answer], answer)))
+        return cls(sorted(counts, key=lambda answer: (-counts[answer], answer)), rule)
 
     def __len__(self) -> int:
         return len(self.answers)
 
     def save(self, path: StrPath) -> None:
         """Writes the vocabulary as JSON, atomically."""
-        write_json(path, {"format": "vqa-gs-answers", "format_version": _VERSION, "answers": self.answers}, indent=0)
+        content = {"format": "vqa-gs-answers", "format_version": _VERSION, "rule": self.rule, "answers": self.answers}
+        write_json(path, content, indent=0)
 
     @classmethod
     def load(cls, path: StrPath) -> AnswerVocabulary:
@@ -201,6 +210,6 @@ class AnswerVocabulary:
         if not file.answers:
             raise DataError("has no answers", file=path, mend="build the vocabulary again")
         try:
-            return cls(file.answers)
+            return cls(file.answers, file.rule)
         except DataError as error:
             raise DataError(error.problem, file=path, mend=error.mend) from error

@@ -111,7 +111,9 @@ def _refuse_shared_questions(train: QuestionSet, other: QuestionSet, name: str) 
         )
 
 
-def load_training_data(config: DataConfig, store: RegionStore, seed: int, use_pairs: bool) -> TrainingData:
+def load_training_data(
+    config: DataConfig, store: RegionStore, seed: int, use_pairs: bool, rule: str = "official"
+) -> TrainingData:
     """Reads, checks and encodes all that training needs.
 
     Args:
@@ -119,6 +121,7 @@ def load_training_data(config: DataConfig, store: RegionStore, seed: int, use_pa
         store: the region store.
         seed: seed of the held-out split, where one has to be cut.
         use_pairs: read the pair tables; without it none are needed.
+        rule: the scoring rule, which says whether spellings are one answer.
 
     Raises:
         DataError: files are damaged or do not fit together, or a pair table is empty.
@@ -146,7 +149,7 @@ def load_training_data(config: DataConfig, store: RegionStore, seed: int, use_pa
     # Vocabularies see ordinary training questions only: an answer known from edits alone could not be learnt from
     # ordinary ones, and arms with and without pairs must choose among the same answers.
     words = WordVocabulary.build(question.question for question in train.questions)
-    answers = AnswerVocabulary.build(train.annotations, config.min_answer_questions)
+    answers = AnswerVocabulary.build(train.annotations, config.min_answer_questions, rule)
     examples = make_examples(everything, words, answers, config.question_length)
     table, rows = None, np.empty((0, 2), np.int64)
     if use_pairs:

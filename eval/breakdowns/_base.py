@@ -1,0 +1,110 @@
+"""What every breakdown is given: scored answers, and whatever else the data allows to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from eval.metrics import Scores
+from eval.results import Confidence
+from vqa_gs.common.registry import Registry
+from vqa_gs.data.normalize import answer_form
+from vqa_gs.data.questions import Annotation, QuestionId, QuestionSet
+
+if TYPE_CHECKING:
+    from eval.flips import EditedAnswers
+    from eval.grounding import GroundingFile, Relevance
+
+Pair = tuple[QuestionId, QuestionId]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What may be known besides questions, answers and scores; each is None or empty where it is not.
+
+    Attributes:
+        train: training annotations, with question types, for the priors.
+        pairs: lists of question id pairs by name.
+        counterexamples: VQA-CE's list of question ids.
+        hard: VQA-CE's list of question ids that no rule covers.
+        local_groups: GQA's ``groups.local`` by question id; head and tail are then taken within these.
+        in_domain: the content of the metrics file of the in-domain split.
+        confidence: probability and entropy of each answer, by question id.
+        edited: answers to edited images (IV-VQA, CV-VQA).
+        grounding: attention and gradient by region.
+        relevance: which regions matter to a question.
+    """
+
+    train: Sequence[Annotation] | None = None
+    pairs: Mapping[str, Sequence[Pair]] = field(default_factory=dict)
+    counterexamples: Sequence[QuestionId] | None = None
+    hard: Sequence[QuestionId] | None = None
+    local_groups: Mapping[QuestionId, str] | None = None
+    in_domain: Mapping[str, Any] | None = None
+    confidence: Mapping[QuestionId, Confidence] | None = None
+    edited: EditedAnswers | None = None
+    grounding: GroundingFile | None = None
+    relevance: Relevance | None = None
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Scored answers of a set.
+
+    Attributes:
+        questions: the n questions, with annotations.
+        predictions: (n,) the predicted answers, None where there is none.
+        scores: (n,) float64, accuracies in 0..1.
+        rule: the scoring rule.
+        evidence: what else there is to look at.
+    """
+
+    questions: QuestionSet
+    predictions: Sequence[str | None]
+    scores: Scores
+    rule: str
+    evidence: Evidence
+
+    @property
+    def annotations(self) -> list[Annotation]:
+        """The annotations of the questions."""
+        assert self.questions.annotations is not None
+        return self.questions.annotations
+
+    @cached_property
+    def row_of(self) -> dict[QuestionId, int]:
+        """The row of each question id."""
+        return {question_id: row for row, question_id in enumerate(self.questions.question_ids)}
+
+    @cached_property
+    def question_types(self) -> list[str]:
+        """The question type of each question."""
+        return [annotation.question_type for annotation in self.annotations]
+
+    @cached_property
+    def truths(self) -> list[str]:
+        """The majority answers in the form in which the rule compares."""
+        form = answer_form(self.rule)
+        return [form(annotation.majority) for annotation in self.annotations]
+
+    @cached_property
+    def answers(self) -> list[str | None]:
+        """The predictions in the form in which the rule compares, None where there is none."""
+        form = answer_form(self.rule)
+        return [None if text is None else form(text) for text in self.predictions]
+
+    def accuracy(self, rows: npt.ArrayLike) -> float | None:
+        """Returns the mean accuracy of some rows in percent, None of no rows."""
+        chosen = self.scores[np.asarray(rows)]
+        return 100 * float(chosen.mean()) if len(chosen) else None
+
+
+Breakdown = Callable[[Scored], dict[str, Any] | None]
+"""Returns a section of the metrics file, ready for JSON; None where the data does not allow it."""
+
+BREAKDOWNS: Registry[Breakdown] = Registry("breakdown", "eval.breakdowns")
