@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from eval.metrics import PairAccuracy, by_group, overall, pair_accuracy, same_question_pair_accuracy
+from eval.question_types import with_question_types
 from eval.results import check_ids, read_id_list, read_pair_list, require_known
 from eval.scoring import score_questions
 from vqa_gs.common.errors import UsageError
@@ -114,16 +115,28 @@ def evaluate(
         subsets: lists of question ids by name, each averaged on its own.
         pairs: lists of pairs of question ids by name. A pair counts where both questions are in the set, or
             in the subset; how many did stands beside the accuracy.
-        allow_missing: score unanswered questions 0 instead of refusing.
+        allow_missing: score unanswered questions 0 instead of refusing; "missing" then says how many.
 
     Returns:
-        A dictionary ready for JSON. Percentages are unrounded; a pair accuracy over no pairs is None.
+        A dictionary ready for JSON. Percentages are unrounded; a pair accuracy over no pairs is None. Question
+        types that the annotations lack are assigned by the questions' first words.
 
     Raises:
         UsageError: the set has no annotations or questions, there is no such rule, a subset is empty, repeats
             a question or names unknown ones, or no pair of a list lies in the set.
         DataError: answers are missing or unknown, or the rule does not apply to a question.
     """
+    question_set, _ = with_question_types(question_set)
+    scores = score_answers(question_set, answers, rule, allow_missing=allow_missing)
+    metrics = summarize(question_set, scores, rule, split, subsets, pairs)
+    missing = len(question_set) - len(answers)
+    return {**metrics, "missing": missing} if missing else metrics
+
+
+def score_answers(
+    question_set: QuestionSet, answers: Mapping[QuestionId, str], rule: str, *, allow_missing: bool = False
+) -> npt.NDArray[np.float64]:
+    """Returns the accuracy of each question, float64 (n,) in 0..1; see `evaluate`."""
     annotations = _annotations(question_set)
     ids = question_set.question_ids
     check_ids(answers, ids, allow_missing=allow_missing)
@@ -133,18 +146,40 @@ def evaluate(
     scores[answered] = score_questions(
         [annotations[row] for row in answered], [answers[ids[row]] for row in answered], rule
     )
+    return scores
+
+
+def subset_rows(question_set: QuestionSet, name: str, listed: Sequence[QuestionId]) -> npt.NDArray[np.int64]:
+    """Returns the rows of a named list of questions, int64 (m,).
+
+    Raises:
+        UsageError: the list is empty, repeats a question or names unknown ones.
+    """
+    position = {question_id: row for row, question_id in enumerate(question_set.question_ids)}
+    require_known(listed, position, f"subset {name!r}")
+    rows = np.array([position[question_id] for question_id in listed], np.int64)
+    if not len(rows) or len(np.unique(rows)) < len(rows):
+        problem = "repeats questions" if len(rows) else "is empty"
+        raise UsageError(f"subset {name!r} {problem}", mend="name each of its questions once")
+    return rows
+
+
+def summarize(
+    question_set: QuestionSet,
+    scores: npt.NDArray[np.float64],
+    rule: str,
+    split: str | None = None,
+    subsets: Mapping[str, Sequence[QuestionId]] | None = None,
+    pairs: Mapping[str, Sequence[Pair]] | None = None,
+) -> dict[str, Any]:
+    """Averages the accuracies of a set's questions; see `evaluate` for arguments, outcome and errors."""
     scored = _Scored(question_set, scores, pairs or {})
-    whole = scored.averages(np.arange(len(ids)))
+    whole = scored.averages(np.arange(len(question_set)))
     answer_types = by_group(scores, scored.answer_types)
     question_types = by_group(scores, scored.question_types)
-    parts = {}
-    for name, listed in (subsets or {}).items():
-        require_known(listed, scored.position, f"subset {name!r}")
-        rows = np.array([scored.position[question_id] for question_id in listed], np.int64)
-        if not len(rows) or len(np.unique(rows)) < len(rows):
-            problem = "repeats questions" if len(rows) else "is empty"
-            raise UsageError(f"subset {name!r} {problem}", mend="name each of its questions once")
-        parts[name] = scored.averages(rows)
+    parts = {
+        name: scored.averages(subset_rows(question_set, name, listed)) for name, listed in (subsets or {}).items()
+    }
     return {
         "format": "vqa-gs-metrics",
         "scoring": rule,

@@ -16,6 +16,7 @@ import msgspec
 
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath, write_json
+from vqa_gs.data.gqa import is_gqa, read_gqa
 from vqa_gs.data.json_files import decode, read_content, record_id
 from vqa_gs.data.questions import ImageId, QuestionId
 
@@ -97,6 +98,7 @@ def check_ids(
     question_ids: Collection[QuestionId],
     *,
     allow_missing: bool = False,
+    allow_extra: bool = False,
     file: StrPath | None = None,
 ) -> None:
     """Checks that exactly the questions of a set are answered.
@@ -105,6 +107,7 @@ def check_ids(
         answered: the ids that have an answer.
         question_ids: the ids of the set.
         allow_missing: let questions go unanswered.
+        allow_extra: let other questions be answered too.
         file: where the answers came from, for messages.
 
     Raises:
@@ -112,11 +115,11 @@ def check_ids(
     """
     known = set(question_ids)
     unknown = [entry for entry in answered if entry not in known]
-    if unknown:
+    if unknown and not allow_extra:
         raise DataError(
             f"answers {len(unknown)} questions that are not in the set: {name_ids(unknown)}",
             file=file,
-            mend=_other_type(unknown, known) or "use the results of the same split",
+            mend=_other_type(unknown, known) or "use the results of the same split, or --allow-extra to leave them out",
         )
     given = set(answered)
     missing = [entry for entry in question_ids if entry not in given]
@@ -124,7 +127,7 @@ def check_ids(
         raise DataError(
             f"{len(missing)} of {len(known)} questions have no answer: {name_ids(missing)}",
             file=file,
-            mend="answer every question, or allow missing answers, which score 0",
+            mend=_other_type(answered, known) or "answer every question, or --allow-missing to score them 0",
         )
 
 
@@ -156,7 +159,11 @@ def read_rows(path: StrPath) -> list[Result]:
 
 
 def read_result_file(
-    path: StrPath, question_ids: Collection[QuestionId] | None = None, *, allow_missing: bool = False
+    path: StrPath,
+    question_ids: Collection[QuestionId] | None = None,
+    *,
+    allow_missing: bool = False,
+    allow_extra: bool = False,
 ) -> Results:
     """Reads predicted answers, and how sure the model was of them.
 
@@ -164,6 +171,7 @@ def read_result_file(
         path: the result file.
         question_ids: the questions to be answered; None to take the file as it is.
         allow_missing: let questions go unanswered; `eval.evaluate` scores them 0.
+        allow_extra: leave out answers to other questions.
 
     Raises:
         DataError: the file is missing, damaged or of another shape, answers a question twice, has scores for
@@ -181,7 +189,11 @@ def read_result_file(
             mend="keep one answer for each question",
         )
     if question_ids is not None:
-        check_ids(answers, question_ids, allow_missing=allow_missing, file=path)
+        check_ids(answers, question_ids, allow_missing=allow_missing, allow_extra=allow_extra, file=path)
+        if allow_extra:
+            known = set(question_ids)
+            answers = {question_id: answer for question_id, answer in answers.items() if question_id in known}
+            rows = [row for row in rows if row.question_id in known]
     scored = [row for row in rows if row.score is not None]
     if scored and len(scored) < len(rows):
         without = next(row for row in rows if row.score is None)
@@ -229,12 +241,14 @@ def read_id_list(path: StrPath) -> list[QuestionId]:
     """Reads question ids, such as a subset to score on its own.
 
     Args:
-        path: JSON, plain or gzipped: a list of ids, an object whose ``question_ids`` is one, or one whose
-            ``question_ids`` holds a list for each kind of question; the kinds are then joined.
+        path: JSON, plain or gzipped: a list of ids; an object whose ``question_ids`` is one, or holds a list for
+            each kind of question, which are then joined; or a GQA question file, such as GQA-OOD's head and tail.
 
     Raises:
         DataError: the file is missing, damaged, empty, of another shape, or names an id twice.
     """
+    if is_gqa(path):
+        return read_gqa(path).questions.question_ids
     content, _ = read_content(path, "id list")
     parsed = decode(
         content,

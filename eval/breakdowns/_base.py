@@ -17,7 +17,7 @@ from vqa_gs.data.normalize import answer_form
 from vqa_gs.data.questions import Annotation, QuestionId, QuestionSet
 
 if TYPE_CHECKING:
-    from eval.flips import EditedAnswers
+    from eval.edited import EditedAnswers
     from eval.grounding import GroundingFile, Relevance
 
 Pair = tuple[QuestionId, QuestionId]
@@ -33,6 +33,7 @@ class Evidence:
         counterexamples: VQA-CE's list of question ids.
         hard: VQA-CE's list of question ids that no rule covers.
         local_groups: GQA's ``groups.local`` by question id; head and tail are then taken within these.
+        semantic_types: GQA's ``types.semantic`` by question id.
         in_domain: the content of the metrics file of the in-domain split.
         confidence: probability and entropy of each answer, by question id.
         edited: answers to edited images (IV-VQA, CV-VQA).
@@ -45,6 +46,7 @@ class Evidence:
     counterexamples: Sequence[QuestionId] | None = None
     hard: Sequence[QuestionId] | None = None
     local_groups: Mapping[QuestionId, str] | None = None
+    semantic_types: Mapping[QuestionId, str] | None = None
     in_domain: Mapping[str, Any] | None = None
     confidence: Mapping[QuestionId, Confidence] | None = None
     edited: EditedAnswers | None = None

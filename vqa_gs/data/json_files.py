@@ -15,7 +15,7 @@ from vqa_gs.common.files import StrPath, require_file
 
 T = TypeVar("T")
 
-_GZIP_MAGIC = b"\x1f\x8b"
+GZIP_MAGIC = b"\x1f\x8b"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -39,7 +39,7 @@ def read_content(path: StrPath, what: str) -> tuple[bytes, str]:
         raise DataError(f"cannot be read: {error.strerror}", file=file) from error
     digest = hashlib.sha256(content).hexdigest()
     # By content, not by name: downloads lose or gain ".gz" on the way.
-    if content.startswith(_GZIP_MAGIC):
+    if content.startswith(GZIP_MAGIC):
         try:
             content = gzip.decompress(content)
         except EOFError as error:

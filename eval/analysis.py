@@ -1,0 +1,121 @@
+"""The whole metrics file: averages, their intervals, every breakdown the data allows, and what to beware of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from eval.breakdowns import BREAKDOWNS, Evidence, Scored
+from eval.evaluate import Pair, score_answers, subset_rows, summarize
+from eval.metrics import Scores
+from eval.question_types import with_question_types
+from eval.scoring import DEFAULT_RULE
+from eval.statistics import LEVEL, REPLICATES, Groups, Interval, bootstrap
+from vqa_gs.common.errors import UsageError
+from vqa_gs.data.questions import QuestionId, QuestionSet
+
+
+def analyse(
+    question_set: QuestionSet,
+    answers: Mapping[QuestionId, str],
+    rule: str = DEFAULT_RULE,
+    split: str | None = None,
+    subsets: Mapping[str, Sequence[QuestionId]] | None = None,
+    *,
+    evidence: Evidence | None = None,
+    allow_missing: bool = False,
+    replicates: int = REPLICATES,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Scores answers and looks at them from all sides; what `eval.evaluate.evaluate` returns, and more.
+
+    Args:
+        question_set: the questions, with annotations.
+        answers: the predicted answer by question id.
+        rule: the scoring rule.
+        split: the split's name.
+        subsets: lists of question ids by name.
+        evidence: what else is known, pair lists included; it decides which breakdowns there are.
+        allow_missing: score unanswered questions 0 instead of refusing.
+        replicates: resamplings of the intervals; 0 leaves them out.
+        seed: of the resampling.
+
+    Returns:
+        The content of a metrics file (format "vqa-gs-metrics") with ``intervals``, ``breakdowns`` and ``notes``.
+
+    Raises:
+        UsageError: see `eval.evaluate.evaluate` and the breakdowns.
+        DataError: likewise.
+    """
+    evidence = evidence or Evidence()
+    question_set, assigned = with_question_types(question_set)
+    scores = score_answers(question_set, answers, rule, allow_missing=allow_missing)
+    metrics = summarize(question_set, scores, rule, split, subsets, evidence.pairs)
+    missing = len(question_set) - len(answers)
+    if missing:
+        metrics["missing"] = missing
+    if replicates:
+        metrics["intervals"] = intervals(question_set, scores, subsets or {}, replicates, seed)
+    predictions = [answers.get(question_id) for question_id in question_set.question_ids]
+    scored = Scored(question_set, predictions, scores, rule, evidence)
+    sections = {name: BREAKDOWNS[name](scored) for name in BREAKDOWNS}
+    metrics["breakdowns"] = {name: section for name, section in sections.items() if section is not None}
+    metrics["notes"] = _notes(question_set, rule, missing, assigned)
+    return metrics
+
+
+def intervals(
+    question_set: QuestionSet,
+    scores: Scores,
+    subsets: Mapping[str, Sequence[QuestionId]],
+    replicates: int = REPLICATES,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Returns the ``intervals`` of a metrics file: [low, high] in percent by the names of the averages.
+
+    None where a group lies in one image.
+    """
+    annotations = question_set.annotations
+    if annotations is None:
+        raise UsageError("there are no annotations", mend="give the annotations file")
+    labels: dict[str, Sequence[str]] = {
+        "overall": [""] * len(scores),
+        "per_answer_type": [annotation.answer_type for annotation in annotations],
+        "per_question_type": [annotation.question_type for annotation in annotations],
+    }
+    for name, listed in subsets.items():
+        inside = set(subset_rows(question_set, name, listed).tolist())
+        labels[f"subset {name}"] = ["in" if row in inside else "out" for row in range(len(scores))]
+    found = bootstrap(Groups(question_set.image_ids, labels), scores, replicates, seed)
+
+    def listed_interval(interval: Interval | None) -> list[float] | None:
+        return None if interval is None else list(interval)
+
+    return {
+        "level": LEVEL,
+        "replicates": replicates,
+        "seed": seed,
+        "resampled": "image",
+        "overall": listed_interval(found["overall", ""]),
+        **{
+            kind: {name: listed_interval(interval) for (of, name), interval in found.items() if of == kind}
+            for kind in ("per_answer_type", "per_question_type")
+        },
+        "subsets": {name: listed_interval(found[f"subset {name}", "in"]) for name in subsets},
+    }
+
+
+def _notes(question_set: QuestionSet, rule: str, missing: int, assigned: int) -> list[str]:
+    notes = []
+    if missing:
+        notes.append(f"{missing:,} of {len(question_set):,} questions have no answer and count as 0")
+    if assigned:
+        notes.append(f"{assigned:,} question types are assigned by the questions' first words")
+    numbers = {len(annotation.answers) for annotation in question_set.annotations or ()}
+    if not rule.startswith("exact") and numbers - {10}:
+        few = sum(len(annotation.answers) != 10 for annotation in question_set.annotations or ())
+        notes.append(
+            f"{few:,} questions have {min(numbers)} to {max(numbers)} answers instead of ten: the rule {rule} then"
+            " gives other steps than with ten, so the number compares with no published one"
+        )
+    return notes

@@ -1,0 +1,82 @@
+"""How answers change when an image is edited: the metrics of IV-VQA and CV-VQA."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from eval.breakdowns._base import BREAKDOWNS, Scored
+from eval.results import name_ids
+from vqa_gs.common.errors import UsageError
+from vqa_gs.data.normalize import normalize_answer, strip_answer
+
+
+def _form(text: str) -> str:
+    return normalize_answer(strip_answer(text))
+
+
+def _as_count(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() else None
+
+
+def _drops_by_one(before: str, after: str) -> bool:
+    first, second = _as_count(before), _as_count(after)
+    return first is not None and second is not None and second == first - 1
+
+
+@BREAKDOWNS.register("flips")
+def flips(scored: Scored) -> dict[str, Any] | None:
+    """Accuracy before and after the edits, and flips by what was right before and after, in percent of the edits.
+
+    IV: the answer ought to stay, so any change is a flip. CV: the count ought to drop by one; everything else is
+    a flip, and the share that drops is the consistency. Right is equal to the answer all annotators agree on after
+    the official processing (these sets hold no other questions), whatever the scoring rule; in CV-VQA the lists of
+    answers are lowered but ``multiple_choice_answer`` is not, so only the lists are looked at. Each edit counts once,
+    so a question with many edits counts often; "accuracy_before" counts each question once.
+
+    Raises:
+        UsageError: an edit's original is not in the set or has no answer.
+    """
+    edited = scored.evidence.edited
+    if edited is None:
+        return None
+    answers = {
+        question_id: _form(text)
+        for question_id, text in zip(scored.questions.question_ids, scored.predictions, strict=True)
+        if text is not None
+    }
+    stray = [question_id for question_id in edited.question_ids if question_id not in answers]
+    if stray:
+        raise UsageError(
+            f"{len(stray)} edits have no answered original in the set: {name_ids(dict.fromkeys(stray))}",
+            mend="evaluate the originals' questions and results, with the edited ones beside them",
+        )
+    counts = {"pos_neg": 0, "neg_pos": 0, "neg_neg": 0, "pos_pos": 0}
+    changed = consistent = right_after = 0
+    originals: dict[int, bool] = {}
+    for question_id, annotation, text in zip(edited.question_ids, edited.annotations, edited.predictions, strict=True):
+        row = scored.row_of[question_id]
+        before, after = answers[question_id], _form(text)
+        was_right = originals.setdefault(row, before == _form(scored.annotations[row].answers[0].answer))
+        is_right = after == _form(annotation.answers[0].answer)
+        right_after += is_right
+        changed += before != after
+        drops = _drops_by_one(before, after)
+        consistent += drops
+        if (not drops) if edited.kind == "cv" else before != after:
+            counts[f"{'pos' if was_right else 'neg'}_{'pos' if is_right else 'neg'}"] += 1
+    total = len(edited.question_ids)
+    section: dict[str, Any] = {
+        "kind": edited.kind,
+        "edits": total,
+        "questions": len(originals),
+        "accuracy_before": 100 * float(np.mean(list(originals.values()))),
+        "accuracy_after": 100 * right_after / total,
+        "flips": 100 * sum(counts.values()) / total,
+        **{name: 100 * count / total for name, count in counts.items()},
+        "changed_answer": 100 * changed / total,
+    }
+    if edited.kind == "cv":
+        section["consistent"] = 100 * consistent / total
+    return section
