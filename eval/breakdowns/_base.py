@@ -19,6 +19,7 @@ from vqa_gs.data.questions import Annotation, QuestionId, QuestionSet
 if TYPE_CHECKING:
     from eval.edited import EditedAnswers
     from eval.grounding import GroundingFile, Relevance
+    from eval.runs import SplitMetrics
 
 Pair = tuple[QuestionId, QuestionId]
 
@@ -34,7 +35,7 @@ class Evidence:
         hard: VQA-CE's list of question ids that no rule covers.
         local_groups: GQA's ``groups.local`` by question id; head and tail are then taken within these.
         semantic_types: GQA's ``types.semantic`` by question id.
-        in_domain: the content of the metrics file of the in-domain split.
+        in_domain: the metrics of the in-domain split.
         confidence: probability and entropy of each answer, by question id.
         edited: answers to edited images (IV-VQA, CV-VQA).
         grounding: attention and gradient by region.
@@ -47,7 +48,7 @@ class Evidence:
     hard: Sequence[QuestionId] | None = None
     local_groups: Mapping[QuestionId, str] | None = None
     semantic_types: Mapping[QuestionId, str] | None = None
-    in_domain: Mapping[str, Any] | None = None
+    in_domain: SplitMetrics | None = None
     confidence: Mapping[QuestionId, Confidence] | None = None
     edited: EditedAnswers | None = None
     grounding: GroundingFile | None = None

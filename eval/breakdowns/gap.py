@@ -9,8 +9,7 @@ from eval.metrics import by_group, overall
 from vqa_gs.common.errors import UsageError
 
 
-def _beside(inside: Any, outside: float) -> dict[str, float | None]:
-    inside = None if inside is None else float(inside)
+def _beside(inside: float | None, outside: float) -> dict[str, float | None]:
     return {"in_domain": inside, "ood": outside, "gap": None if inside is None else inside - outside}
 
 
@@ -24,16 +23,20 @@ def gap(scored: Scored) -> dict[str, Any] | None:
     metrics = scored.evidence.in_domain
     if metrics is None:
         return None
-    if metrics["scoring"] != scored.rule:
+    if metrics.scoring != scored.rule:
         raise UsageError(
-            f"the in-domain metrics are under the rule {metrics['scoring']!r}, these under {scored.rule!r}",
+            f"the in-domain metrics are under the rule {metrics.scoring!r}, these under {scored.rule!r}",
             mend="score both under one rule",
         )
     answer_types = [annotation.answer_type for annotation in scored.annotations]
-    section: dict[str, Any] = {"split": metrics["split"], "overall": _beside(metrics["overall"], overall(scored.scores))}
-    for key, labels in (("per_answer_type", answer_types), ("per_question_type", scored.question_types)):
+    parts = (
+        ("per_answer_type", answer_types, metrics.per_answer_type),
+        ("per_question_type", scored.question_types, metrics.per_question_type),
+    )
+    section: dict[str, Any] = {"split": metrics.split, "overall": _beside(metrics.overall, overall(scored.scores))}
+    for key, labels, inside in parts:
         section[key] = {
-            name: _beside(metrics.get(key, {}).get(name), mean.accuracy)
+            name: _beside(inside.get(name), mean.accuracy)
             for name, mean in by_group(scored.scores, labels).items()
         }
     return section

@@ -1,54 +1,76 @@
-"""`vqa-gs evaluate`: score predicted answers."""
+"""`vqa-gs evaluate`: score predicted answers and say what the score is made of."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from eval.evaluate import evaluate
-from eval.results import read_id_list, read_pair_list, read_results
+from eval.analysis import analyse
+from eval.results import read_id_list, read_result_file
+from eval.scoring import DEFAULT_RULE, RULES
+from eval.selection import keep_best, names_a_test, require_selectable
+from eval.statistics import REPLICATES
+from eval.summary import summary_lines
+from vqa_gs.cli._evidence import add_evidence_arguments, named_files, read_evidence
 from vqa_gs.cli._shared import new_parser
 from vqa_gs.common.errors import UsageError
 from vqa_gs.common.files import sha256_file, write_json
+from vqa_gs.data.gqa import is_gqa, read_gqa
 from vqa_gs.data.questions import read_question_set
 
 
-def named_files(option: str, values: Sequence[str]) -> dict[str, str]:
-    """Splits `name=file` words of a repeated option."""
-    named: dict[str, str] = {}
-    for value in values:
-        name, equals, file = value.partition("=")
-        if not equals or not name or not file:
-            raise UsageError(f"{option} {value!r} is not name=file")
-        named[name] = file
-    return named
-
-
 def run(words: Sequence[str]) -> None:
-    """Scores a results file and writes metrics.json."""
+    """Scores results files and writes metrics.json."""
     parser = new_parser("evaluate", "Score predicted answers under a named rule.")
-    parser.add_argument("--questions", type=str, required=True, help="questions JSON")
-    parser.add_argument("--annotations", type=str, required=True, help="annotations JSON")
-    parser.add_argument("--results", type=str, required=True, help="list of {question_id, answer}")
-    parser.add_argument("--out", type=str, required=True, help="the metrics file to write")
-    parser.add_argument("--split", type=str, default=None, help="the split's name, for reports")
-    parser.add_argument("--subset", action="append", default=[], help="name=ids.json, may be repeated")
-    parser.add_argument("--pairs", action="append", default=[], help="name=pairs.json, may be repeated")
-    parser.add_argument("--allow-missing", action="store_true", help="score missing answers as zero")
+    add = parser.add_argument
+    add("--questions", type=str, required=True, help="questions JSON; GQA's and GQA-OOD's form holds the answers too")
+    add("--annotations", type=str, default=None, help="annotations JSON")
+    add("--results", type=str, nargs="+", required=True, help="list of {question_id, answer}, or GQA's form")
+    add("--out", type=str, required=True, help="the metrics file to write")
+    add("--scoring", type=str, default=None, help=f"{', '.join(RULES)}; {DEFAULT_RULE}, exact for GQA")
+    add("--split", type=str, default=None, help="the split's name, for reports")
+    add("--subset", action="append", default=[], help="name=ids.json, may be repeated")
+    add("--allow-missing", action="store_true", help="score missing answers as zero")
+    add("--allow-extra", action="store_true", help="leave out answers to other questions")
+    add("--bootstrap", type=int, default=REPLICATES, help="resamplings of the intervals; 0 for none")
+    add("--seed", type=int, default=0, help="of the resampling")
+    add("--keep-best", action="store_true", help="of several results keep the most accurate")
+    add("--test", action="store_true", help="this is a test split, whatever its name says")
+    add("--i-know-this-is-test-selection", action="store_true", help="keep the best on a test split all the same")
+    add_evidence_arguments(parser)
     given = parser.parse_args(list(words))
-    questions = read_question_set(given.questions, given.annotations)
-    answers = read_results(given.results, questions.question_ids, allow_missing=given.allow_missing)
+
+    if len(given.results) > 1 and not given.keep_best:
+        raise UsageError(f"{len(given.results)} results files", mend="give one, or --keep-best to choose among them")
+    is_test = given.test or names_a_test(given.split, given.questions)
+    if given.keep_best:
+        require_selectable(is_test, given.results, given.i_know_this_is_test_selection)
+    gqa = read_gqa(given.questions) if is_gqa(given.questions) else None
+    if gqa is None and given.annotations is None:
+        raise UsageError("there are no answers to score against", mend="give --annotations")
+    questions = gqa.questions if gqa else read_question_set(given.questions, given.annotations)
+    evidence = read_evidence(given, gqa)
     subsets = {name: read_id_list(file) for name, file in named_files("--subset", given.subset).items()}
-    pairs = {name: read_pair_list(file) for name, file in named_files("--pairs", given.pairs).items()}
-    metrics = evaluate(
-        questions,
-        answers,
-        split=given.split,
-        subsets=subsets,
-        pairs=pairs,
-        allow_missing=given.allow_missing,
-    )
-    metrics["sources"]["results"] = {"path": given.results, "sha256": sha256_file(given.results)}
+    scored = {}
+    for file in given.results:
+        results = read_result_file(
+            file, questions.question_ids, allow_missing=given.allow_missing, allow_extra=given.allow_extra
+        )
+        metrics = analyse(
+            questions,
+            results.answers,
+            given.scoring or ("exact" if gqa else DEFAULT_RULE),
+            given.split,
+            subsets,
+            evidence=replace(evidence, confidence=results.confidence),
+            allow_missing=given.allow_missing,
+            replicates=given.bootstrap,
+            seed=given.seed,
+        )
+        metrics["sources"]["results"] = {"path": file, "sha256": sha256_file(file)}
+        if gqa and gqa.unbalanced:
+            metrics["notes"].append(f"{gqa.unbalanced:,} questions that are not balanced are left out, as GQA does")
+        scored[file] = metrics
+    metrics = keep_best(scored, is_test) if given.keep_best else scored[given.results[0]]
     write_json(given.out, metrics)
-    print(f"{metrics['scoring']} score: {metrics['overall']:.2f} % of {metrics['questions']:,} questions")
-    for name, value in metrics["per_answer_type"].items():
-        print(f"  {name:<12} {value:6.2f} %")
+    print("\n".join(summary_lines(metrics)))
