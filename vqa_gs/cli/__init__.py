@@ -20,7 +20,8 @@ COMMANDS = {
     "split": "re-split a dataset so that answer priors change, measure how far they differ",
     "train": "train a model from a YAML configuration",
     "predict": "answer questions with a trained model",
-    "evaluate": "score predicted answers",
+    "evaluate": "score predicted answers and break the score down",
+    "compare": "two systems on the same questions: differences, intervals, tests",
     "report": "set several runs side by side, as HTML or Markdown",
 }
 

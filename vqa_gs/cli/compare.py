@@ -1,0 +1,93 @@
+"""`vqa-gs compare A B`: two systems on the same questions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from eval.compare import System, compare
+from eval.compare_text import comparison_lines, comparison_table
+from eval.results import read_result_file
+from eval.run_files import split_files
+from eval.scoring import DEFAULT_RULE, RULES
+from eval.statistics import PERMUTATIONS, REPLICATES
+from vqa_gs.cli._shared import new_parser
+from vqa_gs.common.errors import UsageError
+from vqa_gs.common.files import write_json
+from vqa_gs.data.gqa import is_gqa, read_gqa
+from vqa_gs.data.questions import QuestionSet, read_question_set
+
+
+def _members(word: str) -> list[Path]:
+    return [Path(part) for part in word.split(",") if part]
+
+
+def _questions(given: Any, runs: list[Path]) -> tuple[QuestionSet, str]:
+    """Reads the questions that are given, or those the runs were tested on; and says which rule they go with."""
+    if given.questions:
+        if is_gqa(given.questions):
+            return read_gqa(given.questions).questions, "exact"
+        if not given.annotations:
+            raise UsageError("there are no answers to score against", mend="give --annotations")
+        return read_question_set(given.questions, given.annotations), DEFAULT_RULE
+    folders = [run for run in runs if run.is_dir()]
+    if not folders:
+        raise UsageError("results files do not say what they answer", mend="give --questions and --annotations")
+    files = [split_files(folder, given.split) for folder in folders]
+    for folder, other in zip(folders, files, strict=True):
+        if other != files[0]:
+            raise UsageError(
+                f"{folders[0]} and {folder} differ in the files or the rule of {given.split}",
+                mend="give --questions, --annotations and --scoring",
+            )
+    return read_question_set(files[0].questions, files[0].annotations), files[0].scoring
+
+
+def run(words: Sequence[str]) -> None:
+    """Prints differences by type, intervals, tests and the questions that changed most."""
+    parser = new_parser("compare", "Compare two systems on the same questions.")
+    add = parser.add_argument
+    add("a", type=str, help="run directory or results file; several seeds of one arm with commas between")
+    add("b", type=str, help="the other, likewise")
+    add("--split", type=str, default="ood_test", help="the split, of run directories")
+    add("--questions", type=str, default=None, help="questions JSON; those of the runs when left out")
+    add("--annotations", type=str, default=None, help="annotations JSON")
+    add("--scoring", type=str, default=None, help=", ".join(RULES))
+    add("--allow-missing", action="store_true", help="score missing answers as zero")
+    add("--allow-extra", action="store_true", help="leave out answers to other questions")
+    add("--bootstrap", type=int, default=REPLICATES, help="resamplings of the intervals")
+    add("--permutations", type=int, default=PERMUTATIONS, help="swaps of the tests")
+    add("--seed", type=int, default=0, help="of resamplings and swaps")
+    add("--out", type=str, default=None, help="JSON file to write the comparison to")
+    given = parser.parse_args(list(words))
+    sides = [_members(given.a), _members(given.b)]
+    questions, rule = _questions(given, [*sides[0], *sides[1]])
+    systems = []
+    for word, members in zip((given.a, given.b), sides, strict=True):
+        files = [path / "predictions" / f"{given.split}.json" if path.is_dir() else path for path in members]
+        answers = [
+            read_result_file(
+                file, questions.question_ids, allow_missing=given.allow_missing, allow_extra=given.allow_extra
+            ).answers
+            for file in files
+        ]
+        systems.append(System(word, answers))
+    comparison = compare(
+        questions,
+        *systems,
+        given.scoring or rule,
+        replicates=given.bootstrap,
+        permutations=given.permutations,
+        seed=given.seed,
+        allow_missing=given.allow_missing,
+    )
+    if given.out:
+        write_json(given.out, comparison)
+    console = Console(width=None if Console().is_terminal else 160)
+    console.print(comparison_table(comparison))
+    for line in comparison_lines(comparison):
+        console.print(Text(line))
