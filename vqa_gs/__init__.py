@@ -9,11 +9,12 @@ from typing import Any
 __version__ = "0.1.0"
 
 _PUBLIC = {
+    "VQAAccuracy": "vqa_gs.training.metric",
     "GradientSupervision": "vqa_gs.objectives.gradient_supervision",
     "gradient_supervision_loss": "vqa_gs.objectives.gradient_supervision",
 }
 
-__all__ = ["GradientSupervision", "__version__", "gradient_supervision_loss"]
+__all__ = ["GradientSupervision", "VQAAccuracy", "__version__", "gradient_supervision_loss"]
 
 
 def __getattr__(name: str) -> Any:

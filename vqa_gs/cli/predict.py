@@ -4,28 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from eval.results import write_results
+from eval.grounding import write_grounding
+from eval.results import write_rows
 from features.store import RegionStore
+from pair_builders.table import read_pair_table
 from vqa_gs.cli._shared import new_parser
 from vqa_gs.common.errors import UsageError
 from vqa_gs.data.questions import read_question_set
+from vqa_gs.training.confidence import predict_rows
+from vqa_gs.training.grounding import ground
 from vqa_gs.training.inference import TrainedModel
 
 
 def run(words: Sequence[str]) -> None:
     """Writes the answers of a run to a set of questions."""
     parser = new_parser("predict", "Answer questions with a trained model.")
-    parser.add_argument("--run", type=str, required=True, help="run directory")
-    parser.add_argument("--questions", type=str, required=True, help="questions JSON")
-    parser.add_argument("--features", type=str, required=True, help="region store of their images")
-    parser.add_argument("--out", type=str, required=True, help="results file to write")
-    parser.add_argument("--batch-size", type=int, default=512, help="questions at once")
-    parser.add_argument(
-        "--allow-other-features", action="store_true", help="accept features made otherwise than the run's"
-    )
+    add = parser.add_argument
+    add("--run", type=str, required=True, help="run directory")
+    add("--questions", type=str, required=True, help="questions JSON; ids may repeat for edited images")
+    add("--features", type=str, required=True, help="region store of their images")
+    add("--out", type=str, required=True, help="results file to write")
+    add("--batch-size", type=int, default=512, help="questions at once")
+    add("--allow-other-features", action="store_true", help="accept features made otherwise than the run's")
+    add("--scores", action="store_true", help="write each answer's probability and the answers' entropy")
+    add("--grounding", type=str, default=None, help="HDF5 file for attention and gradient by region")
+    add("--pairs", type=str, default=None, help="pair table, for the gradient's alignment with its directions")
+    add("--annotations", type=str, default=None, help="annotations JSON, which --pairs needs")
+    add("--edited-questions", type=str, default=None, help="questions that occur only in pairs")
+    add("--edited-annotations", type=str, default=None, help="their annotations")
     given = parser.parse_args(list(words))
     if given.batch_size < 1:
         raise UsageError(f"--batch-size must be at least 1, not {given.batch_size}")
+    if given.pairs and not (given.grounding and given.annotations):
+        raise UsageError("--pairs needs --grounding and --annotations")
+    if bool(given.edited_questions) != bool(given.edited_annotations) or (given.edited_questions and not given.pairs):
+        raise UsageError("--pairs, --edited-questions and --edited-annotations go together")
     model = TrainedModel(given.run)
     store = RegionStore(given.features)
     if store.fingerprint != model.fingerprint and not given.allow_other_features:
@@ -33,6 +46,12 @@ def run(words: Sequence[str]) -> None:
             f"{given.features} was made otherwise than the features {given.run} was trained with",
             mend="name a store with the same fingerprint, or give --allow-other-features",
         )
-    answers = model.answer(read_question_set(given.questions), store, given.batch_size)
-    write_results(given.out, answers)
-    print(f"{given.out}: {len(answers):,} answers")
+    questions = read_question_set(given.questions, given.annotations, repeated_ids=True)
+    rows = predict_rows(model, questions, store, given.batch_size, given.scores)
+    write_rows(given.out, rows)
+    print(f"{given.out}: {len(rows):,} answers")
+    if given.grounding:
+        table = read_pair_table(given.pairs, require_pairs=True) if given.pairs else None
+        edited = read_question_set(given.edited_questions, given.edited_annotations) if given.edited_questions else None
+        write_grounding(given.grounding, ground(model, questions, store, given.batch_size, table, edited))
+        print(f"{given.grounding}: attention and gradient of {len(questions):,} questions")

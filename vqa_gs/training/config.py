@@ -52,6 +52,7 @@ class DataConfig:
         val_fraction: share of training images held out when ``iid_val`` is left out.
         min_answer_questions: an answer enters the vocabulary with so many distinct training questions.
         question_length: tokens a question is cut or padded to.
+        test_selection: ``refused``, or ``acknowledged`` to let iid_val share questions with a test split.
         glove: word vectors: a ``.txt``, ``.npz`` or ``.npy`` file, or an installed package's name.
     """
 
@@ -65,6 +66,7 @@ class DataConfig:
     val_fraction: float = 0.1
     min_answer_questions: int = 9
     question_length: int = 14
+    test_selection: Literal["refused", "acknowledged"] = "refused"
     glove: str | None = None
 
 
@@ -130,7 +132,8 @@ class RunConfig:
         data: where the data are.
         name: the arm's name in reports; runs that differ in the seed only share it.
         seed: seeds the model's initial values, the order of the data, dropout.
-        scoring: the rule accuracies are computed by.
+        scoring: the rule accuracies are computed by; ``exact`` or ``exact-normalized`` for single answers. Under
+            ``exact`` answers are learnt as they are written, under all others after the official processing.
         architecture: which model.
         model: the model's sizes.
         objectives: the terms of the loss.

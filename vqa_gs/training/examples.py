@@ -12,7 +12,7 @@ from features.store import RegionStore
 from pair_builders.table import PairTable, concatenate, read_pair_table
 from vqa_gs.common.errors import DataError
 from vqa_gs.common.files import sha256_file
-from vqa_gs.data.questions import ImageId, QuestionId, QuestionSet, read_question_set
+from vqa_gs.data.questions import ImageId, QuestionId, QuestionSet, read_question_set, read_questions
 from vqa_gs.data.split import hold_out
 from vqa_gs.data.targets import SoftTargets, soft_targets
 from vqa_gs.data.vocabulary import AnswerVocabulary, WordVocabulary
@@ -52,6 +52,7 @@ class TrainingData:
         pairs: the pair table, None without pairs.
         pair_rows: (P, 2) int64, the examples at the pairs' ends.
         sources: path -> SHA-256 of every file read.
+        train: the ordinary training questions with their annotations.
     """
 
     words: WordVocabulary
@@ -62,6 +63,7 @@ class TrainingData:
     pairs: PairTable | None
     pair_rows: NDArray[np.int64]
     sources: dict[str, str]
+    train: QuestionSet
 
 
 def make_examples(
@@ -111,6 +113,23 @@ def _refuse_shared_questions(train: QuestionSet, other: QuestionSet, name: str) 
         )
 
 
+def _refuse_test_selection(validation: QuestionSet, config: DataConfig) -> None:
+    """Refuses an in-domain split that shares questions with a test split: epochs are chosen on it."""
+    if config.test_selection == "acknowledged":
+        return
+    chosen_on = set(validation.question_ids)
+    for name, split in config.tests.items():
+        shared = [question.question_id for question in read_questions(split.questions) if question.question_id in chosen_on]
+        if shared:
+            raise DataError(
+                f"this question of the test split {name} is in iid_val too ({len(shared):,} are), and epochs are chosen"
+                " on iid_val",
+                file=split.questions,
+                record=f"question {shared[0]!r}",
+                mend="hold iid_val out of training, or set data.test_selection to acknowledged, which run.json will say",
+            )
+
+
 def load_training_data(
     config: DataConfig, store: RegionStore, seed: int, use_pairs: bool, rule: str = "official"
 ) -> TrainingData:
@@ -124,7 +143,8 @@ def load_training_data(
         rule: the scoring rule, which says whether spellings are one answer.
 
     Raises:
-        DataError: files are damaged or do not fit together, or a pair table is empty.
+        DataError: files are damaged or do not fit together, a pair table is empty, or the in-domain split shares
+            questions with a test split.
     """
     train = read_split(config.train)
     sources = dict(train.sources)
@@ -135,6 +155,7 @@ def load_training_data(
     else:
         kept, held = hold_out(train, config.val_fraction, seed)
         train, validation = train.subset(kept), train.subset(held)
+    _refuse_test_selection(validation, config)
     edited = read_split(config.counterfactuals) if config.counterfactuals and use_pairs else None
     everything = train
     if edited is not None:
@@ -157,7 +178,7 @@ def load_training_data(
         table = tables[0] if len(tables) == 1 else concatenate(tables)
         table, rows = _usable_pairs(table, everything.question_ids, config, validation)
         sources.update({path: sha256_file(path) for path in config.pairs})
-    return TrainingData(words, answers, examples, len(train), validation, table, rows, sources)
+    return TrainingData(words, answers, examples, len(train), validation, table, rows, sources, train)
 
 
 def _usable_pairs(

@@ -14,6 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from safetensors.torch import save_file
 from torch import Tensor
 
+from eval.analysis import analyse
+from eval.breakdowns import Evidence
 from eval.evaluate import evaluate
 from eval.results import read_id_list, read_pair_list, write_results
 from features.store import RegionStore
@@ -355,8 +357,14 @@ class _Run:
         answers = answers_by_id(questions, labels, self.data.answers)
         subsets = {name: read_id_list(file) for name, file in (files.subsets if files else {}).items()}
         pairs = {name: read_pair_list(file) for name, file in (files.pairs if files else {}).items()}
-        metrics = evaluate(questions, answers, self.config.scoring, split=split, subsets=subsets, pairs=pairs)
-        if write and self.accelerator.is_main_process:
+        if not write:
+            return evaluate(questions, answers, self.config.scoring, split, subsets, pairs)
+        evidence = Evidence(train=self.data.train.annotations, pairs=pairs)
+        metrics = analyse(questions, answers, self.config.scoring, split, subsets, evidence=evidence)
+        if self.config.data.test_selection == "acknowledged":
+            metrics["selection"] = {"on_test": True}
+            metrics["notes"].append("epochs were chosen on questions of a test split")
+        if self.accelerator.is_main_process:
             write_results(self.directory.path / "predictions" / f"{split}.json", answers)
             write_json(self.directory.path / "metrics" / f"{split}.json", metrics)
         return metrics
