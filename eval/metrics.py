@@ -109,8 +109,8 @@ def pair_accuracy(scores: Scores, pairs: npt.ArrayLike) -> PairAccuracy:
 
 def codes(values: Sequence[Hashable]) -> npt.NDArray[np.int64]:
     """Returns int64 (n,): a number for each value, the same for equal ones."""
-    known: dict[Hashable, int] = {}
-    return np.fromiter((known.setdefault(value, len(known)) for value in values), dtype=np.int64, count=len(values))
+    known = {value: code for code, value in enumerate(dict.fromkeys(values))}
+    return np.fromiter(map(known.__getitem__, values), dtype=np.int64, count=len(values))
 
 
 def _joined(a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -12,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
-from scipy.stats import binomtest, wilcoxon
 
 from eval.metrics import codes
 from vqa_gs.common.errors import UsageError
@@ -54,7 +53,7 @@ class Groups:
                 raise UsageError(f"{len(self.image)} questions, but {len(values)} entries of {kind or 'the whole'!r}")
             distinct = sorted(set(values))
             place = {value: len(self.names) + at for at, value in enumerate(distinct)}
-            columns.append(np.fromiter((place[value] for value in values), np.int64, len(values)))
+            columns.append(np.fromiter(map(place.__getitem__, values), np.int64, len(values)))
             self.names += [(kind, value) for value in distinct]
         self.column = np.stack(columns) if columns else np.zeros((0, len(self.image)), np.int64)
 
@@ -175,6 +174,8 @@ class McNemar(NamedTuple):
 
 def mcnemar(right_a: npt.NDArray[np.bool_], right_b: npt.NDArray[np.bool_]) -> McNemar:
     """Tests (n,) against (n,) right answers to the same questions, taken as independent."""
+    from scipy.stats import binomtest  # here, since importing it takes as long as scoring a quarter million questions
+
     only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
     p = float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
     return McNemar(only_a, only_b, p)
@@ -191,6 +192,8 @@ def wilcoxon_over_seeds(a: Sequence[float], b: Sequence[float]) -> float | None:
     Raises:
         UsageError: the numbers of seeds differ.
     """
+    from scipy.stats import wilcoxon
+
     if len(a) != len(b):
         raise UsageError(f"{len(a)} seeds against {len(b)}", mend="compare the same seeds of both")
     differences = np.asarray(a, np.float64) - np.asarray(b, np.float64)

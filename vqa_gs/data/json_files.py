@@ -47,7 +47,7 @@ def read_content(path: StrPath, what: str) -> tuple[bytes, str]:
         except (OSError, zlib.error) as error:
             raise DataError(f"damaged gzip: {error}", file=file, mend="copy or fetch it again") from error
     content = content.removeprefix(_BYTE_ORDER_MARK)
-    if not content.strip():
+    if not content or content.isspace():
         raise DataError("is empty", file=file, mend="copy or fetch it again")
     return content, digest
 
