@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from eval.breakdowns import BREAKDOWNS, Evidence, Scored
-from eval.evaluate import Pair, score_answers, subset_rows, summarize
+from eval.evaluate import score_answers, subset_rows, summarize
 from eval.metrics import Scores
 from eval.question_types import with_question_types
 from eval.scoring import DEFAULT_RULE

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from eval.evaluate import score_answers
-from eval.metrics import Scores, fully_right
+from eval.metrics import Scores, fully_right, overall
 from eval.question_types import with_question_types
 from eval.scoring import DEFAULT_RULE
 from eval.statistics import (
@@ -17,7 +17,7 @@ from eval.statistics import (
     PERMUTATIONS,
     REPLICATES,
     Groups,
-    bootstrap,
+    bootstrap_difference,
     holm,
     mcnemar,
     permutation_test,
@@ -56,8 +56,8 @@ def compare(
 ) -> dict[str, Any]:
     """Compares two systems on all questions, by answer type and by question type.
 
-    The accuracy of a question is the mean over a system's seeds. Intervals (bootstrap) and p-values (permutation)
-    treat images as the unit and hold for these runs; over seeds there is Wilcoxon's test besides. Holm's correction
+    The accuracy of a question is the mean over a system's seeds. Intervals (bootstrap) are over images and, of several,
+    over seeds; p-values (permutation) are over images, and over seeds there is Wilcoxon's test. Holm's correction
     is taken over the types of one kind. A difference is a win ("verdict" a or b) only if its interval leaves 0 out
     and its corrected p is below 0.05; else the verdict is None.
 
@@ -80,13 +80,14 @@ def compare(
         DataError: answers are missing or unknown, or the rule does not apply.
     """
     question_set, _ = with_question_types(question_set)
-    per_seed = [
-        [score_answers(question_set, answers, rule, allow_missing=allow_missing) for answers in system.answers]
-        for system in (a, b)
-    ]
-    if not all(per_seed):
+
+    def scores_of(system: System) -> list[Scores]:
+        return [score_answers(question_set, answers, rule, allow_missing=allow_missing) for answers in system.answers]
+
+    seeds_a, seeds_b = scores_of(a), scores_of(b)
+    if not seeds_a or not seeds_b:
         raise UsageError("a system without runs cannot be compared", mend="give at least one of each")
-    of_a, of_b = (np.mean(scores, axis=0) for scores in per_seed)
+    of_a, of_b = np.mean(seeds_a, axis=0), np.mean(seeds_b, axis=0)
     assert question_set.annotations is not None
     labels = {
         OVERALL: [""] * len(question_set),
@@ -95,7 +96,7 @@ def compare(
     }
     groups = Groups(question_set.image_ids, labels)
     difference = of_a - of_b
-    found = bootstrap(groups, difference, replicates, seed)
+    found = bootstrap_difference(groups, seeds_a, seeds_b, replicates, seed)
     p_values = permutation_test(groups, difference, permutations, seed)
     rows = []
     for kind, values in labels.items():
@@ -130,8 +131,8 @@ def compare(
         "permutations": permutations,
         "seed": seed,
         "rows": rows,
-        "seeds": _seeds(*per_seed),
-        "mcnemar": _mcnemar(*per_seed),
+        "seeds": _seeds(seeds_a, seeds_b),
+        "mcnemar": _mcnemar(seeds_a, seeds_b),
         "changed": _changed(question_set, a, b, of_a, of_b),
     }
 
@@ -143,17 +144,17 @@ def _verdict(points: float, interval: Any, p: float) -> str | None:
 
 
 def _seeds(of_a: Sequence[Scores], of_b: Sequence[Scores]) -> dict[str, Any]:
-    overall = {"a": [100 * float(s.mean()) for s in of_a], "b": [100 * float(s.mean()) for s in of_b]}
+    means = {"a": [overall(scores) for scores in of_a], "b": [overall(scores) for scores in of_b]}
     section: dict[str, Any] = {
         name: {
             "overall": values,
             "mean": float(np.mean(values)),
             "std": float(np.std(values, ddof=1)) if len(values) > 1 else None,
         }
-        for name, values in overall.items()
+        for name, values in means.items()
     }
     paired = len(of_a) == len(of_b)
-    section["wilcoxon_p"] = wilcoxon_over_seeds(overall["a"], overall["b"]) if paired else None
+    section["wilcoxon_p"] = wilcoxon_over_seeds(means["a"], means["b"]) if paired else None
     return section
 
 

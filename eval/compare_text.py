@@ -17,8 +17,8 @@ def _p(value: float) -> str:
     return f"{value:.4f}" if value >= 0.0001 else "< 0.0001"
 
 
-def _verdict(row: Mapping[str, Any], comparison: Mapping[str, Any]) -> str:
-    return f"{comparison[row['verdict']]} ahead" if row["verdict"] else "undecided"
+def _verdict(row: Mapping[str, Any]) -> str:
+    return f"{row['verdict']} ahead" if row["verdict"] else "undecided"
 
 
 def comparison_table(comparison: Mapping[str, Any]) -> Table:
@@ -43,16 +43,19 @@ def comparison_table(comparison: Mapping[str, Any]) -> Table:
             _interval(row),
             _p(row["p"]),
             _p(row["p_corrected"]),
-            Text(_verdict(row, comparison)),
+            _verdict(row),
         )
     return table
 
 
 def comparison_lines(comparison: Mapping[str, Any]) -> list[str]:
     """Returns what stands under the table: seeds, McNemar's test, the questions that changed most."""
+    several = any(len(comparison["seeds"][name]["overall"]) > 1 for name in "ab")
+    seeds_too = " and seeds" if several else ""
     lines = [
-        f"intervals from {comparison['replicates']:,} resamplings of images, p from {comparison['permutations']:,} swaps"
-        f" of images, seed {comparison['seed']}; a win needs an interval without 0 and p (Holm) below 0.05"
+        f"intervals from {comparison['replicates']:,} resamplings of images{seeds_too},"
+        f" p from {comparison['permutations']:,} swaps of images, seed {comparison['seed']};"
+        " a win needs an interval without 0 and p (Holm) below 0.05"
     ]
     seeds = comparison["seeds"]
     for name in "ab":

@@ -177,9 +177,7 @@ def summarize(
     whole = scored.averages(np.arange(len(question_set)))
     answer_types = by_group(scores, scored.answer_types)
     question_types = by_group(scores, scored.question_types)
-    parts = {
-        name: scored.averages(subset_rows(question_set, name, listed)) for name, listed in (subsets or {}).items()
-    }
+    parts = {name: scored.averages(subset_rows(question_set, name, listed)) for name, listed in (subsets or {}).items()}
     return {
         "format": "vqa-gs-metrics",
         "scoring": rule,

@@ -164,9 +164,9 @@ class Relevance:
                     record=f"question {key}",
                     mend="hints are tied to the features they were made for: use those",
                 )
-            return hints >= self.threshold
+            return np.asarray(hints >= self.threshold)
         boxes = (self.boxes or {}).get(key)
-        return None if boxes is None else (overlaps(regions, boxes) >= self.threshold).any(axis=1)
+        return None if boxes is None else np.asarray((overlaps(regions, boxes) >= self.threshold).any(axis=1))
 
 
 def overlaps(a: Floats, b: Floats) -> npt.NDArray[np.float64]:

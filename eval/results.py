@@ -140,13 +140,16 @@ def read_rows(path: StrPath) -> list[Result]:
     content, _ = read_content(path, "results")
     raws = decode(content, list[msgspec.Raw], file=path, expected="a list of {question_id, answer}")
     of_gqa = bool(raws) and b'"questionId"' in bytes(raws[0])
-    read = msgspec.json.Decoder(_GqaResult if of_gqa else Result).decode
+    read_official, read_gqas = msgspec.json.Decoder(Result).decode, msgspec.json.Decoder(_GqaResult).decode
     key, value = ("questionId", "prediction") if of_gqa else ("question_id", "answer")
     rows: list[Result] = []
     for row, raw in enumerate(raws):
         try:
-            result = read(raw)
-            rows.append(Result(result.question_id, result.answer) if isinstance(result, _GqaResult) else result)
+            if of_gqa:
+                result = read_gqas(raw)
+                rows.append(Result(result.question_id, result.answer))
+            else:
+                rows.append(read_official(raw))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             name = record_id(raw, key)
             raise DataError(

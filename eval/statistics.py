@@ -98,24 +98,65 @@ def bootstrap(
     Raises:
         UsageError: there are no questions, or fewer than 100 replicates.
     """
+    return _bootstrap(groups, [[values]], replicates, seed, level)
+
+
+def bootstrap_difference(
+    groups: Groups,
+    of_a: Sequence[Floats],
+    of_b: Sequence[Floats],
+    replicates: int = REPLICATES,
+    seed: int = 0,
+    level: float = LEVEL,
+) -> dict[tuple[str, str], Interval | None]:
+    """Returns the interval of a's mean minus b's, in points, by resampling images and, of several, the seeds too.
+
+    Args:
+        groups: the n questions.
+        of_a: accuracies (n,) of each seed of a.
+        of_b: of each seed of b. Few seeds, drawn from themselves, vary less than seeds do: with three the part of
+            the seeds is about a fifth too narrow, and Wilcoxon's test has to be looked at.
+        replicates: how many resamplings.
+        seed: of the drawing.
+        level: the probability inside.
+
+    Returns:
+        As `bootstrap`.
+    """
+    return _bootstrap(groups, [of_a, of_b], replicates, seed, level)
+
+
+def _bootstrap(
+    groups: Groups, arms: Sequence[Sequence[Floats]], replicates: int, seed: int, level: float
+) -> dict[tuple[str, str], Interval | None]:
+    """Resamples the mean of one arm, or the first one's minus the second's."""
     if replicates < 100:
         raise UsageError(f"an interval from {replicates} resamplings", mend="take 1000, at least 100")
     if not groups.images:
         raise UsageError("no questions to resample", mend="give at least one question")
-    totals, counts = groups.sums(values), groups.sums(np.ones(len(values)))
+    totals = [[groups.sums(values) for values in arm] for arm in arms]
+    counts = groups.sums(np.ones(len(groups.image)))
+    of_seeds = np.random.default_rng([seed, 1])
     shares = []
     for weights in _weights(groups.images, replicates, seed):
+        drawn = np.zeros((len(groups.names), weights.shape[1]))
+        for sign, arm in zip((1, -1), totals, strict=False):
+            runs = len(arm)
+            parts = of_seeds.multinomial(runs, [1 / runs] * runs, size=weights.shape[1]) / runs
+            for at, sums in enumerate(arm):
+                drawn += sign * parts[:, at] * (sums @ weights)
         with np.errstate(invalid="ignore", divide="ignore"):
-            shares.append(100 * (totals @ weights) / (counts @ weights))
-    drawn = np.concatenate(shares, axis=1)
+            shares.append(100 * drawn / (counts @ weights))
+    means = np.concatenate(shares, axis=1)
     tail = 50 * (1 - level)
     spread = np.diff(counts.indptr)
     result: dict[tuple[str, str], Interval | None] = {}
     for row, name in enumerate(groups.names):
         # A replicate may hold no question of a rare group: it says nothing about it.
-        known = drawn[row][~np.isnan(drawn[row])]
-        low, high = np.percentile(known, [tail, 100 - tail]) if spread[row] > 1 and len(known) else (None, None)
-        result[name] = None if low is None else Interval(float(low), float(high))
+        known = means[row][~np.isnan(means[row])]
+        result[name] = None
+        if spread[row] > 1 and len(known):
+            result[name] = Interval(*np.percentile(known, [tail, 100 - tail]).tolist())
     return result
 
 

@@ -38,7 +38,9 @@ def summary_lines(metrics: Mapping[str, Any]) -> list[str]:
 def _gap(section: Any, rule: str) -> list[str]:
     whole = section["overall"]
     gap = "" if whole["gap"] is None else f", gap {whole['gap']:.2f} points"
-    return [f"in-domain ({section['split']}) {_shown(whole['in_domain'])} %, here {_shown(whole['ood'])} % ({rule}){gap}"]
+    return [
+        f"in-domain ({section['split']}) {_shown(whole['in_domain'])} %, here {_shown(whole['ood'])} % ({rule}){gap}"
+    ]
 
 
 def _head_tail(section: Any, rule: str) -> list[str]:
@@ -53,7 +55,8 @@ def _vqa_ce(section: Any, rule: str) -> list[str]:
 def _flips(section: Any, rule: str) -> list[str]:
     ways = ", ".join(f"{name.replace('_', '->')} {section[name]:.2f}" for name in ("pos_neg", "neg_pos", "neg_neg"))
     consistent = f", consistent {section['consistent']:.2f}" if "consistent" in section else ""
-    return [f"{section['kind'].upper()} flips {section['flips']:.2f} % of {section['edits']:,} edits ({ways}{consistent})"]
+    kind = section["kind"].upper()
+    return [f"{kind} flips {section['flips']:.2f} % of {section['edits']:,} edits ({ways}{consistent})"]
 
 
 def _pairs(section: Any, rule: str) -> list[str]:
@@ -67,8 +70,8 @@ def _pairs(section: Any, rule: str) -> list[str]:
 def _prior(section: Any, rule: str) -> list[str]:
     whole = section["overall"]
     return [
-        f"the training prior's answer is given {whole['predicted_prior']:.2f} %, true {whole['true_prior']:.2f} % of the"
-        " time"
+        f"the training prior's answer is given {whole['predicted_prior']:.2f} %, true {whole['true_prior']:.2f} % of"
+        " the time"
     ]
 
 

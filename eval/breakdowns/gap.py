@@ -36,7 +36,6 @@ def gap(scored: Scored) -> dict[str, Any] | None:
     section: dict[str, Any] = {"split": metrics.split, "overall": _beside(metrics.overall, overall(scored.scores))}
     for key, labels, inside in parts:
         section[key] = {
-            name: _beside(inside.get(name), mean.accuracy)
-            for name, mean in by_group(scored.scores, labels).items()
+            name: _beside(inside.get(name), mean.accuracy) for name, mean in by_group(scored.scores, labels).items()
         }
     return section

@@ -13,8 +13,12 @@ from eval.metrics import codes
 
 ALPHA = 0.2
 # The alphas of GQA-OOD's curve, as its file names have them.
-ALPHAS = (9.0, 7.0, 5.0, 3.6, 2.8, 2.2, 1.8, 1.4, 1.0, 0.8, 0.4, 0.3, 0.2, 0.1, 0.0)
-ALPHAS += (-0.1, -0.2, -0.3, -0.4, -0.5, -0.6, -0.7)
+# fmt: off
+ALPHAS = (
+    9.0, 7.0, 5.0, 3.6, 2.8, 2.2, 1.8, 1.4, 1.0, 0.8, 0.4, 0.3, 0.2, 0.1, 0.0,
+    -0.1, -0.2, -0.3, -0.4, -0.5, -0.6, -0.7,
+)
+# fmt: on
 
 
 def normalized_entropy(counts: npt.NDArray[np.int64]) -> float:

@@ -57,9 +57,7 @@ def _repeated_ids(annotation: Annotation, compared: Sequence[str], wanted: str) 
         (text, answer.answer_confidence, answer.answer_id)
         for text, answer in zip(compared, annotation.answers, strict=True)
     ]
-    return _mean(
-        [min(1.0, sum(other[0] == wanted for other in records if other != record) / 3) for record in records]
-    )
+    return _mean([min(1.0, sum(other[0] == wanted for other in records if other != record) / 3) for record in records])
 
 
 def leave_one_out(annotations: Sequence[Annotation], predictions: Sequence[str], comparison: Comparison) -> Scores:

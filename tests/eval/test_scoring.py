@@ -117,7 +117,7 @@ def compare_with_the_oracle(rule, cases, monkeypatch):
         if case % 200 == 0:
             pool = adversarial_pool(generator)
         texts, ids, confidence, prediction = adversarial_case(generator, pool, rule.startswith("exact"))
-        rows = [dict(answer=t, answer_confidence=confidence, answer_id=n) for t, n in zip(texts, ids, strict=True)]
+        rows = [{"answer": t, "answer_confidence": confidence, "answer_id": n} for t, n in zip(texts, ids, strict=True)]
         annotations.append(annotated(texts, ids, [confidence] * len(texts)))
         predictions.append(prediction)
         expected.append(oracle.SLOW[rule](rows, prediction))

@@ -76,9 +76,11 @@ def run(words: Sequence[str]) -> None:
             for file in files
         ]
         systems.append(System(word, answers))
+    a, b = systems
     comparison = compare(
         questions,
-        *systems,
+        a,
+        b,
         given.scoring or rule,
         replicates=given.bootstrap,
         permutations=given.permutations,

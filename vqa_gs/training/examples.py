@@ -119,14 +119,15 @@ def _refuse_test_selection(validation: QuestionSet, config: DataConfig) -> None:
         return
     chosen_on = set(validation.question_ids)
     for name, split in config.tests.items():
-        shared = [question.question_id for question in read_questions(split.questions) if question.question_id in chosen_on]
+        ids = [question.question_id for question in read_questions(split.questions)]
+        shared = [question_id for question_id in ids if question_id in chosen_on]
         if shared:
             raise DataError(
                 f"this question of the test split {name} is in iid_val too ({len(shared):,} are), and epochs are chosen"
                 " on iid_val",
                 file=split.questions,
                 record=f"question {shared[0]!r}",
-                mend="hold iid_val out of training, or set data.test_selection to acknowledged, which run.json will say",
+                mend="hold iid_val out of training, or set data.test_selection to acknowledged, which metrics tell",
             )
 
 

@@ -143,9 +143,7 @@ class _Run:
         self.config, self.accelerator, self.directory = config, accelerator, directory
         self.shown = accelerator.is_main_process and not quiet
         self.store = RegionStore(config.data.features)
-        self.data = load_training_data(
-            config.data, self.store, config.seed, bool(config.data.pairs), config.scoring
-        )
+        self.data = load_training_data(config.data, self.store, config.seed, bool(config.data.pairs), config.scoring)
         settings = config.training
         self.plan = Plan(
             self.data.ordinary,
