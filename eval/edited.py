@@ -72,7 +72,8 @@ def edited_answers(kind: EditKind, edits: QuestionSet, rows: Sequence[Result], f
                 mend="keep one answer for each edit",
             )
         answers[row.question_id, image] = row.answer
-    stray = [key for key in answers if key not in set(wanted)]
+    known = set(wanted)
+    stray = [key for key in answers if key not in known]
     missing = [key for key in wanted if key not in answers]
     if stray or missing:
         problem = f"answers {len(stray)} edits that are not in the set" if stray else f"{len(missing)} have no answer"

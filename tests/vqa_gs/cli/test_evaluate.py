@@ -161,8 +161,10 @@ def test_lacking_question_types_are_assigned(files):
 
 def test_gqa_ood_files(files, capsys):
     def record(answer, semantic, balanced=True):
-        return {"question": "What is it?", "imageId": "n1", "isBalanced": balanced, "answer": answer,
-                "groups": {"global": None, "local": "g"}, "types": {"structural": "query", "semantic": semantic}}  # fmt: skip
+        types = {"detailed": "categoryThis", "structural": "query", "semantic": semantic}
+        groups = {"global": None, "local": "g"}
+        shared = {"question": "What is it?", "imageId": "n1", "groups": groups, "types": types}
+        return {**shared, "isBalanced": balanced, "answer": answer}
 
     every = {"a": record("cat", "obj"), "b": record("Dog", "obj"), "c": record("x", "rel", balanced=False)}
     head = {"a": every["a"]}
