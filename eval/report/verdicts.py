@@ -1,24 +1,29 @@
 """What a report may claim: which arm is ahead, and what stands in the way of saying so.
 
-A difference counts only where every arm has at least two seeds, all were scored on the same questions, and
-the spreads of their seeds do not overlap.
+A difference counts only where every arm has at least two seeds, all were scored on the same questions, the
+spreads of their seeds do not overlap, and the interval of the difference over questions, where it is known,
+leaves zero out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import msgspec
 
-from eval.runs import Arm, RunSummary, Spread, flatten, split_domain
+from eval.arms import Arm, Spread
+from eval.report.blocks import Interval
+from eval.runs import RunSummary
 
-Comparison = Literal["above", "below", "overlap", "unknown", "incomparable"]
+Comparison = Literal["above", "below", "overlap", "inside", "unknown", "incomparable"]
+Difference = Callable[[Arm, Arm], Interval | None]
 
 COMPARISON_WORDS: dict[Comparison, str] = {
     "above": "above, spreads apart",
     "below": "below, spreads apart",
     "overlap": "within the seeds' spread",
+    "inside": "within its interval",
     "unknown": "one seed only",
     "incomparable": "other questions, not comparable",
 }
@@ -54,15 +59,41 @@ class Headline(msgspec.Struct, frozen=True):
     best: Arm | None
 
 
-def compare(one: Spread, other: Spread) -> Comparison:
-    """Says where ``one`` lies relative to ``other``, never more than their seeds' spreads allow."""
+def compare(one: Spread, other: Spread, difference: Interval | None = None) -> Comparison:
+    """Says where ``one`` lies relative to ``other``, never more than seeds and questions allow.
+
+    Args:
+        one: a quantity over the seeds of an arm.
+        other: the same over those of another.
+        difference: the interval of ``one`` minus ``other`` over questions, where it is known.
+    """
     if one.count < 2 or other.count < 2:
         return "unknown"
-    if one.low > other.high:
-        return "above"
-    if one.high < other.low:
-        return "below"
-    return "overlap"
+    if one.low <= other.high and other.low <= one.high:
+        return "overlap"
+    if difference is not None and difference[0] <= 0 <= difference[1]:
+        return "inside"
+    return "above" if one.low > other.high else "below"
+
+
+def clear_best(
+    spreads: Sequence[Spread | None], difference: Callable[[int, int], Interval | None] = lambda one, other: None
+) -> int | None:
+    """Returns the index of the spread that lies clear above all others, if there is one.
+
+    Args:
+        spreads: a quantity of each arm.
+        difference: gives the interval of the difference of two of them, by their indices.
+    """
+    known = sorted(
+        ((spread, index) for index, spread in enumerate(spreads) if spread is not None),
+        key=lambda item: -item[0].mean,
+    )
+    if len(known) < 2:
+        return None
+    top, best = known[0]
+    clear = all(compare(top, other, difference(best, index)) == "above" for other, index in known[1:])
+    return best if clear else None
 
 
 def choose_splits(runs: Sequence[RunSummary]) -> Splits:
@@ -127,8 +158,14 @@ def _quoted(arms: Sequence[Arm]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def headline(arms: Sequence[Arm], splits: Splits) -> Headline:
-    """Returns what can be said about the OOD accuracy of the arms."""
+def headline(arms: Sequence[Arm], splits: Splits, difference: Difference = lambda one, other: None) -> Headline:
+    """Returns what can be said about the OOD accuracy of the arms.
+
+    Args:
+        arms: the arms.
+        splits: their splits.
+        difference: gives the interval of the difference of two arms' OOD accuracies, where it is known.
+    """
     split = splits.ood
     scored = [(arm, spread) for arm in arms if split and (spread := arm.overall(split))]
     if split is None or not scored:
@@ -142,28 +179,32 @@ def headline(arms: Sequence[Arm], splits: Splits) -> Headline:
     if not same_questions(runs, split):
         text = f"The arms were scored on different questions of {split}, so their accuracies cannot be compared."
         return Headline(text, "open", best)
-    rest = scored[1:]
-    unsure = [arm for arm, spread in rest if compare(top, spread) != "above"]
-    if not unsure:
-        second, below = rest[0]
-        lead = f"“{best.name}” is ahead out of distribution"
+    rest = [(arm, spread, compare(top, spread, difference(best, arm))) for arm, spread in scored[1:]]
+    if all(verdict == "above" for _, _, verdict in rest):
+        second, below, _ = rest[0]
         text = (
-            f"{lead}: {percent(top)} ({seeds(top)}), {top.mean - below.mean:.1f} points above "
-            f"“{second.name}”, and the seeds' spreads do not overlap."
+            f"“{best.name}” is ahead out of distribution: {percent(top)} ({seeds(top)}), "
+            f"{top.mean - below.mean:.1f} points above “{second.name}”, and the seeds' spreads do not overlap."
         )
         return Headline(text, "clear", best)
-    mean = f"“{best.name}” has the highest OOD mean, {percent(top)} ({seeds(top)})"
     reasons = []
-    overlapping = [arm for arm, spread in rest if compare(top, spread) == "overlap"]
+    overlapping = [arm for arm, _, verdict in rest if verdict == "overlap"]
+    inside = [arm for arm, _, verdict in rest if verdict == "inside"]
     single = [arm for arm, spread in scored if spread.count < 2]
     if overlapping:
         reasons.append(f"its seeds' spread overlaps that of {_quoted(overlapping)}")
+    if inside:
+        reasons.append(f"its lead over {_quoted(inside)} lies within the interval over questions")
     if single:
-        reasons.append(f"{_quoted(single)} ran with one seed, whose spread is unknown")
+        whom = "every arm" if len(single) == len(scored) else _quoted(single)
+        reasons.append(f"{whom} ran with one seed, whose spread is unknown")
+    mean = f"“{best.name}” has the highest OOD mean, {percent(top)} ({seeds(top)})"
     return Headline(f"No arm is shown to be ahead: {mean}, but {', and '.join(reasons)}.", "open", best)
 
 
-def other_sentence(arms: Sequence[Arm], splits: Splits, best: Arm | None) -> str | None:
+def other_sentence(
+    arms: Sequence[Arm], splits: Splits, best: Arm | None, difference: Difference = lambda one, other: None
+) -> str | None:
     """Returns what the questions answered by neither yes/no nor a number say of the leading arm, or None.
 
     Accuracy on yes/no and number questions can be had by inverting the answers' statistics; on the others it
@@ -179,20 +220,11 @@ def other_sentence(arms: Sequence[Arm], splits: Splits, best: Arm | None) -> str
     if baseline is None or baseline is best or (base := baseline.answer_type(split, "other")) is None:
         return f"On OOD questions of type “other”, {why}, “{best.name}” reaches {percent(own)}."
     comparable = same_questions([*best.runs, *baseline.runs], split)
-    verdict = COMPARISON_WORDS[compare(own, base) if comparable else "incomparable"]
+    verdict = COMPARISON_WORDS[compare(own, base, difference(best, baseline)) if comparable else "incomparable"]
     return (
         f"On OOD questions of type “other”, {why}, “{best.name}” stands at {percent(own)} against "
         f"{percent(base)} for “{baseline.name}” ({points(own.mean - base.mean, 1)}, {verdict})."
     )
-
-
-def _selected_on_ood(run: RunSummary) -> str | None:
-    """Returns the OOD split a run says it was selected on, if it says so."""
-    for key, value in flatten(run.provenance.get("selection", {})).items():
-        leaf = key.rsplit(".", 1)[-1]
-        if isinstance(value, str) and leaf in ("", "split", "on", "selected_on") and split_domain(value) == "ood":
-            return value
-    return None
 
 
 def cautions(arms: Sequence[Arm], splits: Splits) -> list[str]:
@@ -212,9 +244,6 @@ def cautions(arms: Sequence[Arm], splits: Splits) -> list[str]:
         known = [run.seed for run in arm.runs if run.seed is not None]
         if len(set(known)) < len(known):
             found.append(f"“{arm.name}”: two runs share a seed, so their spread is no spread over seeds.")
-    for run in runs:
-        if chosen := _selected_on_ood(run):
-            found.append(f"Run “{run.name}” was selected on {chosen}: its OOD accuracy is too good.")
     unfinished = [run.name for run in runs if not run.complete]
     if unfinished:
         found.append(f"Not marked as finished: {', '.join(unfinished)}.")

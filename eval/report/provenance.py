@@ -5,21 +5,9 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-import msgspec
-
-from eval.runs import Arm, RunSummary, flatten
-
-MISSING = "–"
-
-
-class RunCard(msgspec.Struct, frozen=True):
-    """How one run was made."""
-
-    title: str
-    facts: tuple[tuple[str, str], ...]
-    command: str
-    recorded: bool
-    config: str
+from eval.arms import Arm
+from eval.report.blocks import MISSING, RunCard
+from eval.runs import RunSummary, flatten
 
 
 def _lookup(record: dict[str, Any], leaf: str) -> Any:

@@ -1,4 +1,4 @@
-"""A report as Markdown: the same sections as the HTML page, without the charts."""
+"""A report as Markdown: the same sections as the HTML page, without the charts and the examples."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import html
 import re
 from collections.abc import Sequence
 
-from eval.report_content import Section, Table, percent_cell
-from eval.report_provenance import RunCard
+from eval.report.blocks import Cards, RunCard, Table, plain
+from eval.report.part import Part
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]#|~])")
 
@@ -37,10 +37,11 @@ def _table(table: Table) -> list[str]:
     for row in table.rows:
         cells = []
         for cell in row:
-            text = escape_markdown(percent_cell(cell))
+            text = escape_markdown(plain(cell))
             cells.append(f"**{text}**" if cell.strong else text)
         lines.append(f"| {' | '.join(cells)} |")
-    return [*(escape_markdown(note) + "  " for note in table.notes), "", *lines, ""]
+    warned = [f"**{escape_markdown(warning)}**  " for warning in table.warnings]
+    return [*warned, *(escape_markdown(note) + "  " for note in table.notes), "", *lines, ""]
 
 
 def _card(card: RunCard, level: str) -> list[str]:
@@ -52,36 +53,41 @@ def _card(card: RunCard, level: str) -> list[str]:
     return [*lines, ""]
 
 
-def render_markdown(title: str, written: str, sections: Sequence[Section]) -> str:
+def render_markdown(title: str, written: str, parts: Sequence[Part]) -> str:
     """Returns the report as Markdown.
 
     Args:
         title: the report's title.
         written: by what and when it was written.
-        sections: one for each scoring rule.
+        parts: one for each scoring rule.
     """
     lines = [f"# {escape_markdown(title)}", "", escape_markdown(written), ""]
-    if len(sections) > 1:
+    if len(parts) > 1:
         lines += [
             "**These scores follow different rules. Each rule has its own part; numbers of different parts "
             "must not be compared.**",
             "",
         ]
-    for section in sections:
+    for part in parts:
         level = "##"
-        if len(sections) > 1:
-            lines += [f"## Scored by: {escape_markdown(section.rule)}", ""]
+        if len(parts) > 1:
+            lines += [f"## Scored by: {escape_markdown(part.rule)}", ""]
             level = "###"
-        lines += [f"{level} Summary", "", f"**{escape_markdown(section.headline.text)}**", ""]
-        lines += [f"{escape_markdown(remark)}\n" for remark in section.remarks]
-        if section.cautions:
-            lines += ["Mind:", "", *(f"- {escape_markdown(caution)}" for caution in section.cautions), ""]
-        lines += _table(section.summary)
-        tables = (section.accuracy, section.question_types, section.pairs, section.subsets, section.runs)
-        for table in tables:
-            if table is not None:
-                lines += [f"{level} {escape_markdown(table.name)}", "", *_table(table)]
-        lines += [f"{level} How each run was made", ""]
-        for card in section.cards:
-            lines += _card(card, level + "#")
+        lines += [f"{level} Summary", ""]
+        lines += [f"**Selected on the test. {escape_markdown(warning)}**\n" for warning in part.summary.warnings]
+        lines += [f"**{escape_markdown(part.summary.headline.text)}**", ""]
+        lines += [f"{escape_markdown(remark)}\n" for remark in part.summary.remarks]
+        mind = [*part.summary.cautions, *part.summary.absent]
+        if mind:
+            lines += ["Mind:", "", *(f"- {escape_markdown(caution)}" for caution in mind), ""]
+        for section in part.sections:
+            written_blocks: list[str] = []
+            for block in section.blocks:
+                if isinstance(block, Table):
+                    written_blocks += _table(block)
+                elif isinstance(block, Cards):
+                    for card in block.cards:
+                        written_blocks += _card(card, level + "#")
+            if written_blocks:
+                lines += [f"{level} {escape_markdown(section.name)}", "", *written_blocks]
     return "\n".join(lines).rstrip() + "\n"

@@ -1,0 +1,186 @@
+"""Runs scored by one rule, and what the sections of a report ask of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import msgspec
+
+from eval.arms import Arm, Spread, group_runs
+from eval.report.blocks import MISSING, Cell, Column, Interval, score_cell
+from eval.report.evidence import Evidence
+from eval.report.examples import ExampleCollector
+from eval.report.resampling import LEVEL, RESAMPLES, Group, Intervals
+from eval.report.verdicts import Splits, choose_splits, clear_best, find_baseline, same_questions
+from eval.runs import RunSummary, SplitMetrics
+
+SCORING_WORDS = {
+    "official": "as the VQA evaluation script computes it",
+}
+ANSWER_TYPES = ("yes/no", "number", "other")
+BOLD_NOTE = "Bold: highest of all arms, clear of every other's spread and interval; in many rows some are so by chance."
+
+
+def scoring_rule(scoring: str) -> str:
+    """Returns the scoring rule in words."""
+    known = SCORING_WORDS.get(scoring)
+    return f"{scoring} ({known})" if known else scoring
+
+
+def by_scoring(runs: Iterable[RunSummary]) -> dict[str, list[RunSummary]]:
+    """Returns, for each scoring rule, the runs with only the scores that follow it."""
+    runs = list(runs)
+    rules = sorted({metrics.scoring for run in runs for metrics in run.metrics.values()})
+    parted: dict[str, list[RunSummary]] = {}
+    for rule in rules:
+        for run in runs:
+            kept = {split: metrics for split, metrics in run.metrics.items() if metrics.scoring == rule}
+            if kept:
+                parted.setdefault(rule, []).append(msgspec.structs.replace(run, metrics=kept))
+    return parted
+
+
+def ordered_answer_types(kinds: Iterable[str]) -> list[str]:
+    """Returns answer types in their usual order, others after them."""
+    found = set(kinds)
+    return [kind for kind in ANSWER_TYPES if kind in found] + sorted(found.difference(ANSWER_TYPES))
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was asked of a report beside its runs.
+
+    Attributes:
+        data_dir: where to look for questions and annotations that are not where they were.
+        image_dir: where the images of the examples lie.
+        examples: how many examples of each split to show at most.
+        published: the name of a table of published results to set beside, see `eval.report.published`.
+    """
+
+    data_dir: Path | None = None
+    image_dir: Path | None = None
+    examples: int = 200
+    published: str | None = None
+
+
+class Content:
+    """Runs scored by one rule with all that was found out about them.
+
+    Args:
+        scoring: the rule.
+        runs: the runs, with only the scores that follow it.
+        options: what was asked of the report.
+        evidence: what stands behind the scores, question by question.
+        examples: the examples that were collected on the way, if any.
+    """
+
+    def __init__(
+        self,
+        scoring: str,
+        runs: Sequence[RunSummary],
+        options: Options | None = None,
+        evidence: Evidence | None = None,
+        examples: ExampleCollector | None = None,
+    ) -> None:
+        self.scoring = scoring
+        self.rule = scoring_rule(scoring)
+        self.runs = runs
+        self.options = options or Options()
+        self.evidence = evidence or Evidence()
+        self.examples = examples
+        self.arms = group_runs(runs)
+        self.splits: Splits = choose_splits(runs)
+        self.comparable = {split: same_questions(runs, split) for split in self.splits.names}
+        self.baseline = find_baseline(self.arms)
+
+    @cached_property
+    def intervals(self) -> dict[str, Intervals]:
+        """Intervals by split, of the splits with evidence."""
+        return {split: Intervals(found, self.arms) for split, found in self.evidence.splits.items()}
+
+    def interval(self, arm: Arm, split: str, group: Group | None) -> Interval | None:
+        """Returns the interval of an accuracy over questions, None where it is not known."""
+        return self.intervals[split].of(arm, group) if group and split in self.intervals else None
+
+    def difference(self, one: Arm, other: Arm, split: str | None, group: Group | None) -> Interval | None:
+        """Returns the interval of a difference in points over the same questions, None where it is not known."""
+        if split is None or group is None or split not in self.intervals or not self.comparable[split]:
+            return None
+        return self.intervals[split].of_difference(one, other, group)
+
+    def note(self) -> str:
+        """Returns how to read a score."""
+        text = f"Scoring rule: {self.rule}. Accuracy in %, mean ± standard deviation over seeds."
+        if self.intervals:
+            text += f" Below: {LEVEL} % interval over questions, images resampled {RESAMPLES:,} times."
+        return text
+
+    def split_note(self) -> str:
+        """Returns what the splits are and how many questions they have."""
+        parts = []
+        for split in self.splits.names:
+            questions = self.most(split, lambda metrics: metrics.questions)
+            label = self.splits.label(split)
+            name = split if label == split else f"{label} is {split}"
+            parts.append(f"{name} ({questions:,} questions)" if questions else name)
+        text = "; ".join(parts) + "."
+        return text[:1].upper() + text[1:] if text.startswith("in-domain") else text
+
+    def most(self, split: str, pick: Callable[[SplitMetrics], int | None]) -> int | None:
+        """Returns a count of a split; the largest, should the runs disagree."""
+        counts = [pick(run.metrics[split]) for run in self.runs if split in run.metrics]
+        return max((count for count in counts if count is not None), default=None)
+
+    def counts(self, pick: Callable[[SplitMetrics], int | None]) -> list[int | None]:
+        """Returns a count in every split."""
+        return [self.most(split, pick) for split in self.splits.names]
+
+    def metrics(self) -> list[SplitMetrics]:
+        """Returns all metrics files."""
+        return [metrics for run in self.runs for metrics in run.metrics.values()]
+
+    def best(self, spreads: Sequence[Spread | None], split: str, group: Group | None) -> int | None:
+        """Returns the index of the arm that is clear above all others on a split, if there is one."""
+        if not self.comparable[split]:
+            return None
+        return clear_best(spreads, lambda one, other: self.difference(self.arms[one], self.arms[other], split, group))
+
+    def score_row(
+        self, first: Sequence[Cell], pick: Callable[[Arm, str], Spread | None], group: Group | None = None
+    ) -> tuple[Cell, ...] | None:
+        """Returns a row: some first cells, then a score for each arm and split; None if there is no score.
+
+        Args:
+            first: the first cells.
+            pick: takes a score of an arm on a split.
+            group: the questions it is over, for its intervals.
+        """
+        columns = {split: [pick(arm, split) for arm in self.arms] for split in self.splits.names}
+        if all(spread is None for spreads in columns.values() for spread in spreads):
+            return None
+        best = {split: self.best(spreads, split, group) for split, spreads in columns.items()}
+        cells = [
+            score_cell(columns[split][index], self.interval(arm, split, group), strong=best[split] == index)
+            for index, arm in enumerate(self.arms)
+            for split in self.splits.names
+        ]
+        return (*first, *cells)
+
+    def arm_columns(self) -> list[Column]:
+        """Returns the columns of the scores of a row."""
+        return [
+            Column(self.splits.label(split), arm.name, self.splits.sides[split])
+            for arm in self.arms
+            for split in self.splits.names
+        ]
+
+    def count_columns(self, group: str) -> list[Column]:
+        """Returns a column a split, for counts."""
+        return [Column(self.splits.label(split), group, self.splits.sides[split]) for split in self.splits.names]
+
+    def missing(self) -> Cell:
+        """Returns the cell of what does not apply."""
+        return Cell(MISSING, sort=0.0)

@@ -1,0 +1,182 @@
+"""Examples to look through: a capped sample of each split, chosen to show what changed and what is common."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from eval.arms import Arm
+from eval.report.evidence import SplitEvidence
+from eval.report.grounding import Grounding, read_grounding
+from eval.report.images import Embedded, ImageFolder
+from vqa_gs.data.questions import QuestionId, QuestionSet
+
+RIGHT = 0.5
+IMAGE_BUDGET = 8_000_000
+_SHARES = (("changed", 0.5), ("wrong", 0.25), ("right", 0.25))
+
+
+def outcomes(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.str_]:
+    """Returns (n,) texts: ``right`` or ``wrong`` where all k runs agree, else ``changed``; scores is (k, n)."""
+    right = scores >= RIGHT
+    return np.where(right.all(axis=0), "right", np.where(right.any(axis=0), "changed", "wrong"))
+
+
+def choose(
+    scores: npt.NDArray[np.float32],
+    kinds: npt.NDArray[np.int32],
+    limit: int,
+    preferred: npt.NDArray[np.bool_] | None = None,
+    seed: int = 0,
+) -> list[int]:
+    """Chooses questions to show: half of them changed between runs, spread over who was right and over types.
+
+    Args:
+        scores: (k, n) accuracies of k runs.
+        kinds: (n,) question types.
+        limit: how many to choose at most.
+        preferred: (n,) which to take first.
+        seed: of the choice.
+
+    Returns:
+        Positions in rising order.
+    """
+    count = scores.shape[1]
+    if count <= limit:
+        return list(range(count))
+    generator = np.random.default_rng(seed)
+    outcome = outcomes(scores)
+    pattern = np.unique(scores >= RIGHT, axis=1, return_inverse=True)[1].reshape(-1)
+    group = pattern.astype(np.int64) * (int(kinds.max()) + 1) + kinds
+    # How many of the same pattern and type stand before a question in a random order: taking low ranks first
+    # goes round all of them before any comes twice.
+    order = generator.permutation(count)
+    by_group = order[np.argsort(group[order], kind="stable")]
+    begins = np.r_[True, np.diff(group[by_group]) != 0]
+    first = np.maximum.accumulate(np.where(begins, np.arange(count), 0))
+    rank = np.empty(count, np.int64)
+    rank[by_group] = np.arange(count) - first
+    last = np.zeros(count, np.bool_) if preferred is None else ~preferred
+    best = np.lexsort(np.stack([generator.random(count), rank, last]))
+    chosen: list[int] = []
+    for name, share in _SHARES:
+        members = best[outcome[best] == name]
+        chosen += members[: round(share * limit)].tolist()
+    if len(chosen) < limit:
+        taken = set(chosen)
+        chosen += [row for row in best.tolist() if row not in taken][: limit - len(chosen)]
+    return sorted(chosen)
+
+
+class ExampleCollector:
+    """Collects the examples of one scoring rule, a split at a time, as columns for the page's script.
+
+    Args:
+        arms: the arms, in the report's order.
+        limit: examples of each split at most; 0 for none.
+        image_dir: where images lie, None to show none.
+    """
+
+    def __init__(self, arms: Sequence[Arm], limit: int, image_dir: Path | None) -> None:
+        self.limit = limit
+        self.runs = [(run, index) for index, arm in enumerate(arms) for run in arm.runs]
+        self.arms = [arm.name for arm in arms]
+        self.images = Embedded(ImageFolder(image_dir), IMAGE_BUDGET) if image_dir else None
+        self.splits: list[str] = []
+        self.texts: dict[str, int] = {}
+        self.rows: list[dict[str, Any]] = []
+        self.pictures: dict[Any, int] = {}
+        self.notes: list[str] = []
+        self.without_image = 0
+
+    def _text(self, text: str) -> int:
+        return self.texts.setdefault(text, len(self.texts))
+
+    def _picture(self, image_id: Any) -> int:
+        if self.images is None:
+            return -1
+        if self.images[image_id] is None:
+            self.without_image += 1
+            return -1
+        return self.pictures.setdefault(image_id, len(self.pictures))
+
+    def __call__(self, evidence: SplitEvidence, questions: QuestionSet) -> None:
+        """Adds the examples of a split."""
+        if not self.limit:
+            return
+        groundings: list[dict[QuestionId, Grounding]] = []
+        for run, _ in self.runs:
+            file = run.folder / "grounding" / f"{evidence.split}.json"
+            groundings.append(read_grounding(file) if file.is_file() else {})
+        known = set().union(*groundings)
+        ids = questions.question_ids
+        preferred = np.fromiter((question_id in known for question_id in ids), np.bool_, len(ids)) if known else None
+        rows = choose(evidence.scores, evidence.question_type, self.limit, preferred)
+        split = len(self.splits)
+        self.splits.append(evidence.split)
+        places = [evidence.row(run) for run, _ in self.runs]
+        outcome = outcomes(evidence.scores[:, rows])
+        for place, row in enumerate(rows):
+            question = questions.questions[row]
+            assert questions.annotations is not None
+            given = Counter(answer.answer for answer in questions.annotations[row].answers)
+            grounding = {
+                index: _regions(found)
+                for index, known_here in enumerate(groundings)
+                if (found := known_here.get(question.question_id))
+            }
+            self.rows.append(
+                {
+                    "s": split,
+                    "id": question.question_id,
+                    "im": question.image_id,
+                    "q": question.question,
+                    "o": str(outcome[place]),
+                    "t": self._text(evidence.question_types[evidence.question_type[row]]),
+                    "k": self._text(evidence.answer_types[evidence.answer_type[row]]),
+                    "a": [[self._text(answer), count] for answer, count in given.most_common()],
+                    "p": [
+                        -1
+                        if at is None or evidence.predicted[at, row] < 0
+                        else self._text(evidence.lexicon[evidence.predicted[at, row]])
+                        for at in places
+                    ],
+                    "c": [-1 if at is None else round(100 * float(evidence.scores[at, row]), 1) for at in places],
+                    "i": self._picture(question.image_id),
+                    **({"g": grounding} if grounding else {}),
+                }
+            )
+        self.notes.append(f"{len(rows):,} of the {len(ids):,} questions of {evidence.split}")
+
+    def payload(self) -> str | None:
+        """Returns the examples as JSON that may stand in a script element, None if there are none."""
+        if not self.rows:
+            return None
+        content = {
+            "splits": self.splits,
+            "arms": self.arms,
+            "runs": [[run.name, arm] for run, arm in self.runs],
+            "texts": list(self.texts),
+            "rows": self.rows,
+            "images": [self.images[image_id] for image_id in self.pictures] if self.images is not None else [],
+            "right": 100 * RIGHT,
+        }
+        text = msgspec.json.encode(content).decode("utf-8")
+        for character in "<>&\u2028\u2029":
+            text = text.replace(character, f"\\u{ord(character):04x}")
+        return text
+
+
+def _regions(found: Grounding) -> dict[str, Any]:
+    return {
+        "size": found.size,
+        "boxes": [[round(value, 1) for value in box] for box in found.boxes],
+        "attention": [round(value, 4) for value in found.attention],
+        "gradient": [round(value, 4) for value in found.gradient],
+    }

@@ -1,0 +1,59 @@
+"""A report as one HTML page that needs nothing but itself."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from eval.report.blocks import Table
+from eval.report.charts.marks import swatch
+from eval.report.part import Part
+
+_SCRIPTS = ("tables.js", "examples.js")
+
+
+def column_groups(table: Table) -> list[tuple[str, int]]:
+    """Returns the headings over a table's columns and how many columns each spans; none if there are none."""
+    groups: list[tuple[str, int]] = []
+    for column in table.columns:
+        if groups and column.group and groups[-1][0] == column.group:
+            groups[-1] = (column.group, groups[-1][1] + 1)
+        else:
+            groups.append((column.group, 1))
+    return groups if any(name for name, _ in groups) else []
+
+
+def render_html(title: str, written: str, parts: Sequence[Part]) -> str:
+    """Returns the report as an HTML page.
+
+    Everything that comes from the runs is escaped; besides, the page allows no script but its own, by hash.
+
+    Args:
+        title: the report's title.
+        written: by what and when it was written.
+        parts: one for each scoring rule.
+    """
+    loader = PackageLoader("eval.report", "templates")
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["groups"] = column_groups
+    environment.globals["swatch"] = swatch
+
+    def source(name: str) -> str:
+        return loader.get_source(environment, name)[0]
+
+    script = "".join(map(source, _SCRIPTS))
+    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+    return environment.get_template("report.html").render(
+        title=title,
+        written=written,
+        parts=parts,
+        script=Markup(script),
+        style=Markup(source("report.css")),
+        script_hash=digest,
+    )

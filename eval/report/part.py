@@ -1,0 +1,57 @@
+"""A report's parts: one for each scoring rule, so that numbers of different rules never stand in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from eval.arms import Arm, group_runs
+from eval.report.blocks import Section
+from eval.report.content import Content, Options, by_scoring
+from eval.report.evidence import gather
+from eval.report.examples import ExampleCollector
+from eval.report.sections import build_sections
+from eval.report.summary import Summary, summarize
+from eval.report.verdicts import Splits
+from eval.runs import RunSummary
+
+
+class Part(msgspec.Struct, frozen=True):
+    """All there is to say of the runs scored by one rule."""
+
+    scoring: str
+    rule: str
+    arms: tuple[Arm, ...]
+    splits: Splits
+    summary: Summary
+    sections: tuple[Section, ...]
+
+    def section(self, anchor: str) -> Section | None:
+        """Returns the section of a name, None if it does not apply to these runs."""
+        return next((section for section in self.sections if section.anchor == anchor), None)
+
+
+def read_content(scoring: str, runs: Sequence[RunSummary], options: Options) -> Content:
+    """Reads what stands behind the scores of some runs, and keeps it with them."""
+    collector = ExampleCollector(group_runs(runs), options.examples, options.image_dir)
+    evidence = gather(runs, scoring, options.data_dir, collector)
+    return Content(scoring, runs, options, evidence, collector)
+
+
+def build_part(content: Content) -> Part:
+    """Builds the part of one rule."""
+    return Part(
+        content.scoring,
+        content.rule,
+        tuple(content.arms),
+        content.splits,
+        summarize(content),
+        build_sections(content),
+    )
+
+
+def build_parts(runs: Iterable[RunSummary], options: Options | None = None) -> list[Part]:
+    """Builds a part for each scoring rule."""
+    chosen = options or Options()
+    return [build_part(read_content(scoring, members, chosen)) for scoring, members in by_scoring(runs).items()]

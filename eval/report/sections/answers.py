@@ -1,0 +1,123 @@
+"""Answer distributions by question type: in training, in truth, as predicted."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import numpy.typing as npt
+
+from eval.report.blocks import Figures, Section
+from eval.report.charts.answers import AnswerChart, AnswerShares
+from eval.report.content import Content
+from eval.report.evidence import SplitEvidence
+from eval.report.sections import section
+
+DRAWN = 6
+FOLDED = 64
+ANSWERS = 7
+_TOP = 3
+
+Shares = npt.NDArray[np.float64]
+
+
+def _shares(counts: npt.NDArray[np.intp]) -> Shares:
+    total = counts.sum()
+    return counts / total if total else counts.astype(np.float64)
+
+
+def train_shares(counts: Counter[str] | None, numbers: dict[str, int]) -> tuple[Shares | None, dict[str, float]]:
+    """Returns the shares in training by number of the answer, and those of answers that have no number."""
+    if not counts:
+        return None, {}
+    total = sum(counts.values())
+    shares, elsewhere = np.zeros(len(numbers)), {}
+    for answer, count in counts.items():
+        if answer in numbers:
+            shares[numbers[answer]] = count / total
+        else:
+            elsewhere[answer] = count / total
+    return shares, elsewhere
+
+
+def answer_chart(
+    title: str,
+    lexicon: tuple[str, ...],
+    truth: Shares,
+    train: tuple[Shares | None, dict[str, float]],
+    predicted: list[Shares | None],
+) -> AnswerChart:
+    """Returns the chart of one question type: the answers that are common in any of the distributions."""
+    known, elsewhere = train
+    wanted: list[int] = []
+    for rank in range(_TOP):
+        for shares in (truth, known, *predicted):
+            if shares is not None:
+                best = int(np.argsort(-shares, kind="stable")[rank]) if rank < len(shares) else -1
+                if best >= 0 and shares[best] > 0 and best not in wanted:
+                    wanted.append(best)
+    wanted = sorted(wanted[:ANSWERS], key=lambda number: -truth[number])
+    rows = [
+        AnswerShares(
+            lexicon[number],
+            float(truth[number]),
+            None if known is None else float(known[number]),
+            tuple(None if shares is None else float(shares[number]) for shares in predicted),
+        )
+        for number in wanted
+    ]
+    # An answer that training is full of and nobody gives here belongs into the picture.
+    for answer, share in sorted(elsewhere.items(), key=lambda item: -item[1])[:1]:
+        if share >= 0.1 and len(rows) < ANSWERS:
+            nothing = tuple(None if shares is None else 0.0 for shares in predicted)
+            rows.append(AnswerShares(answer, 0.0, share, nothing))
+    return AnswerChart(title, tuple(rows))
+
+
+def answer_charts(content: Content, evidence: SplitEvidence) -> list[AnswerChart]:
+    """Returns a chart for each question type of a split, the commonest first."""
+    order = np.argsort(evidence.question_type, kind="stable")
+    counts = np.bincount(evidence.question_type, minlength=len(evidence.question_types))
+    ends = np.cumsum(counts)
+    numbers = {text: number for number, text in enumerate(evidence.lexicon)}
+    rows = []
+    for arm in content.arms:
+        found = [evidence.row(run) for run in arm.runs]
+        rows.append([row for row in found if row is not None])
+    charts = []
+    for kind in np.argsort(-counts, kind="stable")[: DRAWN + FOLDED]:
+        members = order[ends[kind] - counts[kind] : ends[kind]]
+        name = evidence.question_types[kind]
+
+        def shares(codes: npt.NDArray[np.int32]) -> Shares:
+            return _shares(np.bincount(codes[codes >= 0], minlength=len(evidence.lexicon)))
+
+        predicted: list[Shares | None] = []
+        for known in rows:
+            own = [shares(evidence.predicted[row, members]) for row in known]
+            predicted.append(np.mean(own, axis=0) if own else None)
+        title = f"{name} ({counts[kind]:,} questions)"
+        train = train_shares(content.evidence.train.get(name), numbers)
+        charts.append(answer_chart(title, evidence.lexicon, shares(evidence.truth[members]), train, predicted))
+    return charts
+
+
+@section("answers", 60)
+def build(content: Content) -> Section | None:
+    """Returns the distributions on the OOD split, on the in-domain one where there is no other."""
+    split = next(
+        (name for name in (content.splits.ood, content.splits.in_domain) if name in content.evidence.splits), None
+    )
+    if split is None:
+        return None
+    charts = answer_charts(content, content.evidence.splits[split])
+    train = "; tick: in training" if content.evidence.train else "; training answers are not known"
+    notes = (
+        f"Share of each answer among the questions of a type on {split}, in %. "
+        f"Bar: majority answer of the annotators{train}; marker: as predicted, mean over an arm's runs. "
+        "A marker near the tick repeats the training statistics; near the bar's end it follows the images.",
+    )
+    blocks = [Figures(tuple(charts[:DRAWN]), "answers", notes)]
+    if len(charts) > DRAWN:
+        blocks.append(Figures(tuple(charts[DRAWN:]), folded=f"{len(charts) - DRAWN} more question types"))
+    return Section("Answer distributions", "answers", "Answers", tuple(blocks))

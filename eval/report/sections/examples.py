@@ -1,0 +1,24 @@
+"""Examples to look through: question, image, the annotators' answers, what each run said."""
+
+from __future__ import annotations
+
+from eval.report.blocks import Browser, Section
+from eval.report.content import Content
+from eval.report.examples import RIGHT
+from eval.report.sections import section
+
+
+@section("examples", 80)
+def build(content: Content) -> Section | None:
+    """Returns the browser of examples."""
+    collector = content.examples
+    payload = collector.payload() if collector else None
+    if collector is None or payload is None:
+        return None
+    notes = [
+        f"A sample: {', '.join(collector.notes)}; half of it changed between runs, chosen evenly over who was right "
+        f"and over question types. Right: a score of at least {100 * RIGHT:.0f} % under {content.rule}."
+    ]
+    if collector.without_image:
+        notes.append(f"The images of {collector.without_image} examples were not found or found no room.")
+    return Section("Examples", "examples", "Examples", (Browser(payload, tuple(notes)),))

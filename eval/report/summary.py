@@ -1,0 +1,89 @@
+"""What a supervisor reads in ten seconds: the sentence, four numbers, what to mind."""
+
+from __future__ import annotations
+
+import msgspec
+
+from eval.arms import Arm, Spread
+from eval.report.blocks import Interval, interval_text
+from eval.report.content import Content
+from eval.report.resampling import OVERALL, Group, answer_type
+from eval.report.selection import selection_warnings
+from eval.report.verdicts import Headline, cautions, headline, other_sentence
+
+
+class Tile(msgspec.Struct, frozen=True):
+    """One number of the summary."""
+
+    label: str
+    value: str
+    spread: str = ""
+    interval: str = ""
+    side: str | None = None
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """The top of a report.
+
+    Attributes:
+        headline: the claim.
+        warnings: what makes the numbers no test at all, above everything else.
+        tiles: numbers of the best arm.
+        remarks: further sentences.
+        cautions: what a reader must know before trusting the numbers.
+        absent: why something is not shown.
+    """
+
+    headline: Headline
+    warnings: tuple[str, ...]
+    tiles: tuple[Tile, ...]
+    remarks: tuple[str, ...]
+    cautions: tuple[str, ...]
+    absent: tuple[str, ...]
+
+
+def tiles(content: Content, best: Arm | None) -> list[Tile]:
+    """Returns the numbers of the best arm, or of the only one."""
+    arm = best or (content.arms[0] if len(content.arms) == 1 else None)
+    if arm is None:
+        return []
+    inside, outside = content.splits.in_domain, content.splits.ood
+    found: list[Tile] = []
+
+    def add(label: str, spread: Spread | None, side: str | None, interval: Interval | None) -> None:
+        if spread is not None:
+            std = "" if spread.std is None else f"± {spread.std:.1f}"
+            found.append(Tile(label, f"{spread.mean:.1f}".replace("-", "−"), std, interval_text(interval), side))
+
+    def on(split: str, group: Group) -> Interval | None:
+        return content.interval(arm, split, group)
+
+    if outside:
+        add("OOD", arm.overall(outside), "ood", on(outside, OVERALL))
+    if inside:
+        add("in-domain", arm.overall(inside), "in", on(inside, OVERALL))
+    if inside and outside:
+        add("gap, points", arm.gap(inside, outside), None, None)
+    if outside:
+        add("OOD, “other” only", arm.answer_type(outside, "other"), None, on(outside, answer_type("other")))
+    return found
+
+
+def summarize(content: Content) -> Summary:
+    """Returns the top of the report."""
+    ood = content.splits.ood
+    head = headline(content.arms, content.splits, lambda one, other: content.difference(one, other, ood, OVERALL))
+    remark = other_sentence(
+        content.arms,
+        content.splits,
+        head.best,
+        lambda one, other: content.difference(one, other, ood, answer_type("other")),
+    )
+    return Summary(
+        head,
+        tuple(selection_warnings(content.runs)),
+        tuple(tiles(content, head.best)),
+        (remark,) if remark else (),
+        tuple(cautions(content.arms, content.splits)),
+        tuple(dict.fromkeys(content.evidence.reasons)),
+    )
