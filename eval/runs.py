@@ -59,8 +59,32 @@ class SubsetMetrics(msgspec.Struct, frozen=True):
     pair_accuracy: dict[str, PairAccuracy] = {}
 
 
+class Intervals(msgspec.Struct, frozen=True):
+    """Intervals over questions, low and high in percent; None where a group lies in one image."""
+
+    overall: tuple[float, float] | None = None
+    per_answer_type: dict[str, tuple[float, float] | None] = {}
+    per_question_type: dict[str, tuple[float, float] | None] = {}
+    subsets: dict[str, tuple[float, float] | None] = {}
+
+
+class Selection(msgspec.Struct, frozen=True):
+    """How these scores were chosen among those of several result files.
+
+    Attributes:
+        candidates: the accuracy of each file.
+        on_test: whether they were chosen by their accuracy on a test split.
+    """
+
+    candidates: dict[str, float] = {}
+    on_test: bool = False
+
+
 class SplitMetrics(msgspec.Struct, frozen=True):
-    """One metrics file: the scores of one run on one split."""
+    """One metrics file: the scores of one run on one split.
+
+    ``breakdowns`` holds what `eval.breakdowns` found, by the breakdown's name; each report section reads its own.
+    """
 
     scoring: str
     split: str
@@ -73,7 +97,10 @@ class SplitMetrics(msgspec.Struct, frozen=True):
     subsets: dict[str, SubsetMetrics] = {}
     sources: dict[str, Source] = {}
     domain: Domain | None = None
-    test_selection: bool = False
+    intervals: Intervals | None = None
+    breakdowns: dict[str, Any] = {}
+    notes: list[str] = []
+    selection: Selection | None = None
 
     @property
     def side(self) -> Domain | None:

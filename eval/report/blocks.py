@@ -9,10 +9,9 @@ import msgspec
 from markupsafe import Markup
 
 from eval.arms import Spread
+from eval.statistics import Interval
 
 MISSING = "–"
-
-Interval = tuple[float, float]
 
 
 class Figure(Protocol):

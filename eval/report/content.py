@@ -10,12 +10,13 @@ from pathlib import Path
 import msgspec
 
 from eval.arms import Arm, Spread, group_runs
-from eval.report.blocks import MISSING, Cell, Column, Interval, score_cell
-from eval.report.evidence import Evidence
+from eval.report.blocks import MISSING, Cell, Column, score_cell
 from eval.report.examples import ExampleCollector
-from eval.report.resampling import LEVEL, RESAMPLES, Group, Intervals
+from eval.report.records import Records
+from eval.report.resampling import ArmIntervals, Group
 from eval.report.verdicts import Splits, choose_splits, clear_best, find_baseline, same_questions
 from eval.runs import RunSummary, SplitMetrics
+from eval.statistics import LEVEL, REPLICATES, Interval
 
 SCORING_WORDS = {
     "official": "as the VQA evaluation script computes it",
@@ -66,6 +67,21 @@ class Options:
     published: str | None = None
 
 
+def _recorded_interval(arm: Arm, split: str, group: Group) -> Interval | None:
+    """Returns the interval in the metrics file of an arm's only run, None if there is none or there are more runs."""
+    recorded = [run.metrics[split].intervals for run in arm.runs if split in run.metrics]
+    if len(recorded) != 1 or recorded[0] is None:
+        return None
+    kind, name = group
+    by_name = {
+        "answer_type": recorded[0].per_answer_type,
+        "question_type": recorded[0].per_question_type,
+        "subset": recorded[0].subsets,
+    }
+    found = by_name[kind].get(name) if kind in by_name else recorded[0].overall
+    return Interval(*found) if found else None
+
+
 class Content:
     """Runs scored by one rule with all that was found out about them.
 
@@ -73,7 +89,7 @@ class Content:
         scoring: the rule.
         runs: the runs, with only the scores that follow it.
         options: what was asked of the report.
-        evidence: what stands behind the scores, question by question.
+        records: what stands behind the scores, question by question.
         examples: the examples that were collected on the way, if any.
     """
 
@@ -82,14 +98,14 @@ class Content:
         scoring: str,
         runs: Sequence[RunSummary],
         options: Options | None = None,
-        evidence: Evidence | None = None,
+        records: Records | None = None,
         examples: ExampleCollector | None = None,
     ) -> None:
         self.scoring = scoring
         self.rule = scoring_rule(scoring)
         self.runs = runs
         self.options = options or Options()
-        self.evidence = evidence or Evidence()
+        self.records = records or Records()
         self.examples = examples
         self.arms = group_runs(runs)
         self.splits: Splits = choose_splits(runs)
@@ -97,13 +113,21 @@ class Content:
         self.baseline = find_baseline(self.arms)
 
     @cached_property
-    def intervals(self) -> dict[str, Intervals]:
-        """Intervals by split, of the splits with evidence."""
-        return {split: Intervals(found, self.arms) for split, found in self.evidence.splits.items()}
+    def intervals(self) -> dict[str, ArmIntervals]:
+        """Intervals by split, of the splits with records."""
+        return {split: ArmIntervals(found, self.arms) for split, found in self.records.splits.items()}
+
+    @cached_property
+    def has_intervals(self) -> bool:
+        """Whether any interval is known."""
+        return bool(self.intervals) or any(metrics.intervals for metrics in self.metrics())
 
     def interval(self, arm: Arm, split: str, group: Group | None) -> Interval | None:
         """Returns the interval of an accuracy over questions, None where it is not known."""
-        return self.intervals[split].of(arm, group) if group and split in self.intervals else None
+        if group is None:
+            return None
+        found = self.intervals[split].of(arm, group) if split in self.intervals else None
+        return found or _recorded_interval(arm, split, group)
 
     def difference(self, one: Arm, other: Arm, split: str | None, group: Group | None) -> Interval | None:
         """Returns the interval of a difference in points over the same questions, None where it is not known."""
@@ -114,8 +138,8 @@ class Content:
     def note(self) -> str:
         """Returns how to read a score."""
         text = f"Scoring rule: {self.rule}. Accuracy in %, mean ± standard deviation over seeds."
-        if self.intervals:
-            text += f" Below: {LEVEL} % interval over questions, images resampled {RESAMPLES:,} times."
+        if self.has_intervals:
+            text += f" Below: {100 * LEVEL:.0f} % interval over questions, images resampled {REPLICATES:,} times."
         return text
 
     def split_note(self) -> str:
@@ -149,7 +173,12 @@ class Content:
         return clear_best(spreads, lambda one, other: self.difference(self.arms[one], self.arms[other], split, group))
 
     def score_row(
-        self, first: Sequence[Cell], pick: Callable[[Arm, str], Spread | None], group: Group | None = None
+        self,
+        first: Sequence[Cell],
+        pick: Callable[[Arm, str], Spread | None],
+        group: Group | None = None,
+        *,
+        bold: bool = True,
     ) -> tuple[Cell, ...] | None:
         """Returns a row: some first cells, then a score for each arm and split; None if there is no score.
 
@@ -157,11 +186,12 @@ class Content:
             first: the first cells.
             pick: takes a score of an arm on a split.
             group: the questions it is over, for its intervals.
+            bold: whether the highest is the best, and may be set off.
         """
         columns = {split: [pick(arm, split) for arm in self.arms] for split in self.splits.names}
         if all(spread is None for spreads in columns.values() for spread in spreads):
             return None
-        best = {split: self.best(spreads, split, group) for split, spreads in columns.items()}
+        best = {split: self.best(spreads, split, group) if bold else None for split, spreads in columns.items()}
         cells = [
             score_cell(columns[split][index], self.interval(arm, split, group), strong=best[split] == index)
             for index, arm in enumerate(self.arms)

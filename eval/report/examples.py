@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from eval.arms import Arm
-from eval.report.evidence import SplitEvidence
-from eval.report.grounding import Grounding, read_grounding
+from eval.grounding import GroundingFile, read_grounding
 from eval.report.images import Embedded, ImageFolder
+from eval.report.records import SplitRecords
 from vqa_gs.data.questions import QuestionId, QuestionSet
 
 RIGHT = 0.5
@@ -74,6 +74,39 @@ def choose(
     return sorted(chosen)
 
 
+def _shares(values: npt.NDArray[np.float32]) -> list[float]:
+    total = float(values.sum(dtype=np.float64))
+    return [round(value / total, 4) for value in values.tolist()] if total > 0 else [0.0] * len(values)
+
+
+class _Regions:
+    """A run's attention and gradient by region; nothing where the run has no grounding file.
+
+    Args:
+        file: as `vqa-gs predict --grounding` writes it.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file: GroundingFile | None = read_grounding(file) if file.is_file() else None
+        ids = self.file.question_ids if self.file else ()
+        self.row_of = {question_id: row for row, question_id in enumerate(ids)}
+
+    def of(self, question_id: QuestionId) -> dict[str, Any] | None:
+        """Returns boxes in pixels and the shares of attention and gradient on them, None if they are not known."""
+        row = self.row_of.get(question_id)
+        if self.file is None or row is None:
+            return None
+        part = slice(self.file.first[row], self.file.first[row + 1])
+        return {
+            "boxes": [[round(value, 1) for value in box] for box in self.file.boxes[part].tolist()],
+            "attention": _shares(self.file.attention[part]),
+            "gradient": _shares(self.file.gradient[part]),
+        }
+
+
 class ExampleCollector:
     """Collects the examples of one scoring rule, a split at a time, as columns for the page's script.
 
@@ -106,31 +139,24 @@ class ExampleCollector:
             return -1
         return self.pictures.setdefault(image_id, len(self.pictures))
 
-    def __call__(self, evidence: SplitEvidence, questions: QuestionSet) -> None:
+    def __call__(self, records: SplitRecords, questions: QuestionSet) -> None:
         """Adds the examples of a split."""
         if not self.limit:
             return
-        groundings: list[dict[QuestionId, Grounding]] = []
-        for run, _ in self.runs:
-            file = run.folder / "grounding" / f"{evidence.split}.json"
-            groundings.append(read_grounding(file) if file.is_file() else {})
-        known = set().union(*groundings)
+        groundings = [_Regions(run.folder / "grounding" / f"{records.split}.h5") for run, _ in self.runs]
+        known = set().union(*(one.row_of for one in groundings))
         ids = questions.question_ids
         preferred = np.fromiter((question_id in known for question_id in ids), np.bool_, len(ids)) if known else None
-        rows = choose(evidence.scores, evidence.question_type, self.limit, preferred)
+        rows = choose(records.scores, records.question_type, self.limit, preferred)
         split = len(self.splits)
-        self.splits.append(evidence.split)
-        places = [evidence.row(run) for run, _ in self.runs]
-        outcome = outcomes(evidence.scores[:, rows])
+        self.splits.append(records.split)
+        places = [records.row(run) for run, _ in self.runs]
+        outcome = outcomes(records.scores[:, rows])
         for place, row in enumerate(rows):
             question = questions.questions[row]
             assert questions.annotations is not None
             given = Counter(answer.answer for answer in questions.annotations[row].answers)
-            grounding = {
-                index: _regions(found)
-                for index, known_here in enumerate(groundings)
-                if (found := known_here.get(question.question_id))
-            }
+            regions = {index: found for index, one in enumerate(groundings) if (found := one.of(question.question_id))}
             self.rows.append(
                 {
                     "s": split,
@@ -138,21 +164,21 @@ class ExampleCollector:
                     "im": question.image_id,
                     "q": question.question,
                     "o": str(outcome[place]),
-                    "t": self._text(evidence.question_types[evidence.question_type[row]]),
-                    "k": self._text(evidence.answer_types[evidence.answer_type[row]]),
+                    "t": self._text(records.question_types[records.question_type[row]]),
+                    "k": self._text(records.answer_types[records.answer_type[row]]),
                     "a": [[self._text(answer), count] for answer, count in given.most_common()],
                     "p": [
                         -1
-                        if at is None or evidence.predicted[at, row] < 0
-                        else self._text(evidence.lexicon[evidence.predicted[at, row]])
+                        if at is None or records.predicted[at, row] < 0
+                        else self._text(records.lexicon[records.predicted[at, row]])
                         for at in places
                     ],
-                    "c": [-1 if at is None else round(100 * float(evidence.scores[at, row]), 1) for at in places],
+                    "c": [-1 if at is None else round(100 * float(records.scores[at, row]), 1) for at in places],
                     "i": self._picture(question.image_id),
-                    **({"g": grounding} if grounding else {}),
+                    **({"g": regions} if regions else {}),
                 }
             )
-        self.notes.append(f"{len(rows):,} of the {len(ids):,} questions of {evidence.split}")
+        self.notes.append(f"{len(rows):,} of the {len(ids):,} questions of {records.split}")
 
     def payload(self) -> str | None:
         """Returns the examples as JSON that may stand in a script element, None if there are none."""
@@ -171,12 +197,3 @@ class ExampleCollector:
         for character in "<>&\u2028\u2029":
             text = text.replace(character, f"\\u{ord(character):04x}")
         return text
-
-
-def _regions(found: Grounding) -> dict[str, Any]:
-    return {
-        "size": found.size,
-        "boxes": [[round(value, 1) for value in box] for box in found.boxes],
-        "attention": [round(value, 4) for value in found.attention],
-        "gradient": [round(value, 4) for value in found.gradient],
-    }

@@ -9,8 +9,8 @@ import msgspec
 from eval.arms import Arm, group_runs
 from eval.report.blocks import Section
 from eval.report.content import Content, Options, by_scoring
-from eval.report.evidence import gather
 from eval.report.examples import ExampleCollector
+from eval.report.records import gather
 from eval.report.sections import build_sections
 from eval.report.summary import Summary, summarize
 from eval.report.verdicts import Splits
@@ -35,8 +35,8 @@ class Part(msgspec.Struct, frozen=True):
 def read_content(scoring: str, runs: Sequence[RunSummary], options: Options) -> Content:
     """Reads what stands behind the scores of some runs, and keeps it with them."""
     collector = ExampleCollector(group_runs(runs), options.examples, options.image_dir)
-    evidence = gather(runs, scoring, options.data_dir, collector)
-    return Content(scoring, runs, options, evidence, collector)
+    records = gather(runs, scoring, options.data_dir, collector)
+    return Content(scoring, runs, options, records, collector)
 
 
 def build_part(content: Content) -> Part:

@@ -1,4 +1,8 @@
-"""Intervals over questions: what a mean, and a difference of means, might be on other images."""
+"""Intervals of all arms at once: what a mean, and a difference of means, might be on other images.
+
+`eval.statistics.bootstrap` resamples one set of scores. A report needs every arm and every difference of two on
+the same draws, so the draws are made once and every arm is averaged over them.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from eval.arms import Arm
-from eval.report.blocks import Interval
-from eval.report.evidence import SplitEvidence
+from eval.report.records import SplitRecords
+from eval.statistics import LEVEL, REPLICATES, Groups, Interval
 
-RESAMPLES = 1000
 SEED = 0
-LEVEL = 95
 _CHUNK = 32
 
 Group = tuple[str, str]
 OVERALL: Group = ("overall", "")
+Floats = npt.NDArray[np.float32]
 
 
 def answer_type(name: str) -> Group:
@@ -30,117 +33,102 @@ def question_type(name: str) -> Group:
     return ("question_type", name)
 
 
-def _draws(clusters: int, resamples: int, seed: int) -> Iterator[npt.NDArray[np.float32]]:
-    """Yields how often each cluster is drawn: float32 (some resamples, clusters), each row summing to clusters."""
+def subset(name: str) -> Group:
+    """Returns the group of the questions of one subset."""
+    return ("subset", name)
+
+
+def _draws(images: int, replicates: int, seed: int) -> Iterator[Floats]:
+    """Yields how often each image is drawn, (some replicates, images); the draws of `eval.statistics.bootstrap`."""
     generator = np.random.default_rng(seed)
-    for start in range(0, resamples, _CHUNK):
-        width = min(_CHUNK, resamples - start)
-        drawn = generator.integers(clusters, size=(clusters, width), dtype=np.int32).astype(np.int64)
-        drawn += np.arange(width) * clusters
-        yield np.bincount(drawn.reshape(-1), minlength=clusters * width).reshape(width, clusters).astype(np.float32)
+    for start in range(0, replicates, _CHUNK):
+        width = min(_CHUNK, replicates - start)
+        drawn = generator.integers(images, size=(images, width), dtype=np.int32).astype(np.int64)
+        drawn += np.arange(width) * images
+        yield np.bincount(drawn.reshape(-1), minlength=images * width).reshape(width, images).astype(np.float32)
 
 
-def resampled_means(
-    values: npt.NDArray[np.float32],
-    members: Sequence[npt.NDArray[np.int32]],
-    sizes: Sequence[int],
-    clusters: npt.NDArray[np.int32],
-    resamples: int = RESAMPLES,
-    seed: int = SEED,
-) -> npt.NDArray[np.float32]:
-    """Draws clusters with replacement, whole ones, and averages each group of questions over what was drawn.
-
-    The bootstrap of Efron and Tibshirani (1993, chapter 8) for clustered data: questions about one image
-    share what makes the image hard, so images are drawn, not questions. Every row sees the same draws, which
-    makes differences of rows paired.
+def resampled_means(groups: Groups, values: Floats, replicates: int = REPLICATES, seed: int = SEED) -> Floats:
+    """Draws images with replacement, all questions of each along, and averages each group over what was drawn.
 
     Args:
-        values: float32 (k, n), k rows of n questions.
-        members: partitions of the questions, each int32 (n,).
-        sizes: the number of groups of each partition.
-        clusters: int32 (n,), 0..C-1.
-        resamples: how often to draw.
+        groups: the n questions.
+        values: (k, n) accuracies of k arms.
+        replicates: how often to draw.
         seed: of the draws.
 
     Returns:
-        float32 (resamples, k, sum(sizes)); NaN where nothing of a group was drawn.
+        float32 (replicates, k, groups); NaN where nothing of a group was drawn.
     """
-    count, rows = int(clusters.max()) + 1, len(values)
-    groups = sum(sizes)
-    # Sums and counts of each cluster and group, side by side: one product with the draws gives all means.
-    totals = np.zeros((count, groups, rows + 1), np.float32)
-    first = 0
-    for partition, size in zip(members, sizes, strict=True):
-        flat = clusters.astype(np.int64) * size + partition
-        for row in range(rows + 1):
-            weights = None if row == rows else values[row]
-            sums = np.bincount(flat, weights, minlength=count * size)
-            totals[:, first : first + size, row] = sums.reshape(count, size)
-        first += size
-    table = totals.reshape(count, groups * (rows + 1))
-    means = np.empty((resamples, rows, groups), np.float32)
+    rows = len(values)
+    # Sums and counts of each image and group, side by side: one product with the draws gives all means.
+    totals = np.empty((groups.images, len(groups.names), rows + 1), np.float32)
+    for row in range(rows):
+        totals[:, :, row] = groups.sums(values[row].astype(np.float64)).toarray().T
+    totals[:, :, rows] = groups.sums(np.ones(values.shape[1])).toarray().T
+    table = totals.reshape(groups.images, -1)
+    means = np.empty((replicates, rows, len(groups.names)), np.float32)
     start = 0
-    for drawn in _draws(count, resamples, seed):
-        drawn_sums = (drawn @ table).reshape(len(drawn), groups, rows + 1)
+    for drawn in _draws(groups.images, replicates, seed):
+        sums = (drawn @ table).reshape(len(drawn), len(groups.names), rows + 1)
         with np.errstate(invalid="ignore", divide="ignore"):
-            means[start : start + len(drawn)] = (drawn_sums[:, :, :rows] / drawn_sums[:, :, rows:]).transpose(0, 2, 1)
+            means[start : start + len(drawn)] = (sums[:, :, :rows] / sums[:, :, rows:]).transpose(0, 2, 1)
         start += len(drawn)
     return means
 
 
-def percentile_interval(draws: npt.NDArray[np.float32]) -> Interval | None:
-    """Returns the middle 95 % of some draws in percent, None where a draw has no value or all are one."""
-    if not len(draws) or np.isnan(draws).any():
+def percentile_interval(draws: Floats, level: float = LEVEL) -> Interval | None:
+    """Returns the middle of some draws in percent, None if none has a value."""
+    known = draws[~np.isnan(draws)].astype(np.float64)
+    if not len(known):
         return None
-    tail = (100 - LEVEL) / 2
-    low, high = np.percentile(draws.astype(np.float64), [tail, 100 - tail])
-    return 100 * float(low), 100 * float(high)
+    tail = 50 * (1 - level)
+    low, high = np.percentile(known, [tail, 100 - tail])
+    return Interval(100 * float(low), 100 * float(high))
 
 
-class Intervals:
+class ArmIntervals:
     """Intervals of the arms' accuracies on one split, and of their differences.
 
     An arm's accuracy on a question is the mean over its seeds: the interval says what other questions would
     change, the deviation over seeds what other seeds would.
 
     Args:
-        evidence: the split's.
-        arms: the arms; one with a run that has no evidence gets no interval.
+        records: the split's.
+        arms: the arms; one with a run that has no records gets no interval.
     """
 
-    def __init__(self, evidence: SplitEvidence, arms: Sequence[Arm]) -> None:
+    def __init__(self, records: SplitRecords, arms: Sequence[Arm]) -> None:
         self._row: dict[str, int] = {}
-        means: list[npt.NDArray[np.float32]] = []
+        means: list[Floats] = []
         for arm in arms:
-            rows = [evidence.row(run) for run in arm.runs if evidence.split in run.metrics]
+            rows = [records.row(run) for run in arm.runs if records.split in run.metrics]
             known = [row for row in rows if row is not None]
             if known and len(known) == len(rows):
                 self._row[arm.name] = len(means)
-                means.append(evidence.scores[known].mean(axis=0))
-        self._group: dict[Group, int] = {}
-        for group in (
-            OVERALL,
-            *map(answer_type, evidence.answer_types),
-            *map(question_type, evidence.question_types),
-        ):
-            self._group[group] = len(self._group)
+                means.append(records.scores[known].mean(axis=0))
+        self._column: dict[Group, int] = {}
         if not means:
             return
-        self._draws = resampled_means(
-            np.stack(means),
-            [np.zeros_like(evidence.truth), evidence.answer_type, evidence.question_type],
-            [1, len(evidence.answer_types), len(evidence.question_types)],
-            evidence.image,
-        )
+        labels = {
+            "overall": [""] * len(records.truth),
+            "answer_type": [records.answer_types[code] for code in records.answer_type],
+            "question_type": [records.question_types[code] for code in records.question_type],
+        }
+        groups = Groups(records.image.tolist(), labels)
+        images = np.diff(groups.sums(np.ones(len(records.truth))).indptr)
+        # A group that lies in one image has no spread to learn of.
+        self._column = {name: at for at, name in enumerate(groups.names) if images[at] > 1}
+        self._means = resampled_means(groups, np.stack(means))
 
     def of(self, arm: Arm, group: Group) -> Interval | None:
         """Returns the interval of an arm's accuracy in percent, None if it is not known."""
-        row, column = self._row.get(arm.name), self._group.get(group)
-        return None if row is None or column is None else percentile_interval(self._draws[:, row, column])
+        row, column = self._row.get(arm.name), self._column.get(group)
+        return None if row is None or column is None else percentile_interval(self._means[:, row, column])
 
     def of_difference(self, one: Arm, other: Arm, group: Group) -> Interval | None:
         """Returns the interval of a difference in percentage points, on the same questions and draws."""
-        first, second, column = self._row.get(one.name), self._row.get(other.name), self._group.get(group)
+        first, second, column = self._row.get(one.name), self._row.get(other.name), self._column.get(group)
         if first is None or second is None or column is None:
             return None
-        return percentile_interval(self._draws[:, first, column] - self._draws[:, second, column])
+        return percentile_interval(self._means[:, first, column] - self._means[:, second, column])

@@ -5,11 +5,12 @@ from __future__ import annotations
 import msgspec
 
 from eval.arms import Arm, Spread
-from eval.report.blocks import Interval, interval_text
+from eval.report.blocks import interval_text
 from eval.report.content import Content
 from eval.report.resampling import OVERALL, Group, answer_type
 from eval.report.selection import selection_warnings
 from eval.report.verdicts import Headline, cautions, headline, other_sentence
+from eval.statistics import Interval
 
 
 class Tile(msgspec.Struct, frozen=True):
@@ -85,5 +86,5 @@ def summarize(content: Content) -> Summary:
         tuple(tiles(content, head.best)),
         (remark,) if remark else (),
         tuple(cautions(content.arms, content.splits)),
-        tuple(dict.fromkeys(content.evidence.reasons)),
+        tuple(dict.fromkeys(content.records.reasons)),
     )

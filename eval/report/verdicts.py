@@ -13,8 +13,8 @@ from typing import Literal
 import msgspec
 
 from eval.arms import Arm, Spread
-from eval.report.blocks import Interval
 from eval.runs import RunSummary
+from eval.statistics import Interval
 
 Comparison = Literal["above", "below", "overlap", "inside", "unknown", "incomparable"]
 Difference = Callable[[Arm, Arm], Interval | None]
@@ -244,6 +244,9 @@ def cautions(arms: Sequence[Arm], splits: Splits) -> list[str]:
         known = [run.seed for run in arm.runs if run.seed is not None]
         if len(set(known)) < len(known):
             found.append(f"“{arm.name}”: two runs share a seed, so their spread is no spread over seeds.")
+    for split in splits.names:
+        notes = {note: None for run in runs if split in run.metrics for note in run.metrics[split].notes}
+        found += [f"{split}: {note}." for note in notes]
     unfinished = [run.name for run in runs if not run.complete]
     if unfinished:
         found.append(f"Not marked as finished: {', '.join(unfinished)}.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import msgspec
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from eval.report.charts.marks import ARM_COLOURS, WIDTH, marker, panel, ticks, tip
 
@@ -25,10 +25,19 @@ class Line(msgspec.Struct, frozen=True):
 
 
 class LineChart(msgspec.Struct, frozen=True):
-    """A quantity over epochs: each seed thin, each arm's mean strong, ended by the arm's marker."""
+    """A quantity over epochs, or over another: each seed thin, each arm's mean strong, ended by the arm's marker.
+
+    Attributes:
+        title: what is measured.
+        lines: the arms' lines.
+        across: what it is measured over.
+        diagonal: whether to draw where both are equal.
+    """
 
     title: str
     lines: tuple[Line, ...]
+    across: str = "epoch"
+    diagonal: bool = False
 
     def svg(self) -> Markup:
         """Returns the chart, nothing if there is no point."""
@@ -58,8 +67,12 @@ class LineChart(msgspec.Struct, frozen=True):
             parts.append(f'<text class="tick" x="{x:.1f}" y="{bottom + 15:.1f}" text-anchor="middle">{tick:g}</text>')
         parts.append(
             f'<text class="tick" x="{(left + WIDTH - right) / 2:.1f}" y="{bottom + 29:.1f}" '
-            f'text-anchor="middle">epoch</text>'
+            f'text-anchor="middle">{escape(self.across)}</text>'
         )
+        if self.diagonal:
+            low, high = max(x_low, y_low), min(x_high, y_high)
+            (x1, y1), (x2, y2) = place(low, low), place(high, high)
+            parts.append(f'<path class="diagonal" d="M{x1:.1f} {y1:.1f}L{x2:.1f} {y2:.1f}"/>')
         for line in sorted(self.lines, key=lambda line: line.mean):
             placed = [place(x, y) for x, y in line.points]
             drawn = " ".join(f"{x:.1f},{y:.1f}" for x, y in placed)
@@ -71,4 +84,4 @@ class LineChart(msgspec.Struct, frozen=True):
             if line.mean:
                 parts.append(marker(line.arm, *placed[-1], 4.0))
         names = list(dict.fromkeys(line.label for line in self.lines if line.mean))
-        return panel(self.title, f"By epoch, for {', '.join(names)}", bottom + 34, parts)
+        return panel(self.title, f"By {self.across}, for {', '.join(names)}", bottom + 34, parts)

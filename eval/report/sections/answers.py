@@ -10,7 +10,7 @@ import numpy.typing as npt
 from eval.report.blocks import Figures, Section
 from eval.report.charts.answers import AnswerChart, AnswerShares
 from eval.report.content import Content
-from eval.report.evidence import SplitEvidence
+from eval.report.records import SplitRecords
 from eval.report.sections import section
 
 DRAWN = 6
@@ -74,31 +74,31 @@ def answer_chart(
     return AnswerChart(title, tuple(rows))
 
 
-def answer_charts(content: Content, evidence: SplitEvidence) -> list[AnswerChart]:
+def answer_charts(content: Content, records: SplitRecords) -> list[AnswerChart]:
     """Returns a chart for each question type of a split, the commonest first."""
-    order = np.argsort(evidence.question_type, kind="stable")
-    counts = np.bincount(evidence.question_type, minlength=len(evidence.question_types))
+    order = np.argsort(records.question_type, kind="stable")
+    counts = np.bincount(records.question_type, minlength=len(records.question_types))
     ends = np.cumsum(counts)
-    numbers = {text: number for number, text in enumerate(evidence.lexicon)}
+    numbers = {text: number for number, text in enumerate(records.lexicon)}
     rows = []
     for arm in content.arms:
-        found = [evidence.row(run) for run in arm.runs]
+        found = [records.row(run) for run in arm.runs]
         rows.append([row for row in found if row is not None])
     charts = []
     for kind in np.argsort(-counts, kind="stable")[: DRAWN + FOLDED]:
         members = order[ends[kind] - counts[kind] : ends[kind]]
-        name = evidence.question_types[kind]
+        name = records.question_types[kind]
 
         def shares(codes: npt.NDArray[np.int32]) -> Shares:
-            return _shares(np.bincount(codes[codes >= 0], minlength=len(evidence.lexicon)))
+            return _shares(np.bincount(codes[codes >= 0], minlength=len(records.lexicon)))
 
         predicted: list[Shares | None] = []
         for known in rows:
-            own = [shares(evidence.predicted[row, members]) for row in known]
+            own = [shares(records.predicted[row, members]) for row in known]
             predicted.append(np.mean(own, axis=0) if own else None)
         title = f"{name} ({counts[kind]:,} questions)"
-        train = train_shares(content.evidence.train.get(name), numbers)
-        charts.append(answer_chart(title, evidence.lexicon, shares(evidence.truth[members]), train, predicted))
+        train = train_shares(content.records.train.get(name), numbers)
+        charts.append(answer_chart(title, records.lexicon, shares(records.truth[members]), train, predicted))
     return charts
 
 
@@ -106,12 +106,12 @@ def answer_charts(content: Content, evidence: SplitEvidence) -> list[AnswerChart
 def build(content: Content) -> Section | None:
     """Returns the distributions on the OOD split, on the in-domain one where there is no other."""
     split = next(
-        (name for name in (content.splits.ood, content.splits.in_domain) if name in content.evidence.splits), None
+        (name for name in (content.splits.ood, content.splits.in_domain) if name in content.records.splits), None
     )
     if split is None:
         return None
-    charts = answer_charts(content, content.evidence.splits[split])
-    train = "; tick: in training" if content.evidence.train else "; training answers are not known"
+    charts = answer_charts(content, content.records.splits[split])
+    train = "; tick: in training" if content.records.train else "; training answers are not known"
     notes = (
         f"Share of each answer among the questions of a type on {split}, in %. "
         f"Bar: majority answer of the annotators{train}; marker: as predicted, mean over an arm's runs. "

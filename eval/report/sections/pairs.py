@@ -2,10 +2,32 @@
 
 from __future__ import annotations
 
-from eval.report.blocks import Cell, Column, Section, count_cell, make_table, text_cell
+from eval.report.blocks import Cell, Column, Section, Table, count_cell, make_table, text_cell
+from eval.report.breakdowns import Measure, keys, measure_table
 from eval.report.content import BOLD_NOTE, Content
 from eval.report.sections import section
 from eval.runs import PairAccuracy
+
+_ENDS = {
+    "both_right": "both ends right",
+    "one_right": "one end right",
+    "none_right": "no end right",
+    "same_answer": "same answer to both",
+}
+
+
+def consistency(content: Content) -> Table | None:
+    """Returns what becomes of the two ends of each kind of pair."""
+    measures = [
+        Measure(f"{kind}: {label}", "pair_consistency", kind, name, count=("pair_consistency", kind, "pairs"))
+        for kind in keys(content, "pair_consistency")
+        for name, label in _ENDS.items()
+    ]
+    notes = (
+        f"In % of the pairs; right: a full score under {content.rule}.",
+        "The ends have different true answers, so the same answer to both is wrong for one of them at least.",
+    )
+    return measure_table(content, "What becomes of the pairs", notes, measures, "pairs")
 
 
 @section("pairs", 40)
@@ -21,4 +43,5 @@ def build(content: Content) -> Section | None:
     columns = [Column("kind of pair", numeric=False), *content.count_columns("pairs"), *content.arm_columns()]
     notes = (content.note(), "A pair counts when both of its questions are answered fully right.", BOLD_NOTE)
     table = make_table("Pair accuracy", notes, columns, map(row, kinds))
-    return Section("Pair accuracy", "pairs", "Pairs", (table,)) if table else None
+    found = [block for block in (table, consistency(content)) if block]
+    return Section("Pair consistency", "pairs", "Pairs", tuple(found)) if found else None

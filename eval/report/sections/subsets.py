@@ -7,6 +7,7 @@ from collections.abc import Callable
 from eval.arms import Arm, Spread
 from eval.report.blocks import Cell, Column, Section, count_cell, make_table, text_cell
 from eval.report.content import BOLD_NOTE, Content, ordered_answer_types
+from eval.report.resampling import Group, subset
 from eval.report.sections import section
 from eval.runs import PairAccuracy, SubsetMetrics
 
@@ -21,11 +22,13 @@ def subset_rows(content: Content, name: str) -> list[Row]:
     counted = [count_cell(count) for count in counts]
     blank = [Cell("") for _ in counts]
 
-    def row(label: str, first: list[Cell], pick: Callable[[SubsetMetrics], float | None]) -> Row:
+    def row(
+        label: str, first: list[Cell], pick: Callable[[SubsetMetrics], float | None], group: Group | None = None
+    ) -> Row:
         def spread(arm: Arm, split: str) -> Spread | None:
             return arm.spread(split, lambda metrics: pick(metrics.subsets.get(name, _EMPTY)))
 
-        return content.score_row([text_cell(name), text_cell(label), *first], spread)
+        return content.score_row([text_cell(name), text_cell(label), *first], spread, group)
 
     def of_type(kind: str) -> Row:
         return row(kind, blank, lambda part: part.per_answer_type.get(kind))
@@ -34,7 +37,7 @@ def subset_rows(content: Content, name: str) -> list[Row]:
         return row(f"pairs: {kind}", blank, lambda part: part.pair_accuracy.get(kind, PairAccuracy()).accuracy)
 
     return [
-        row("overall", counted, lambda part: part.overall),
+        row("overall", counted, lambda part: part.overall, subset(name)),
         *map(of_type, ordered_answer_types(kind for part in parts for kind in part.per_answer_type)),
         *map(of_pairs, sorted({kind for part in parts for kind in part.pair_accuracy})),
     ]

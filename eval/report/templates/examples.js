@@ -55,7 +55,9 @@ for (const root of document.querySelectorAll("[data-examples]")) {
   const overlay = (row, image) => {
     const seen = Object.keys(row.g ?? {});
     if (!image && !seen.length) return null;
-    const [width, height] = image ? image.slice(1) : row.g[seen[0]].size;
+    const corners = seen.flatMap((run) => row.g[run].boxes);
+    const farthest = (side) => Math.max(1, ...corners.map((box) => box[side]));
+    const [width, height] = image ? image.slice(1) : [farthest(2), farthest(3)];
     const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, role: "img" });
     svg.setAttribute("aria-label", `image ${row.im}`);
     if (image) svg.append(draw("image", { href: image[0], width, height }));
@@ -76,7 +78,6 @@ for (const root of document.querySelectorAll("[data-examples]")) {
       caption.textContent = shares.length
         ? `Share of the ${layer} on each region; the strongest three in %.`
         : "The image alone.";
-      const [across, down] = [width / regions.size[0], height / regions.size[1]];
       const most = Math.max(...shares.map(Math.abs), 1e-9);
       const ranked = shares.map((share, index) => [share, index]).sort((a, b) => Math.abs(a[0]) - Math.abs(b[0]));
       const unit = Math.max(width, height) / 320;
@@ -84,7 +85,7 @@ for (const root of document.querySelectorAll("[data-examples]")) {
         const [x1, y1, x2, y2] = regions.boxes[index];
         const strength = Math.abs(share) / most;
         const box = draw("rect", {
-          x: x1 * across, y: y1 * down, width: (x2 - x1) * across, height: (y2 - y1) * down,
+          x: x1, y: y1, width: x2 - x1, height: y2 - y1,
           class: `region ${layer}`, "fill-opacity": (0.34 * strength).toFixed(3),
           "stroke-opacity": (0.25 + 0.75 * strength).toFixed(3), "stroke-width": (1 + 1.5 * strength) * unit,
         });
@@ -94,7 +95,7 @@ for (const root of document.querySelectorAll("[data-examples]")) {
         boxes.append(box);
         if (ranked.length - rank <= 3) {
           const label = draw("text", {
-            x: x1 * across + 3 * unit, y: Math.max(y1 * down + 13 * unit, 13 * unit),
+            x: x1 + 3 * unit, y: y1 + 13 * unit,
             "stroke-width": 3 * unit, class: "share",
           });
           label.style.fontSize = `${12 * unit}px`;

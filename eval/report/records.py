@@ -15,13 +15,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from eval.results import read_results
+from eval.evaluate import score_answers
+from eval.question_types import with_question_types
+from eval.results import read_result_file
 from eval.runs import RunSummary, flatten
-from eval.scoring import RULES, score_questions
+from eval.scoring import RULES
 from vqa_gs.common.errors import VqaGsError
 from vqa_gs.common.files import sha256_file
-from vqa_gs.data.normalize import normalize_answer, strip_answer
-from vqa_gs.data.questions import ImageId, QuestionId, QuestionSet, read_annotations, read_question_set
+from vqa_gs.data.gqa import is_gqa, read_gqa
+from vqa_gs.data.normalize import answer_form
+from vqa_gs.data.questions import ImageId, QuestionSet, read_annotations, read_question_set
 
 Codes = npt.NDArray[np.int32]
 AnswerCounts = dict[str, Counter[str]]
@@ -49,14 +52,8 @@ class Lexicon:
         return np.fromiter((self.number(text) for text in texts), np.int32, len(texts))
 
 
-class _Normalized(dict[str, str]):
-    def __missing__(self, text: str) -> str:
-        made = self[text] = normalize_answer(strip_answer(text))
-        return made
-
-
 @dataclass(frozen=True)
-class SplitEvidence:
+class SplitRecords:
     """One split's questions with the answers and scores of the runs, n questions and k runs.
 
     Attributes:
@@ -91,8 +88,8 @@ class SplitEvidence:
 
 
 @dataclass
-class Evidence:
-    """All evidence of some runs.
+class Records:
+    """All records of some runs.
 
     Attributes:
         splits: by split name.
@@ -100,12 +97,12 @@ class Evidence:
         reasons: why something is not there, a sentence each.
     """
 
-    splits: dict[str, SplitEvidence] = field(default_factory=dict)
+    splits: dict[str, SplitRecords] = field(default_factory=dict)
     train: AnswerCounts = field(default_factory=dict)
     reasons: list[str] = field(default_factory=list)
 
 
-Look = Callable[[SplitEvidence, QuestionSet], None]
+Look = Callable[[SplitRecords, QuestionSet], None]
 
 
 def find_source(path: str, sha256: str, search: Path | None) -> Path:
@@ -129,51 +126,65 @@ def find_source(path: str, sha256: str, search: Path | None) -> Path:
     raise FileNotFoundError(f"{path} {'is not the file it was' if changed else 'is not there'}")
 
 
-def _score(run: RunSummary, split: str, scoring: str, questions: QuestionSet) -> tuple[npt.NDArray[np.float64], list]:
-    """Returns the scores of a run and its normalised answers, None where there is none."""
-    annotations, ids = questions.annotations, questions.question_ids
-    assert annotations is not None
-    answers: dict[QuestionId, str] = read_results(run.folder / "predictions" / f"{split}.json", ids, allow_missing=True)
-    rows = [row for row, question_id in enumerate(ids) if question_id in answers]
-    scores = np.zeros(len(ids))
-    scores[rows] = score_questions([annotations[row] for row in rows], [answers[ids[row]] for row in rows], scoring)
-    return scores, [answers.get(question_id) for question_id in ids]
+def find_predictions(run: RunSummary, split: str, search: Path | None) -> Path:
+    """Returns a run's predictions on a split: in its folder, else the results its metrics were made from.
+
+    Raises:
+        FileNotFoundError: there are none.
+    """
+    own = run.folder / "predictions" / f"{split}.json"
+    if own.is_file():
+        return own
+    source = run.metrics[split].sources.get("results")
+    if source is None:
+        raise FileNotFoundError(f"{own} is not there")
+    return find_source(source.path, source.sha256, search)
+
+
+def _read_questions(run: RunSummary, split: str, search: Path | None) -> QuestionSet:
+    """Reads the questions and annotations a run was scored on, with their types."""
+    sources = run.metrics[split].sources
+    files = [
+        find_source(sources[name].path, sources[name].sha256, search)
+        for name in ("questions", "annotations")
+        if name in sources
+    ]
+    questions = read_gqa(files[0]).questions if is_gqa(files[0]) else read_question_set(*files)
+    return with_question_types(questions)[0]
 
 
 def _read_split(
-    split: str, scoring: str, runs: Sequence[RunSummary], search: Path | None, evidence: Evidence, look: Look
+    split: str, scoring: str, runs: Sequence[RunSummary], search: Path | None, records: Records, look: Look
 ) -> None:
-    sources = runs[0].metrics[split].sources
     try:
-        files = [find_source(sources[name].path, sources[name].sha256, search) for name in ("questions", "annotations")]
-    except FileNotFoundError as error:
-        evidence.reasons.append(f"No intervals, answer distributions and examples of {split}: {error}.")
+        questions = _read_questions(runs[0], split, search)
+    except (FileNotFoundError, VqaGsError) as error:
+        records.reasons.append(f"No answer distributions and no examples of {split}: {error}.")
         return
-    questions = read_question_set(*files)
-    annotations = questions.annotations
+    annotations, ids = questions.annotations, questions.question_ids
     assert annotations is not None
-    normalized, lexicon = _Normalized(), Lexicon()
-    truth = lexicon.codes([normalized[annotation.majority] for annotation in annotations])
+    form, lexicon = answer_form(scoring), Lexicon()
+    truth = lexicon.codes([form(annotation.majority) for annotation in annotations])
     kept, scores, predicted = [], [], []
     for run in runs:
-        if not (run.folder / "predictions" / f"{split}.json").is_file():
-            evidence.reasons.append(f"Run “{run.name}” has no predictions/{split}.json: no intervals, no examples.")
-            continue
         try:
-            own, answers = _score(run, split, scoring, questions)
-        except VqaGsError as error:
-            evidence.reasons.append(f"Predictions not used: {error}.")
+            file = find_predictions(run, split, search)
+            answers = read_result_file(file, ids, allow_missing=True, allow_extra=True).answers
+            own = score_answers(questions, answers, scoring, allow_missing=True)
+        except (FileNotFoundError, VqaGsError) as error:
+            records.reasons.append(f"No examples of “{run.name}” on {split}: {error}.")
             continue
         overall = run.metrics[split].overall
         if overall is None or abs(100 * own.mean() - overall) > 1e-6:
-            evidence.reasons.append(
-                f"Run “{run.name}”: predictions/{split}.json score {100 * own.mean():.2f} %, its metrics say "
-                f"{'nothing' if overall is None else f'{overall:.2f} %'}, so they were not used."
+            records.reasons.append(
+                f"No examples of “{run.name}” on {split}: {file} scores {100 * own.mean():.2f} %, its metrics say "
+                f"{'nothing' if overall is None else f'{overall:.2f} %'}."
             )
             continue
         kept.append(run.folder)
         scores.append(own.astype(np.float32))
-        codes = [UNANSWERED if answer is None else lexicon.number(normalized[answer]) for answer in answers]
+        given = [answers.get(question_id) for question_id in ids]
+        codes = [UNANSWERED if answer is None else lexicon.number(form(answer)) for answer in given]
         predicted.append(np.array(codes, np.int32))
     if not kept:
         return
@@ -182,7 +193,7 @@ def _read_split(
     answer_type = types.codes([annotation.answer_type for annotation in annotations])
     question_type = kinds.codes([annotation.question_type for annotation in annotations])
     image = np.array([images.setdefault(image_id, len(images)) for image_id in questions.image_ids], np.int32)
-    found = SplitEvidence(
+    found = SplitRecords(
         split,
         tuple(kept),
         np.stack(scores),
@@ -195,7 +206,7 @@ def _read_split(
         tuple(kinds.texts),
         tuple(lexicon.texts),
     )
-    evidence.splits[split] = found
+    records.splits[split] = found
     look(found, questions)
 
 
@@ -203,14 +214,15 @@ def _groups(runs: Sequence[RunSummary], split: str) -> list[RunSummary]:
     """Returns the runs that were scored on the same files, the largest such group; none if no file is named."""
     groups: dict[tuple[str, ...], list[RunSummary]] = {}
     for run in runs:
-        if split in run.metrics and {"questions", "annotations"} <= run.metrics[split].sources.keys():
+        if split in run.metrics and "questions" in run.metrics[split].sources:
             sources = run.metrics[split].sources
-            key = tuple(sources[name].sha256 or sources[name].path for name in ("questions", "annotations"))
+            known = [sources[name] for name in ("questions", "annotations") if name in sources]
+            key = tuple(source.sha256 or source.path for source in known)
             groups.setdefault(key, []).append(run)
     return max(groups.values(), key=len, default=[])
 
 
-def _train_counts(runs: Sequence[RunSummary], search: Path | None, evidence: Evidence) -> AnswerCounts:
+def _train_counts(runs: Sequence[RunSummary], scoring: str, search: Path | None, records: Records) -> AnswerCounts:
     """Counts the majority answers of the first training file that is still what it was."""
     tried: set[str] = set()
     for run in runs:
@@ -223,37 +235,36 @@ def _train_counts(runs: Sequence[RunSummary], search: Path | None, evidence: Evi
         try:
             annotations = read_annotations(find_source(path, str(sha256), search))
         except (FileNotFoundError, VqaGsError) as error:
-            evidence.reasons.append(f"Answers in training are not shown: {error}.")
+            records.reasons.append(f"Answers in training are not shown: {error}.")
             continue
-        normalized = _Normalized()
+        form = answer_form(scoring)
         counts: AnswerCounts = {}
         for annotation in annotations:
-            kind = counts.setdefault(annotation.question_type, Counter())
-            kind[normalized[annotation.majority]] += 1
+            counts.setdefault(annotation.question_type, Counter())[form(annotation.majority)] += 1
         return counts
     return {}
 
 
-def gather(runs: Sequence[RunSummary], scoring: str, search: Path | None, look: Look) -> Evidence:
+def gather(runs: Sequence[RunSummary], scoring: str, search: Path | None, look: Look) -> Records:
     """Reads what stands behind the scores of some runs, one split at a time.
 
     Args:
         runs: runs whose scores all follow one rule.
         scoring: that rule.
         search: a folder in which to look for questions and annotations that are not where they were.
-        look: called with each split's evidence and questions, which are then dropped: ten runs on 220,000
+        look: called with each split's records and questions, which are then dropped: ten runs on 220,000
             questions fit into memory as numbers, not as records.
     """
-    evidence = Evidence()
+    records = Records()
     if scoring not in RULES:
-        evidence.reasons.append(f"The rule {scoring!r} is not known here, so nothing was scored again.")
-        return evidence
+        records.reasons.append(f"The rule {scoring!r} is not known here, so nothing was scored again.")
+        return records
     for split in dict.fromkeys(split for run in runs for split in run.metrics):
         same = _groups(runs, split)
         if same:
-            _read_split(split, scoring, same, search, evidence, look)
+            _read_split(split, scoring, same, search, records, look)
         else:
-            evidence.reasons.append(f"The metrics of {split} do not name their questions: no intervals, no examples.")
-    if evidence.splits:
-        evidence.train = _train_counts(runs, search, evidence)
-    return evidence
+            records.reasons.append(f"No examples of {split}: its metrics do not name their questions.")
+    if records.splits:
+        records.train = _train_counts(runs, scoring, search, records)
+    return records
