@@ -164,12 +164,14 @@ def interval_text(interval: Interval | None, digits: int = 1) -> str:
     return f"{low} to {high}"
 
 
-def score_cell(spread: Spread | None, interval: Interval | None = None, *, strong: bool = False) -> Cell:
+def score_cell(
+    spread: Spread | None, interval: Interval | None = None, *, strong: bool = False, digits: int = 2
+) -> Cell:
     """Returns a cell of a mean with its deviation over seeds and its interval over questions, where known."""
     if spread is None:
         return Cell(MISSING, sort=-1e9)
-    std = "" if spread.std is None else f"± {spread.std:.2f}"
-    text = f"{spread.mean:.2f}".replace("-", "−")
+    std = "" if spread.std is None else f"± {spread.std:.{digits}f}"
+    text = f"{spread.mean:.{digits}f}".replace("-", "−")
     return Cell(text, std, interval_text(interval), spread.mean, strong)
 
 

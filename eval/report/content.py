@@ -20,6 +20,9 @@ from eval.statistics import LEVEL, REPLICATES, Interval
 
 SCORING_WORDS = {
     "official": "as the VQA evaluation script computes it",
+    "official-pre2021": "as the VQA evaluation script computed it before 2021",
+    "min-n-over-3": "a third for each annotator who agrees, at most 1",
+    "exact": "one answer, compared as written",
 }
 ANSWER_TYPES = ("yes/no", "number", "other")
 BOLD_NOTE = "Bold: highest of all arms, clear of every other's spread and interval; in many rows some are so by chance."

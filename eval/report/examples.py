@@ -180,12 +180,17 @@ class ExampleCollector:
             )
         self.notes.append(f"{len(rows):,} of the {len(ids):,} questions of {records.split}")
 
-    def payload(self) -> str | None:
-        """Returns the examples as JSON that may stand in a script element, None if there are none."""
+    def payload(self, first: str | None) -> str | None:
+        """Returns the examples as JSON that may stand in a script element, None if there are none.
+
+        Args:
+            first: the split to show first.
+        """
         if not self.rows:
             return None
         content = {
             "splits": self.splits,
+            "first": self.splits.index(first) if first in self.splits else "",
             "arms": self.arms,
             "runs": [[run.name, arm] for run, arm in self.runs],
             "texts": list(self.texts),

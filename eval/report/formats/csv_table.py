@@ -30,6 +30,10 @@ Score = tuple[str, str, float | None, int | None, Group | None]
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
+def _text(text: str) -> str:
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
 def _pairs(prefix: str, pairs: dict[str, PairAccuracy]) -> Iterator[Score]:
     for kind, pair in pairs.items():
         yield f"{prefix}pair_accuracy", kind, pair.accuracy, pair.pairs, None
@@ -56,10 +60,10 @@ def _rows(content: Content, arm: Arm, run: RunSummary) -> Iterator[list[object]]
             if value is None:
                 continue
             low, high = content.interval(arm, split, group) or ("", "")
-            shown = f"'{name}" if name.startswith(_FORMULA) else name
-            first = [content.scoring, arm.name, run.name, "" if run.seed is None else run.seed, split]
+            seed = "" if run.seed is None else run.seed
+            first = [_text(content.scoring), _text(arm.name), _text(run.name), seed, _text(split)]
             counted = "" if count is None else count
-            yield [*first, metrics.side or "", measure, shown, repr(value), counted, low, high]
+            yield [*first, metrics.side or "", _text(measure), _text(name), repr(value), counted, low, high]
 
 
 def render_csv(contents: Sequence[Content]) -> str:

@@ -12,12 +12,12 @@ from eval.report.sections import section
 def build(content: Content) -> Section | None:
     """Returns the browser of examples."""
     collector = content.examples
-    payload = collector.payload() if collector else None
+    payload = collector.payload(content.splits.ood) if collector else None
     if collector is None or payload is None:
         return None
     notes = [
-        f"A sample: {', '.join(collector.notes)}; half of it changed between runs, chosen evenly over who was right "
-        f"and over question types. Right: a score of at least {100 * RIGHT:.0f} % under {content.rule}."
+        f"A sample: {', '.join(collector.notes)}; spread over outcomes, over who was right and over question types, "
+        f"so its shares are not those of the split. Right: a score of at least {100 * RIGHT:.0f} % under {content.rule}."
     ]
     if collector.without_image:
         notes.append(f"The images of {collector.without_image} examples were not found or found no room.")

@@ -25,7 +25,7 @@ def _row(content: Content, split: str, name: str, *path: str) -> tuple[Cell, ...
     cells.append(score_cell(Spread((float(true),)) if isinstance(true, int | float) else None))
     for arm in content.arms:
         cells.append(score_cell(spread(arm, "predicted_prior")))
-        cells += [score_cell(spread(arm, "divergence", to)) for to in ("predicted_train", "predicted_true")]
+        cells += [score_cell(spread(arm, "divergence", to), digits=3) for to in ("predicted_train", "predicted_true")]
     return tuple(cells)
 
 

@@ -39,6 +39,7 @@ for (const root of document.querySelectorAll("[data-examples]")) {
   }
   const runs = data.runs.map(([name], index) => [index, name]);
   fill(field("split"), [["", "all"], ...data.splits.map((name, index) => [index, name])]);
+  field("split").value = String(data.first);
   fill(field("type"), [["", "all"], ...kinds.map((kind) => [kind, text(kind)])]);
   fill(field("outcome"), outcomes);
   fill(field("one"), runs);
