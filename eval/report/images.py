@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 import re
 from pathlib import Path
 
@@ -31,20 +32,26 @@ class ImageFolder:
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
             raise DataError("no such folder of images", file=folder, mend="check the path")
-        self.by_number: dict[int, Path] = {}
-        self.by_name: dict[str, Path] = {}
-        for path in sorted(folder.rglob("*")):
-            if path.suffix.lower() in _SUFFIXES:
-                self.by_name.setdefault(path.stem, path)
-                self.by_name.setdefault(path.name, path)
-                if number := _TRAILING_NUMBER.search(path.stem):
+        self.by_number: dict[int, str] = {}
+        self.by_name: dict[str, str] = {}
+        for place, folders, files in os.walk(folder):
+            folders.sort()
+            for name in sorted(files):
+                stem, suffix = os.path.splitext(name)
+                if suffix.lower() not in _SUFFIXES:
+                    continue
+                path = os.path.join(place, name)
+                self.by_name.setdefault(stem, path)
+                self.by_name.setdefault(name, path)
+                if number := _TRAILING_NUMBER.search(stem):
                     self.by_number.setdefault(int(number[1]), path)
         if not self.by_name:
             raise DataError("no images in this folder", file=folder, mend="name the folder that holds them")
 
     def find(self, image_id: ImageId) -> Path | None:
         """Returns the file of an image, None if there is none."""
-        return self.by_number.get(image_id) if isinstance(image_id, int) else self.by_name.get(image_id)
+        found = self.by_number.get(image_id) if isinstance(image_id, int) else self.by_name.get(image_id)
+        return None if found is None else Path(found)
 
 
 class Embedded(dict[ImageId, tuple[str, int, int] | None]):

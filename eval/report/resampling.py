@@ -17,6 +17,7 @@ from eval.statistics import LEVEL, REPLICATES, Groups, Interval
 
 SEED = 0
 _CHUNK = 32
+_CHUNKS_AT_ONCE = 4
 
 Group = tuple[str, str]
 OVERALL: Group = ("overall", "")
@@ -41,11 +42,17 @@ def subset(name: str) -> Group:
 def _draws(images: int, replicates: int, seed: int) -> Iterator[Floats]:
     """Yields how often each image is drawn, (some replicates, images); the draws of `eval.statistics.bootstrap`."""
     generator = np.random.default_rng(seed)
+    block: list[Floats] = []
     for start in range(0, replicates, _CHUNK):
         width = min(_CHUNK, replicates - start)
         drawn = generator.integers(images, size=(images, width), dtype=np.int32).astype(np.int64)
         drawn += np.arange(width) * images
-        yield np.bincount(drawn.reshape(-1), minlength=images * width).reshape(width, images).astype(np.float32)
+        counts = np.bincount(drawn.reshape(-1), minlength=images * width).reshape(width, images)
+        block.append(counts.astype(np.float32))
+        # A product with few rows waits for memory: four chunks at once halve its time.
+        if len(block) == _CHUNKS_AT_ONCE or start + width == replicates:
+            yield np.concatenate(block)
+            block.clear()
 
 
 def resampled_means(groups: Groups, values: Floats, replicates: int = REPLICATES, seed: int = SEED) -> Floats:

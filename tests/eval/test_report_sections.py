@@ -138,7 +138,7 @@ def test_test_selection_is_printed_first(tmp_path):
     assert "ood_test: mind the step." in part.summary.cautions
     files = write_report(world.load(), tmp_path / "r.html", markdown=True, latex=True)
     page, twin, table = (file.read_text(encoding="utf-8") for file in files)
-    assert page.index("Selected on the test") < page.index("headline")
+    assert page.index("<strong>Selected on the test") < page.index('<h2 class="headline">')
     assert "**Selected on the test." in twin
     assert "the best on ood\\_test itself was kept" in table
 
