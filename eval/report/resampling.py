@@ -1,7 +1,7 @@
 """Intervals of all arms at once: what a mean, and a difference of means, might be on other images.
 
-`eval.statistics.bootstrap` resamples one set of scores. A report needs every arm and every difference of two on
-the same draws, so the draws are made once and every arm is averaged over them.
+`eval.statistics` resamples one set of scores, or the difference of two. A report needs every run and every difference
+of two arms, so the draws are made once and every run is averaged over them; the numbers are the same.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ _CHUNKS_AT_ONCE = 4
 Group = tuple[str, str]
 OVERALL: Group = ("overall", "")
 Floats = npt.NDArray[np.float32]
+Parts = npt.NDArray[np.float64]
 
 
 def answer_type(name: str) -> Group:
@@ -60,7 +61,7 @@ def resampled_means(groups: Groups, values: Floats, replicates: int = REPLICATES
 
     Args:
         groups: the n questions.
-        values: (k, n) accuracies of k arms.
+        values: (k, n) accuracies of k runs.
         replicates: how often to draw.
         seed: of the draws.
 
@@ -84,7 +85,7 @@ def resampled_means(groups: Groups, values: Floats, replicates: int = REPLICATES
     return means
 
 
-def percentile_interval(draws: Floats, level: float = LEVEL) -> Interval | None:
+def percentile_interval(draws: Floats | Parts, level: float = LEVEL) -> Interval | None:
     """Returns the middle of some draws in percent, None if none has a value."""
     known = draws[~np.isnan(draws)].astype(np.float64)
     if not len(known):
@@ -94,11 +95,22 @@ def percentile_interval(draws: Floats, level: float = LEVEL) -> Interval | None:
     return Interval(100 * float(low), 100 * float(high))
 
 
+def _drawn_seeds(runs: int, others: int, replicates: int, seed: int) -> tuple[Parts, Parts]:
+    """Returns the part of each seed of two arms in each resampling; the draws of `bootstrap_difference`."""
+    generator = np.random.default_rng([seed, 1])
+    parts: tuple[list[Parts], list[Parts]] = ([], [])
+    for start in range(0, replicates, _CHUNK):
+        width = min(_CHUNK, replicates - start)
+        for count, drawn in zip((runs, others), parts, strict=True):
+            drawn.append(generator.multinomial(count, [1 / count] * count, size=width) / count)
+    return np.concatenate(parts[0]), np.concatenate(parts[1])
+
+
 class ArmIntervals:
     """Intervals of the arms' accuracies on one split, and of their differences.
 
-    An arm's accuracy on a question is the mean over its seeds: the interval says what other questions would
-    change, the deviation over seeds what other seeds would.
+    The interval of an arm says what other questions would change; the deviation over seeds, which stands beside
+    it, what other seeds would. The interval of a difference has both, as that of `eval.statistics`.
 
     Args:
         records: the split's.
@@ -106,17 +118,12 @@ class ArmIntervals:
     """
 
     def __init__(self, records: SplitRecords, arms: Sequence[Arm]) -> None:
-        self._row: dict[str, int] = {}
-        means: list[Floats] = []
+        self._rows: dict[str, list[int]] = {}
         for arm in arms:
             rows = [records.row(run) for run in arm.runs if records.split in run.metrics]
             known = [row for row in rows if row is not None]
             if known and len(known) == len(rows):
-                self._row[arm.name] = len(means)
-                means.append(records.scores[known].mean(axis=0))
-        self._column: dict[Group, int] = {}
-        if not means:
-            return
+                self._rows[arm.name] = known
         labels = {
             "overall": [""] * len(records.truth),
             "answer_type": [records.answer_types[code] for code in records.answer_type],
@@ -126,16 +133,20 @@ class ArmIntervals:
         images = np.diff(groups.sums(np.ones(len(records.truth))).indptr)
         # A group that lies in one image has no spread to learn of.
         self._column = {name: at for at, name in enumerate(groups.names) if images[at] > 1}
-        self._means = resampled_means(groups, np.stack(means))
+        self._means = resampled_means(groups, records.scores)
 
     def of(self, arm: Arm, group: Group) -> Interval | None:
         """Returns the interval of an arm's accuracy in percent, None if it is not known."""
-        row, column = self._row.get(arm.name), self._column.get(group)
-        return None if row is None or column is None else percentile_interval(self._means[:, row, column])
+        rows, column = self._rows.get(arm.name), self._column.get(group)
+        return (
+            None if rows is None or column is None else percentile_interval(self._means[:, rows, column].mean(axis=1))
+        )
 
     def of_difference(self, one: Arm, other: Arm, group: Group) -> Interval | None:
         """Returns the interval of a difference in percentage points, on the same questions and draws."""
-        first, second, column = self._row.get(one.name), self._row.get(other.name), self._column.get(group)
+        first, second, column = self._rows.get(one.name), self._rows.get(other.name), self._column.get(group)
         if first is None or second is None or column is None:
             return None
-        return percentile_interval(self._means[:, first, column] - self._means[:, second, column])
+        parts, others = _drawn_seeds(len(first), len(second), len(self._means), SEED)
+        ahead = (parts * self._means[:, first, column]).sum(axis=1)
+        return percentile_interval(ahead - (others * self._means[:, second, column]).sum(axis=1))

@@ -87,7 +87,7 @@ def test_page_holds_everything(tmp_path):
         "Arms",
         "Accuracy by answer type",
         "Accuracy by question type",
-        "Pair accuracy",
+        "Pair consistency",
         "Subsets",
     ):
         assert heading in page.text

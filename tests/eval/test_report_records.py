@@ -7,7 +7,7 @@ import pytest
 from eval.arms import group_runs
 from eval.report.records import UNANSWERED, find_source, gather
 from eval.report.resampling import OVERALL, ArmIntervals, answer_type, question_type, resampled_means
-from eval.statistics import Groups, bootstrap
+from eval.statistics import Groups, bootstrap, bootstrap_difference
 from vqa_gs.common.files import sha256_file
 
 from .report_world import NASTY, TYPES, write_world
@@ -113,7 +113,8 @@ def test_intervals_are_those_of_the_bootstrap(world):
         expected = bootstrap(groups, mean.astype(np.float64))
         for group in (OVERALL, answer_type("number"), question_type("what")):
             assert intervals.of(arm, group) == pytest.approx(expected[group], abs=1e-3)
-    expected = bootstrap(groups, (means[1] - means[0]).astype(np.float64))
+    scores = records.scores.astype(np.float64)
+    expected = bootstrap_difference(groups, list(scores[2:]), list(scores[:2]))
     assert intervals.of_difference(arms[1], arms[0], OVERALL) == pytest.approx(expected[OVERALL], abs=1e-3)
     assert intervals.of(arms[0], question_type("absent")) is None
 

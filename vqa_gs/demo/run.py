@@ -9,7 +9,8 @@ from typing import Any
 
 from rich.console import Console
 
-from eval.report import summary_table, write_report
+from eval.grounding import write_grounding
+from eval.report import Options, summary_table, write_report
 from eval.runs import load_run
 from features.extract.backbone import load_backbone
 from features.extract.run import extract_regions
@@ -20,6 +21,8 @@ from vqa_gs.common.errors import UsageError
 from vqa_gs.data.questions import read_question_set
 from vqa_gs.demo.world import World, WorldSettings, write_world
 from vqa_gs.training.config import RunConfig, config_from_dict
+from vqa_gs.training.grounding import ground
+from vqa_gs.training.inference import TrainedModel
 from vqa_gs.training.loop import train
 
 Bar = Callable[[str], AbstractContextManager[Callable[[int, int | None], None]]]
@@ -101,9 +104,21 @@ def run_demo(out: Path, seeds: int, console: Console, bar: Bar, settings: WorldS
         for arm in ARMS:
             folder = out / "runs" / f"{arm.replace(' + ', '-').replace(' ', '-').lower()}-seed{seed}"
             console.print(f"training {arm}, seed {seed}", highlight=False)
-            runs.append(load_run(train(arm_config(world, store, pairs, arm, seed), folder)))
+            train(arm_config(world, store, pairs, arm, seed), folder)
+            _write_groundings(folder, world, store)
+            runs.append(load_run(folder))
     console.print(summary_table(runs))
-    return write_report(runs, out / "report.html", title="Demo world: accuracy in and out of domain")[0]
+    title = "Demo world: accuracy in and out of domain"
+    return write_report(runs, out / "report.html", title=title, options=Options(image_dir=out / "world" / "images"))[0]
+
+
+def _write_groundings(run: Path, world: World, store: Path) -> None:
+    """Writes where a run's model looks, for the examples of the report."""
+    for split in ("iid_val", "ood_test"):
+        file = run / "grounding" / f"{split}.h5"
+        if not file.exists():
+            with RegionStore(store) as regions:
+                write_grounding(file, ground(TrainedModel(run), read_question_set(world.questions(split)), regions))
 
 
 def _holds(store: Path, items: list[Any], fingerprint: str) -> bool:

@@ -17,7 +17,8 @@ def build(content: Content) -> Section | None:
         return None
     notes = [
         f"A sample: {', '.join(collector.notes)}; spread over outcomes, over who was right and over question types, "
-        f"so its shares are not those of the split. Right: a score of at least {100 * RIGHT:.0f} % under {content.rule}."
+        "so its shares are not those of the split. "
+        f"Right: a score of at least {100 * RIGHT:.0f} % under {content.rule}."
     ]
     if collector.without_image:
         notes.append(f"The images of {collector.without_image} examples were not found or found no room.")
