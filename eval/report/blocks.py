@@ -78,7 +78,8 @@ class Figures(msgspec.Struct, frozen=True):
 
     Attributes:
         figures: the charts.
-        legend: which marks to explain: ``sides`` (in-domain, OOD), ``arms``, ``answers`` (train, truth, arms).
+        legend: which marks to explain: ``sides`` (in-domain, OOD), ``arms``, ``answers`` (annotators, training,
+            arms), ``answers without training``; "" for none.
         notes: what a reader must know to read them.
         folded: the heading under which they are folded away, "" to show them.
     """

@@ -27,7 +27,7 @@ from vqa_gs.data.normalize import answer_form
 from vqa_gs.data.questions import ImageId, QuestionSet, read_annotations, read_question_set
 
 Codes = npt.NDArray[np.int32]
-AnswerCounts = dict[str, Counter[str]]
+TrainShares = dict[str, dict[str, float]]
 
 UNANSWERED = -1
 
@@ -93,12 +93,13 @@ class Records:
 
     Attributes:
         splits: by split name.
-        train: how often each question type has each (normalised) majority answer in training; empty if unknown.
+        train: the share of each majority answer among the training questions of a type, in the form in which the
+            rule compares; empty if unknown.
         reasons: why something is not there, a sentence each.
     """
 
     splits: dict[str, SplitRecords] = field(default_factory=dict)
-    train: AnswerCounts = field(default_factory=dict)
+    train: TrainShares = field(default_factory=dict)
     reasons: list[str] = field(default_factory=list)
 
 
@@ -222,8 +223,8 @@ def _groups(runs: Sequence[RunSummary], split: str) -> list[RunSummary]:
     return max(groups.values(), key=len, default=[])
 
 
-def _train_counts(runs: Sequence[RunSummary], scoring: str, search: Path | None, records: Records) -> AnswerCounts:
-    """Counts the majority answers of the first training file that is still what it was."""
+def _train_shares(runs: Sequence[RunSummary], scoring: str, search: Path | None, records: Records) -> TrainShares:
+    """Returns the shares of the majority answers of the first training file that is still what it was."""
     tried: set[str] = set()
     for run in runs:
         path = flatten(run.config).get("data.train.annotations")
@@ -238,10 +239,13 @@ def _train_counts(runs: Sequence[RunSummary], scoring: str, search: Path | None,
             records.reasons.append(f"Answers in training are not shown: {error}.")
             continue
         form = answer_form(scoring)
-        counts: AnswerCounts = {}
+        counts: dict[str, Counter[str]] = {}
         for annotation in annotations:
             counts.setdefault(annotation.question_type, Counter())[form(annotation.majority)] += 1
-        return counts
+        return {
+            kind: {answer: number / counted.total() for answer, number in counted.items()}
+            for kind, counted in counts.items()
+        }
     return {}
 
 
@@ -266,5 +270,5 @@ def gather(runs: Sequence[RunSummary], scoring: str, search: Path | None, look: 
         else:
             records.reasons.append(f"No examples of {split}: its metrics do not name their questions.")
     if records.splits:
-        records.train = _train_counts(runs, scoring, search, records)
+        records.train = _train_shares(runs, scoring, search, records)
     return records

@@ -32,7 +32,7 @@ class DotChart(msgspec.Struct, frozen=True):
 
     def svg(self) -> Markup:
         """Returns the chart."""
-        left, right, top = 138.0, 12.0, 18.0
+        left, right, top = 142.0, 12.0, 18.0
         row = max(20.0, 6.0 * len(self.series) + 6.0)
         width = WIDTH - left - right
         bottom = top + row * len(self.rows)
@@ -52,7 +52,7 @@ class DotChart(msgspec.Struct, frozen=True):
             middle = top + row * (index + 0.5)
             parts.append(
                 f'<text class="row" x="{left - 8}" y="{middle + 3.5:.1f}" text-anchor="end">{tip(name)}'
-                f"{escape(shorten(name, 21))}</text>"
+                f"{escape(shorten(name, 20))}</text>"
             )
             for arm, one in enumerate(self.series):
                 score = one.values[index]

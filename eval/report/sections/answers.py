@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import numpy as np
 import numpy.typing as npt
 
 from eval.report.blocks import Figures, Section
+from eval.report.breakdowns import found
 from eval.report.charts.answers import AnswerChart, AnswerShares
 from eval.report.content import Content
-from eval.report.records import SplitRecords
+from eval.report.records import SplitRecords, TrainShares
 from eval.report.sections import section
 
 DRAWN = 6
@@ -26,18 +25,29 @@ def _shares(counts: npt.NDArray[np.intp]) -> Shares:
     return counts / total if total else counts.astype(np.float64)
 
 
-def train_shares(counts: Counter[str] | None, numbers: dict[str, int]) -> tuple[Shares | None, dict[str, float]]:
+def recorded_train(content: Content, split: str) -> TrainShares:
+    """Returns the shares in training of the answers that a metrics file's breakdown lists, empty if none does."""
+    for run in content.runs:
+        kinds = found(run.metrics[split], "prior", "per_question_type") if split in run.metrics else None
+        if isinstance(kinds, dict):
+            return {
+                kind: {str(row["answer"]): float(row["train"]) / 100 for row in entry["answers"]}
+                for kind, entry in kinds.items()
+            }
+    return {}
+
+
+def train_shares(shares: dict[str, float] | None, numbers: dict[str, int]) -> tuple[Shares | None, dict[str, float]]:
     """Returns the shares in training by number of the answer, and those of answers that have no number."""
-    if not counts:
+    if not shares:
         return None, {}
-    total = sum(counts.values())
-    shares, elsewhere = np.zeros(len(numbers)), {}
-    for answer, count in counts.items():
+    known, elsewhere = np.zeros(len(numbers)), {}
+    for answer, share in shares.items():
         if answer in numbers:
-            shares[numbers[answer]] = count / total
+            known[numbers[answer]] = share
         else:
-            elsewhere[answer] = count / total
-    return shares, elsewhere
+            elsewhere[answer] = share
+    return known, elsewhere
 
 
 def answer_chart(
@@ -74,7 +84,7 @@ def answer_chart(
     return AnswerChart(title, tuple(rows))
 
 
-def answer_charts(content: Content, records: SplitRecords) -> list[AnswerChart]:
+def answer_charts(content: Content, records: SplitRecords, train: TrainShares) -> list[AnswerChart]:
     """Returns a chart for each question type of a split, the commonest first."""
     order = np.argsort(records.question_type, kind="stable")
     counts = np.bincount(records.question_type, minlength=len(records.question_types))
@@ -82,8 +92,8 @@ def answer_charts(content: Content, records: SplitRecords) -> list[AnswerChart]:
     numbers = {text: number for number, text in enumerate(records.lexicon)}
     rows = []
     for arm in content.arms:
-        found = [records.row(run) for run in arm.runs]
-        rows.append([row for row in found if row is not None])
+        places = [records.row(run) for run in arm.runs]
+        rows.append([row for row in places if row is not None])
     charts = []
     for kind in np.argsort(-counts, kind="stable")[: DRAWN + FOLDED]:
         members = order[ends[kind] - counts[kind] : ends[kind]]
@@ -97,8 +107,8 @@ def answer_charts(content: Content, records: SplitRecords) -> list[AnswerChart]:
             own = [shares(records.predicted[row, members]) for row in known]
             predicted.append(np.mean(own, axis=0) if own else None)
         title = f"{name} ({counts[kind]:,} questions)"
-        train = train_shares(content.records.train.get(name), numbers)
-        charts.append(answer_chart(title, records.lexicon, shares(records.truth[members]), train, predicted))
+        known_train = train_shares(train.get(name), numbers)
+        charts.append(answer_chart(title, records.lexicon, shares(records.truth[members]), known_train, predicted))
     return charts
 
 
@@ -110,14 +120,19 @@ def build(content: Content) -> Section | None:
     )
     if split is None:
         return None
-    charts = answer_charts(content, content.records.splits[split])
-    train = "; tick: in training" if content.records.train else "; training answers are not known"
-    notes = (
+    train = content.records.train or recorded_train(content, split)
+    charts = answer_charts(content, content.records.splits[split], train)
+    tick = "; tick: in training" if train else "; training answers are not known"
+    notes = [
         f"Share of each answer among the questions of a type on {split}, in %. "
-        f"Bar: majority answer of the annotators{train}; marker: as predicted, mean over an arm's runs. "
-        "A marker near the tick repeats the training statistics; near the bar's end it follows the images.",
-    )
-    blocks = [Figures(tuple(charts[:DRAWN]), "answers", notes)]
+        f"Bar: majority answer of the annotators{tick}; marker: as predicted, mean over an arm's runs."
+    ]
+    if train:
+        notes.append(
+            "A marker near the tick repeats the training statistics; near the bar's end it follows the images."
+        )
+    legend = "answers" if train else "answers without training"
+    blocks = [Figures(tuple(charts[:DRAWN]), legend, tuple(notes))]
     if len(charts) > DRAWN:
         blocks.append(Figures(tuple(charts[DRAWN:]), folded=f"{len(charts) - DRAWN} more question types"))
     return Section("Answer distributions", "answers", "Answers", tuple(blocks))
