@@ -72,7 +72,7 @@ class Selection(msgspec.Struct, frozen=True):
     """How these scores were chosen among those of several result files.
 
     Attributes:
-        candidates: the accuracy of each file.
+        candidates: the accuracy of each file; empty where epochs were chosen.
         on_test: whether they were chosen by their accuracy on a test split.
     """
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from eval.runs import RunSummary, flatten, split_domain
 
+_WHY = "its accuracy there holds the luck of the choice and is no test"
 _PLACES = ("", "split", "on", "selected_on")
 
 
@@ -23,11 +24,10 @@ def selection_warnings(runs: Sequence[RunSummary]) -> list[str]:
     found = []
     for run in runs:
         if split := _recorded(run):
-            found.append(f"Run “{run.name}” was selected on {split}: its accuracy there is the best of many, no test.")
+            found.append(f"Run “{run.name}” was selected on {split}: {_WHY}.")
         for split, metrics in run.metrics.items():
             if metrics.selection and metrics.selection.on_test:
-                found.append(
-                    f"Run “{run.name}”: of {len(metrics.selection.candidates)} result files the best on {split} itself "
-                    "was kept. That accuracy is the luck of the choice, no test."
-                )
+                count = len(metrics.selection.candidates)
+                kept = f"of {count} results the best" if count else "the epoch that was kept was chosen"
+                found.append(f"Run “{run.name}”: {kept} on test questions of {split}: {_WHY}.")
     return found

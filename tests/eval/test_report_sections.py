@@ -37,7 +37,7 @@ def metrics(world, run: int, split: str = "ood_test") -> dict:
 
 
 def test_every_section_applies_to_a_run_that_has_everything(part):
-    without = {"subsets"}
+    without = {"subsets", "gap"}
     assert len(part.sections) == len(list(SECTIONS)) - len(without)
     anchors = [section.anchor for section in part.sections]
     assert anchors[0] == "arms"
@@ -75,6 +75,23 @@ def test_pairs_and_prior(world, part):
     prior = rows(part, "prior")
     assert set(prior) == {"all types", *TYPES}
     assert prior["how many"][0] == "1", "the commonest answer in training"
+
+
+def test_the_gap_is_shown_where_the_in_domain_split_has_no_file(tmp_path):
+    world = write_world(tmp_path / "world", {"gs": (0.9,)}, images=4)
+    inside = json.loads((world.runs[0] / "metrics/iid_val.json").read_text())
+    (world.runs[0] / "metrics/iid_val.json").unlink()
+    file = world.runs[0] / "metrics/ood_test.json"
+    scores = json.loads(file.read_text())
+    gap = inside["overall"] - scores["overall"]
+    scores["breakdowns"]["gap"] = {
+        "split": "iid_val",
+        "overall": {"in_domain": inside["overall"], "ood": 1.0, "gap": gap},
+    }
+    file.write_text(json.dumps(scores))
+    (part,) = build_parts(world.load())
+    assert rows(part, "gap")["all questions: in-domain"] == [f"{inside['overall']:.2f}"]
+    assert rows(part, "gap")["all questions: gap"] == [f"{gap:.2f}".replace("-", "−")]
 
 
 def test_questions_that_changed_nothing_are_told(world):
@@ -134,13 +151,13 @@ def test_test_selection_is_printed_first(tmp_path):
     selection = {"kept": "b.json", "candidates": {"a.json": 1.0, "b.json": 2.0}, "on_test": True}
     file.write_text(json.dumps({**json.loads(file.read_text()), "selection": selection, "notes": ["mind the step"]}))
     (part,) = build_parts(world.load())
-    assert "of 2 result files the best on ood_test itself was kept" in part.summary.warnings[0]
+    assert "of 2 results the best on test questions of ood_test" in part.summary.warnings[0]
     assert "ood_test: mind the step." in part.summary.cautions
     files = write_report(world.load(), tmp_path / "r.html", markdown=True, latex=True)
     page, twin, table = (file.read_text(encoding="utf-8") for file in files)
     assert page.index("<strong>Selected on the test") < page.index('<h2 class="headline">')
     assert "**Selected on the test." in twin
-    assert "the best on ood\\_test itself was kept" in table
+    assert "the best on test questions of ood\\_test" in table
 
 
 def test_answer_chart_shows_what_is_common_anywhere():
