@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from eval.arms import Arm, Spread, group_runs
-from eval.report.blocks import MISSING, Cell, Column, score_cell
+from eval.report.blocks import Cell, Column, score_cell
 from eval.report.examples import ExampleCollector
 from eval.report.records import Records
 from eval.report.resampling import ArmIntervals, Group
@@ -142,7 +142,8 @@ class Content:
         """Returns how to read a score."""
         text = f"Scoring rule: {self.rule}. Accuracy in %, mean ± standard deviation over seeds."
         if self.has_intervals:
-            text += f" Below: {100 * LEVEL:.0f} % interval over questions, images resampled {REPLICATES:,} times."
+            interval = f"{100 * LEVEL:.0f} % interval over questions"
+            text += f" Below, where known: {interval}, images resampled {REPLICATES:,} times."
         return text
 
     def split_note(self) -> str:
@@ -213,7 +214,3 @@ class Content:
     def count_columns(self, group: str) -> list[Column]:
         """Returns a column a split, for counts."""
         return [Column(self.splits.label(split), group, self.splits.sides[split]) for split in self.splits.names]
-
-    def missing(self) -> Cell:
-        """Returns the cell of what does not apply."""
-        return Cell(MISSING, sort=0.0)
