@@ -135,8 +135,8 @@ def write_images(folder: Path, test: QuestionSet) -> None:
         (folder / f"COCO_val2014_{image_id:012d}.jpg").hardlink_to(different[place % len(different)])
 
 
-def build(folders: list[Path], images: Path, out: Path) -> tuple[float, float]:
-    """Returns the seconds and the peak memory in MB of `vqa-gs report` in a process of its own."""
+def build(folders: list[Path], images: Path, out: Path) -> tuple[float, float, float]:
+    """Returns the seconds, the CPU seconds and the peak memory in MB of `vqa-gs report` in a process of its own."""
     program = "import sys; from vqa_gs.cli import main; sys.exit(main())"
     words = [
         "report",
@@ -151,7 +151,9 @@ def build(folders: list[Path], images: Path, out: Path) -> tuple[float, float]:
     ]
     begun = time.perf_counter()
     subprocess.run([sys.executable, "-c", program, *words], check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    seconds = time.perf_counter() - begun
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
 
 
 def open_page(page: Path, repeats: int) -> tuple[list[float], list[float], list[dict[str, Any]]]:
@@ -204,12 +206,12 @@ def measure(folder: Path, arguments: argparse.Namespace) -> None:
         write_run(folders[-1], arm, seed, split, test, train, config)
     del train, test
     page = folder / "report.html"
-    seconds, memory = build(folders, images, page)
+    seconds, cpu, memory = build(folders, images, page)
     ready, sorting, messages = open_page(page, arguments.repeats)
     size = page.stat().st_size / 1e6
     loaded = statistics.median(ready)
     print(f"{arguments.runs} runs x {arguments.questions:,} questions, {arguments.arms} arms")
-    print(f"build             {seconds:8.1f} s")
+    print(f"build             {seconds:8.1f} s    {cpu:.1f} CPU s")
     print(f"peak memory       {memory:8.0f} MB")
     print(f"page              {size:8.2f} MB   {size / MEGABYTES:5.2f} of the limit of {MEGABYTES:g} MB")
     print(f"interactive after {loaded:8.2f} s    {loaded / SECONDS:5.2f} of the limit of {SECONDS:g} s")
