@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -32,11 +32,14 @@ class Regions:
         features: (R, D) float32.
         boxes: (R, 4) float32, x1, y1, x2, y2 in pixels.
         size: (2,) int32, width and height.
+        columns: what a detector said of each region, (R,) each: ``class``, ``attribute`` int32, ``class_score``,
+            ``attribute_score`` float32; those the store has.
     """
 
     features: np.ndarray
     boxes: np.ndarray
     size: np.ndarray
+    columns: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass
@@ -128,6 +131,11 @@ class RegionStore:
         return int(self._index.first[-1])
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """What the store says of regions beside their boxes: names of ``layout.COLUMNS``."""
+        return self._index.columns
+
+    @property
     def is_contiguous(self) -> bool:
         """Whether features are read at their offset, without HDF5."""
         return self._index.offset is not None
@@ -176,7 +184,8 @@ class RegionStore:
         # A float32 dot product costs a tenth of ``isfinite`` and is finite only where every number is.
         if not np.isfinite(np.vdot(features, features)):
             self._refuse_non_finite(features, row)
-        return Regions(features, process.boxes[start:end].copy(), self._index.sizes[row].copy())
+        columns = {name: values[start:end].copy() for name, values in process.columns.items()}
+        return Regions(features, process.boxes[start:end].copy(), self._index.sizes[row].copy(), columns)
 
     def read_batch(self, image_ids: Sequence[ImageId] | np.ndarray, out: RegionBatch | None = None) -> RegionBatch:
         """Reads images into one padded batch, in the order asked for; an image may occur more than once.
@@ -221,7 +230,9 @@ class RegionStore:
             DataError: a feature or box is not finite, or the content hash does not match the content.
         """
         index, process = self._index, self._opened()
-        digest = ContentHash()
+        digest = ContentHash(index.columns)
+        for name, values in process.columns.items():
+            digest.update(name, values)
         digest.update_ids(list(index.ids))
         digest.update("first", index.first)
         digest.update("size", index.sizes)
@@ -235,7 +246,7 @@ class RegionStore:
                 record=f"image {index.ids[row]}",
                 mend=layout.REMAKE_HINT,
             )
-        for start, block in self._blocks():
+        for start, block in self.blocks():
             digest.update("features", block)
             finite = np.isfinite(block).all(1)
             if not finite.all():
@@ -257,7 +268,7 @@ class RegionStore:
                 mend=layout.REMAKE_HINT,
             )
 
-    def _blocks(self) -> Iterator[tuple[int, np.ndarray]]:
+    def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
         """Yields (first region, (n, D) features as stored), a few MB at a time."""
         process = self._opened()
         step = max(1, 4 * PIECE // (self.dim * self.dtype.itemsize))
