@@ -42,6 +42,23 @@ class Regions:
     columns: dict[str, np.ndarray] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class StoreTables:
+    """What a store says of N images and their T regions, in the file's order.
+
+    Attributes:
+        first: (N + 1,) int64, the regions of image n are ``first[n]:first[n + 1]``.
+        sizes: (N, 2) int32, width and height.
+        boxes: (T, 4) float32.
+        columns: (T,) each, see ``Regions``.
+    """
+
+    first: np.ndarray
+    sizes: np.ndarray
+    boxes: np.ndarray
+    columns: dict[str, np.ndarray]
+
+
 @dataclass
 class RegionBatch:
     """The regions of B images, padded to the R of the image with most.
@@ -134,6 +151,12 @@ class RegionStore:
     def columns(self) -> tuple[str, ...]:
         """What the store says of regions beside their boxes: names of ``layout.COLUMNS``."""
         return self._index.columns
+
+    @property
+    def tables(self) -> StoreTables:
+        """Everything but the features and the ids; do not change the arrays."""
+        process = self._opened()
+        return StoreTables(self._index.first, self._index.sizes, process.boxes, process.columns)
 
     @property
     def is_contiguous(self) -> bool:
@@ -230,13 +253,7 @@ class RegionStore:
             DataError: a feature or box is not finite, or the content hash does not match the content.
         """
         index, process = self._index, self._opened()
-        digest = ContentHash(index.columns)
-        for name, values in process.columns.items():
-            digest.update(name, values)
-        digest.update_ids(list(index.ids))
-        digest.update("first", index.first)
-        digest.update("size", index.sizes)
-        digest.update("boxes", process.boxes)
+        digest = self.start_hash()
         if not np.isfinite(process.boxes).all():
             region = int(np.nonzero(~np.isfinite(process.boxes).all(1))[0][0])
             row = int(np.searchsorted(index.first, region, side="right")) - 1
@@ -253,20 +270,35 @@ class RegionStore:
                 region = start + int(np.nonzero(~finite)[0][0])
                 row = int(np.searchsorted(index.first, region, side="right")) - 1
                 self._refuse_non_finite(block[region - start : region - start + 1], row)
+        if problem := self.hash_problem(digest):
+            raise DataError(problem, file=self.path, mend=layout.REMAKE_HINT)
+
+    def start_hash(self) -> ContentHash:
+        """Returns the hash of everything but the features, which ``blocks`` gives."""
+        digest, tables = ContentHash(self.columns), self.tables
+        for name, values in tables.columns.items():
+            digest.update(name, values)
+        digest.update_ids(list(self.image_ids))
+        digest.update("first", tables.first)
+        digest.update("size", tables.sizes)
+        digest.update("boxes", tables.boxes)
+        return digest
+
+    def hash_problem(self, digest: ContentHash) -> str | None:
+        """Returns what is wrong if a finished hash of the content is not the one the file names."""
         found = digest.hexdigest(
             images=len(self),
             regions=self.regions,
             dim=self.dim,
             dtype=self.dtype,
-            string_ids=index.string_ids,
+            string_ids=self._index.string_ids,
         )
-        if found != self.content_hash:
-            raise DataError(
-                f"the content was changed or damaged: its hash is {found[:12]}..., the file says"
-                f" {self.content_hash[:12]}...",
-                file=self.path,
-                mend=layout.REMAKE_HINT,
-            )
+        if found == self.content_hash:
+            return None
+        return (
+            f"the content was changed or damaged: its hash is {found[:12]}..., the file says"
+            f" {self.content_hash[:12]}..."
+        )
 
     def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
         """Yields (first region, (n, D) features as stored), a few MB at a time."""

@@ -37,7 +37,7 @@ def test_fixed36_bit_by_bit(make_fixed36, tmp_path, ids):
     assert store.image_ids == ids
     assert calls == [(1, 3), (2, 3), (3, 3)]
     assert (summary.images, summary.regions, summary.dim, summary.dtype) == (3, 12, 6, "float32")
-    assert summary.formats == ["fixed36"]
+    assert summary.formats == ["hdf5-36"]
     assert summary.notes == []
     assert summary.content_hash == store.content_hash
     assert summary.fingerprint == store.fingerprint
@@ -46,7 +46,7 @@ def test_fixed36_bit_by_bit(make_fixed36, tmp_path, ids):
 @pytest.mark.parametrize("options", [{}, {"chunks": (2, 3), "compression": "gzip"}])
 def test_adaptive_bit_by_bit(make_adaptive, tmp_path, options):
     source, content = make_adaptive(**options)
-    assert convert(source, tmp_path / "out.h5").formats == ["adaptive"]
+    assert convert(source, tmp_path / "out.h5").formats == ["hdf5-adaptive"]
     check_store(tmp_path / "out.h5", content)
 
 
@@ -68,7 +68,7 @@ def test_several_sources_become_one_store(make_fixed36, make_adaptive, tmp_path)
     train, one = make_fixed36()
     val, other = make_adaptive()
     summary = convert([train, val], tmp_path / "all.h5")
-    assert summary.formats == ["fixed36", "adaptive"]
+    assert summary.formats == ["hdf5-36", "hdf5-adaptive"]
     check_store(tmp_path / "all.h5", {**one, **other})
     with pytest.raises(DataError, match=r"val\.hdf5: .*is also in .*train36\.hdf5"):
         convert([train, make_adaptive(ids=(1, 25, 2))[0]], tmp_path / "x.h5")
@@ -86,7 +86,7 @@ def test_the_fingerprint_tells_format_and_source(make_fixed36, tmp_path):
     first = convert(source, tmp_path / "a.h5")
     (origin,) = json.loads(first.fingerprint)["sources"]
     index = source.with_name("train36_imgid2idx.pkl")
-    assert origin == {"format": "fixed36", "sha256": [sha256_file(source), sha256_file(index)]}
+    assert origin == {"format": "hdf5-36", "sha256": [sha256_file(source), sha256_file(index)]}
     convert(source, tmp_path / "b.h5")
     assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
 
@@ -109,7 +109,7 @@ def test_files_of_no_known_format(tmp_path, make_store, make_fixed36):
     with pytest.raises(UsageError, match="no feature format called 'zip'"):
         convert(source, tmp_path / "x.h5", format="zip")
     with pytest.raises(DataError, match="image_features of shape"):
-        convert(source, tmp_path / "x.h5", format="adaptive")
+        convert(source, tmp_path / "x.h5", format="hdf5-adaptive")
     with pytest.raises(UsageError, match="replace its own source"):
         convert(source, source)
 
