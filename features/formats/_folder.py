@@ -110,7 +110,7 @@ class FolderSource(RegionSource):
                 digest.update(f"{name}\0{len(content)}\0".encode("utf-8", "surrogateescape"))
                 digest.update(content)
             record = self._parse(content)
-            image = record.image(name_of_file(file.stem), "file")
+            image = record.image(name_of_file(file.stem), f"file {name}")
         except Exception as error:  # damaged files make their readers raise nearly anything
             text = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
             raise self._damage(name, f"not readable: {text[:300]}") from error
