@@ -131,19 +131,31 @@ class ButdHdf5Source(Hdf5Source):
             damaged(error)
         limit = rows_at_once(self.dim * self.dtype.itemsize)
         for group in neighbours(self._entries, limit):
-            first, last = group[0].start, group[-1].end
+            yield from self._read_group(group, damaged)
+
+    def _read_group(self, group: list[Entry], damaged: Damaged) -> Iterator[ImageRegions]:
+        first, last = group[0].start, group[-1].end
+        try:
             read = {"features": self._slice(self._features, first, last)}
             for name, dataset in (("boxes", self._boxes), ("spatial", self._spatial), *self._scores.items()):
                 if dataset is not None:
                     read[name] = self._slice(dataset, first, last)
-            for entry in group:
-                parts = {name: rows[entry.start - first : entry.end - first] for name, rows in read.items()}
-                try:
-                    image = self._image(entry, parts)
-                except DataError as error:
-                    damaged(error)
-                    continue
-                yield image
+        except DataError as error:
+            # A chunk that cannot be unpacked takes the images around it along: they are read again, one by one.
+            if len(group) == 1:
+                damaged(self._wrong_at(group[0], error.problem))
+            else:
+                for entry in group:
+                    yield from self._read_group([entry], damaged)
+            return
+        for entry in group:
+            parts = {name: rows[entry.start - first : entry.end - first] for name, rows in read.items()}
+            try:
+                image = self._image(entry, parts)
+            except DataError as error:
+                damaged(error)
+                continue
+            yield image
 
     def _read_entries(self) -> tuple[list[Entry], list[DataError]]:
         """Returns the images in file order, and what is wrong with others."""

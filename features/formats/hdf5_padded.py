@@ -69,16 +69,30 @@ class Hdf5PaddedSource(Hdf5Source):
         _, one, other = self._features.shape
         step = rows_at_once(one * other * self.dtype.itemsize)
         for first in range(0, len(self._ids), step):
-            last = min(first + step, len(self._ids))
-            features = self.file.read(self._features, first, last)
-            boxes = None if self._boxes is None else self.file.read(self._boxes, first, last)
-            for row in range(first, last):
-                try:
-                    image = self._image(row, features[row - first], None if boxes is None else boxes[row - first])
-                except DataError as error:
-                    damaged(error)
-                    continue
-                yield image
+            yield from self._read_rows(range(first, min(first + step, len(self._ids))), damaged)
+
+    def _read_rows(self, rows: range, damaged: Damaged) -> Iterator[ImageRegions]:
+        try:
+            features = self.file.read(self._features, rows.start, rows.stop)
+            boxes = None if self._boxes is None else self.file.read(self._boxes, rows.start, rows.stop)
+        except DataError as error:
+            # A chunk that cannot be unpacked takes the images around it along: they are read again, one by one.
+            if len(rows) == 1:
+                damaged(self._wrong_at(rows.start, error.problem))
+            else:
+                for row in rows:
+                    yield from self._read_rows(range(row, row + 1), damaged)
+            return
+        for place, row in enumerate(rows):
+            try:
+                image = self._image(row, features[place], None if boxes is None else boxes[place])
+            except DataError as error:
+                damaged(error)
+                continue
+            yield image
+
+    def _wrong_at(self, row: int, problem: str) -> DataError:
+        return DataError(problem, file=self.path, record=f"row {row}, image {self._ids[row]}")
 
     def _image(self, row: int, features: np.ndarray, boxes: np.ndarray | None) -> ImageRegions:
         if self._channel_first:
@@ -92,7 +106,7 @@ class Hdf5PaddedSource(Hdf5Source):
             return ImageRegions(self._ids[row], rows, placeholder_boxes(regions), (1, 1), record)
         boxes = boxes[:regions]
         if not np.isfinite(boxes).all():
-            raise DataError("a box holds NaN or infinity", file=self.path, record=f"{record}, image {self._ids[row]}")
+            raise self._wrong_at(row, "a box holds NaN or infinity")
         size = corner_size(boxes) if self._sides is None else (self._sides[0][row], self._sides[1][row])
         return ImageRegions(self._ids[row], rows, boxes, size, record)
 

@@ -242,3 +242,17 @@ def test_a_full_disk_is_no_damaged_image(make_adaptive, tmp_path, monkeypatch):
     monkeypatch.setattr("features.writer.RegionStoreWriter.add", full)
     with pytest.raises(DataError, match="No space left"):
         convert(source, tmp_path / "out.h5", on_error="skip")
+
+
+def test_a_chunk_that_cannot_be_unpacked_costs_its_images_only(make_adaptive, tmp_path):
+    source, content = make_adaptive(ids=range(6), counts=[2] * 6, chunks=(4, 6), compression="gzip")
+    with h5py.File(source) as file:
+        chunk = file["image_features"].id.get_chunk_info(1)
+    damaged = bytearray(source.read_bytes())
+    damaged[chunk.byte_offset : chunk.byte_offset + chunk.size] = b"\0" * chunk.size
+    source.write_bytes(damaged)
+    with pytest.raises(DataError, match=r"val\.hdf5: row 2, image 2: damaged or truncated"):
+        convert(source, tmp_path / "out.h5")
+    summary = convert(source, tmp_path / "out.h5", on_error="skip")
+    assert [line.split(": ")[1] for line in summary.skipped] == ["row 2, image 2", "row 3, image 3"]
+    check_store(tmp_path / "out.h5", {image_id: content[image_id] for image_id in (0, 1, 4, 5)})

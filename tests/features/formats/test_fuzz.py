@@ -16,7 +16,7 @@ from features.convert import convert
 from features.formats import FORMATS, detect_format
 from vqa_gs.common.errors import VqaGsError
 
-QUICK, SLOW = 25, 600
+QUICK, SLOW = 25, 300
 
 
 def _make_hdf5(path: Path, images, adaptive: bool) -> None:
