@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import csv
 import sys
 from pathlib import Path
@@ -220,6 +221,30 @@ def test_rows_are_the_lines_of_the_file(tmp_path, text, buffer):
         ends[-1] = expected[-1]
     assert rows == ends
     assert sum(reads) == len(text)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    content=st.binary(max_size=40),
+    cut=st.integers(0, 5),
+    odd=st.sampled_from([b"", b"\n", b" ", b"=", b"*", b"\xff"]),
+    place=st.integers(0, 60),
+)
+def test_both_decoders_decode_alike(content, cut, odd, place):
+    pytest.importorskip("pybase64", reason="the fast extra is not installed")
+    text = base64.b64encode(content)
+    text = text[: len(text) - cut]
+    text = text[:place] + odd + text[place:]
+
+    def outcome(decode):
+        try:
+            return decode(text)
+        except binascii.Error as error:
+            return str(error)
+
+    assert outcome(_tsv.decode_base64) == outcome(binascii.a2b_base64)
+    if not cut and not odd:
+        assert _tsv.decode_base64(text) == content
 
 
 def test_formats_are_told_apart(files, tmp_path):
