@@ -31,6 +31,7 @@ class StoreIndex:
         fingerprint: how the features were made.
         content_hash: SHA-256 of the content.
         offset: where the features begin in the file; None if they do not lie there in one piece as they are.
+        columns: which of ``layout.COLUMNS`` the store has.
         identity: which file this was read from, to notice that it was replaced.
     """
 
@@ -43,6 +44,7 @@ class StoreIndex:
     fingerprint: str
     content_hash: str
     offset: int | None
+    columns: tuple[str, ...]
     identity: tuple[int, int, int]
 
     @property
@@ -117,6 +119,15 @@ def _read(path: Path, file: h5py.File) -> StoreIndex:
         )
     if boxes.dtype.kind != "f" or first.dtype.kind != "i" or sizes.dtype.kind != "i":
         raise DataError(f"unexpected types {boxes.dtype}, {first.dtype}, {sizes.dtype}", file=path)
+    columns = layout.columns_of(file)
+    for name in columns:
+        column = _dataset(path, file, layout.column_path(name), status.st_size)
+        if column.shape != (regions,) or column.dtype.newbyteorder("<") != layout.COLUMNS[name]:
+            raise DataError(
+                f"{name} of shape {column.shape} and type {column.dtype}, expected ({regions},)"
+                f" {layout.COLUMNS[name].name}",
+                file=path,
+            )
     dtype = as_text(file.attrs["dtype"])
     if dtype != features.dtype.name:
         raise DataError(f"features are {features.dtype.name}, the file says {dtype}", file=path)
@@ -126,7 +137,10 @@ def _read(path: Path, file: h5py.File) -> StoreIndex:
     names = _read_ids(path, ids)
     rows = {image_id: row for row, image_id in enumerate(names)}
     if len(rows) != len(names):
-        raise DataError("an image id occurs twice in the index", file=path, mend=layout.REMAKE_HINT)
+        twice = next(name for row, name in enumerate(names) if rows[name] != row)
+        raise DataError(
+            "the image id occurs twice in the index", file=path, record=f"image {twice}", mend=layout.REMAKE_HINT
+        )
     return StoreIndex(
         ids=names,
         rows=rows,
@@ -137,6 +151,7 @@ def _read(path: Path, file: h5py.File) -> StoreIndex:
         fingerprint=as_text(file.attrs["fingerprint"]),
         content_hash=as_text(file.attrs["content_hash"]),
         offset=_plain_offset(features),
+        columns=columns,
         identity=StoreIndex.identity_of(status),
     )
 

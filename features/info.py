@@ -24,8 +24,8 @@ def describe(path: StrPath) -> dict[str, Any]:
     Returns:
         ``path``, ``bytes``, ``images``, ``regions``, ``dim``, ``dtype``, ``id_kind`` ("int" or "str"),
         ``regions_per_image`` (number of regions -> number of images, rising), ``regions_min``,
-        ``regions_max``, ``regions_mean``, ``layout`` ("contiguous" or "chunked"), ``fingerprint``,
-        ``content_hash``; ready for JSON.
+        ``regions_max``, ``regions_mean``, ``layout`` ("contiguous" or "chunked"), ``columns`` (names),
+        ``fingerprint``, ``content_hash``; ready for JSON.
 
     Raises:
         DataError: no readable region store.
@@ -46,6 +46,7 @@ def describe(path: StrPath) -> dict[str, Any]:
             "regions_max": int(counts.max()),
             "regions_mean": float(counts.mean()),
             "layout": "contiguous" if store.is_contiguous else "chunked",
+            "columns": list(store.columns),
             "fingerprint": store.fingerprint,
             "content_hash": store.content_hash,
         }
@@ -74,6 +75,7 @@ def render(description: dict[str, Any], width: int = 100) -> str:
             f" image, {description['regions_mean']:.1f} on average)",
         ),
         ("features", f"{description['dim']} x {description['dtype']}, {description['layout']}"),
+        ("of each region", ", ".join(["box", *description["columns"]])),
         ("fingerprint", description["fingerprint"]),
         ("content", description["content_hash"]),
     ):

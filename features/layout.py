@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any
 
+import h5py
 import numpy as np
 
 ImageId = int | str
@@ -16,6 +18,14 @@ BOXES = "regions/boxes"
 IDS = "images/id"
 FIRST = "images/first"
 SIZES = "images/size"
+
+COLUMNS = {
+    "class": np.dtype("<i4"),
+    "class_score": np.dtype("<f4"),
+    "attribute": np.dtype("<i4"),
+    "attribute_score": np.dtype("<f4"),
+}
+"""What a detector may say of each region, ``regions/NAME (T,)``: ids and confidences; every one is optional."""
 
 ALIGNMENT = 4096
 """Features start on a page boundary, so that a file can also be read with O_DIRECT."""
@@ -31,12 +41,14 @@ class ContentHash:
     """SHA-256 over what a store says, not over its bytes: a repacked file keeps it.
 
     Each part is hashed by itself and the parts' digests are hashed together, so that parts can be streamed in
-    any
-    order: a writer knows the features first and the number of images last.
+    any order: a writer knows the features first and the number of images last.
+
+    Args:
+        columns: which of ``COLUMNS`` the store has; a store without any hashes as if there were no such thing.
     """
 
-    def __init__(self) -> None:
-        self._parts = {name: hashlib.sha256() for name in _HASHED}
+    def __init__(self, columns: Iterable[str] = ()) -> None:
+        self._parts = {name: hashlib.sha256() for name in (*_HASHED, *sorted(columns))}
 
     def update(self, part: str, values: np.ndarray) -> None:
         """Adds an array's values, as little-endian bytes in C order, to a part."""
@@ -56,6 +68,16 @@ class ContentHash:
         lines = [f"{FORMAT} {FORMAT_VERSION} {images} {regions} {dim} {dtype.name} {kind}"]
         lines += [f"{name} {digest.hexdigest()}" for name, digest in self._parts.items()]
         return hashlib.sha256("\n".join(lines).encode("ascii")).hexdigest()
+
+
+def column_path(name: str) -> str:
+    """Returns where a column of ``COLUMNS`` lies in the file."""
+    return f"regions/{name}"
+
+
+def columns_of(file: h5py.File) -> tuple[str, ...]:
+    """Returns which of ``COLUMNS`` an open store has."""
+    return tuple(name for name in COLUMNS if column_path(name) in file)
 
 
 def as_text(value: Any) -> str:

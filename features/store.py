@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -32,11 +32,31 @@ class Regions:
         features: (R, D) float32.
         boxes: (R, 4) float32, x1, y1, x2, y2 in pixels.
         size: (2,) int32, width and height.
+        columns: what a detector said of each region, (R,) each: ``class``, ``attribute`` int32, ``class_score``,
+            ``attribute_score`` float32; those the store has.
     """
 
     features: np.ndarray
     boxes: np.ndarray
     size: np.ndarray
+    columns: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StoreTables:
+    """What a store says of N images and their T regions, in the file's order.
+
+    Attributes:
+        first: (N + 1,) int64, the regions of image n are ``first[n]:first[n + 1]``.
+        sizes: (N, 2) int32, width and height.
+        boxes: (T, 4) float32.
+        columns: (T,) each, see ``Regions``.
+    """
+
+    first: np.ndarray
+    sizes: np.ndarray
+    boxes: np.ndarray
+    columns: dict[str, np.ndarray]
 
 
 @dataclass
@@ -128,6 +148,17 @@ class RegionStore:
         return int(self._index.first[-1])
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """What the store says of regions beside their boxes: names of ``layout.COLUMNS``."""
+        return self._index.columns
+
+    @property
+    def tables(self) -> StoreTables:
+        """Everything but the features and the ids; do not change the arrays."""
+        process = self._opened()
+        return StoreTables(self._index.first, self._index.sizes, process.boxes, process.columns)
+
+    @property
     def is_contiguous(self) -> bool:
         """Whether features are read at their offset, without HDF5."""
         return self._index.offset is not None
@@ -176,7 +207,8 @@ class RegionStore:
         # A float32 dot product costs a tenth of ``isfinite`` and is finite only where every number is.
         if not np.isfinite(np.vdot(features, features)):
             self._refuse_non_finite(features, row)
-        return Regions(features, process.boxes[start:end].copy(), self._index.sizes[row].copy())
+        columns = {name: values[start:end].copy() for name, values in process.columns.items()}
+        return Regions(features, process.boxes[start:end].copy(), self._index.sizes[row].copy(), columns)
 
     def read_batch(self, image_ids: Sequence[ImageId] | np.ndarray, out: RegionBatch | None = None) -> RegionBatch:
         """Reads images into one padded batch, in the order asked for; an image may occur more than once.
@@ -221,11 +253,7 @@ class RegionStore:
             DataError: a feature or box is not finite, or the content hash does not match the content.
         """
         index, process = self._index, self._opened()
-        digest = ContentHash()
-        digest.update_ids(list(index.ids))
-        digest.update("first", index.first)
-        digest.update("size", index.sizes)
-        digest.update("boxes", process.boxes)
+        digest = self.start_hash()
         if not np.isfinite(process.boxes).all():
             region = int(np.nonzero(~np.isfinite(process.boxes).all(1))[0][0])
             row = int(np.searchsorted(index.first, region, side="right")) - 1
@@ -235,29 +263,44 @@ class RegionStore:
                 record=f"image {index.ids[row]}",
                 mend=layout.REMAKE_HINT,
             )
-        for start, block in self._blocks():
+        for start, block in self.blocks():
             digest.update("features", block)
             finite = np.isfinite(block).all(1)
             if not finite.all():
                 region = start + int(np.nonzero(~finite)[0][0])
                 row = int(np.searchsorted(index.first, region, side="right")) - 1
                 self._refuse_non_finite(block[region - start : region - start + 1], row)
+        if problem := self.hash_problem(digest):
+            raise DataError(problem, file=self.path, mend=layout.REMAKE_HINT)
+
+    def start_hash(self) -> ContentHash:
+        """Returns the hash of everything but the features, which ``blocks`` gives."""
+        digest, tables = ContentHash(self.columns), self.tables
+        for name, values in tables.columns.items():
+            digest.update(name, values)
+        digest.update_ids(list(self.image_ids))
+        digest.update("first", tables.first)
+        digest.update("size", tables.sizes)
+        digest.update("boxes", tables.boxes)
+        return digest
+
+    def hash_problem(self, digest: ContentHash) -> str | None:
+        """Returns what is wrong if a finished hash of the content is not the one the file names."""
         found = digest.hexdigest(
             images=len(self),
             regions=self.regions,
             dim=self.dim,
             dtype=self.dtype,
-            string_ids=index.string_ids,
+            string_ids=self._index.string_ids,
         )
-        if found != self.content_hash:
-            raise DataError(
-                f"the content was changed or damaged: its hash is {found[:12]}..., the file says"
-                f" {self.content_hash[:12]}...",
-                file=self.path,
-                mend=layout.REMAKE_HINT,
-            )
+        if found == self.content_hash:
+            return None
+        return (
+            f"the content was changed or damaged: its hash is {found[:12]}..., the file says"
+            f" {self.content_hash[:12]}..."
+        )
 
-    def _blocks(self) -> Iterator[tuple[int, np.ndarray]]:
+    def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
         """Yields (first region, (n, D) features as stored), a few MB at a time."""
         process = self._opened()
         step = max(1, 4 * PIECE // (self.dim * self.dtype.itemsize))

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import io
-import os
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, suppress
 from numbers import Integral
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
-import h5py
 import numpy as np
+import torch
 
 from features import layout
+from features._frame import id_array, write_frame
 from features.layout import ContentHash, ImageId
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath, atomic_path
 
 # HDF5 holds attributes of up to 64 kB.
 _LONGEST_FINGERPRINT = 60_000
+# torch's grain: work on fewer numbers stays in one thread.
+_PIECE = 32_768
 
 
 class RegionStoreWriter:
@@ -36,8 +38,10 @@ class RegionStoreWriter:
         path: the store to write.
         dim: numbers a region.
         dtype: ``"float16"`` or ``"float32"``.
-        fingerprint: how the features were made; two stores with the same fingerprint can be mixed.
+        fingerprint: how the features were made; two stores with the same fingerprint can be mixed. The attribute
+            of that name can be set until the block ends.
         string_ids: image ids are text, not integers; None: what the first image's id is.
+        columns: which of ``layout.COLUMNS`` every image comes with.
     """
 
     def __init__(
@@ -48,6 +52,7 @@ class RegionStoreWriter:
         dtype: str | np.dtype = "float16",
         fingerprint: str,
         string_ids: bool | None = None,
+        columns: Iterable[str] = (),
     ) -> None:
         self.path = Path(path)
         self.dim = int(dim)
@@ -55,18 +60,22 @@ class RegionStoreWriter:
         self._row_bytes = self.dim * self.dtype.itemsize
         self.fingerprint = fingerprint
         self.string_ids = string_ids
+        self.columns = tuple(columns)
         self.content_hash: str | None = None
         if self.dtype not in (np.dtype(np.float16), np.dtype(np.float32)):
             raise UsageError(f"features cannot be stored as {dtype}", mend="choose float16 or float32")
         if self.dim < 1:
             raise UsageError(f"a region needs at least one number, got a dimension of {dim}")
-        if "\0" in fingerprint or len(fingerprint.encode("utf-8", "replace")) > _LONGEST_FINGERPRINT:
-            raise UsageError(f"a fingerprint is text of at most {_LONGEST_FINGERPRINT} bytes without NUL")
+        if unknown := [name for name in self.columns if name not in layout.COLUMNS]:
+            raise UsageError(f"regions have no column {unknown[0]!r}", mend=f"choose of {', '.join(layout.COLUMNS)}")
+        _check_fingerprint(fingerprint)
         self._ids: dict[ImageId, None] = {}
         self._first = [0]
         self._sizes: list[tuple[int, int]] = []
         self._boxes: list[np.ndarray] = []
-        self._hash = ContentHash()
+        self._column_parts: dict[str, list[np.ndarray]] = {name: [] for name in self.columns}
+        self._hash = ContentHash(self.columns)
+        self._wide = self._narrow = np.empty(0)
         self._stack: ExitStack | None = None
         self._temporary: Path
         self._file: BinaryIO
@@ -103,7 +112,14 @@ class RegionStoreWriter:
         """The number of regions added so far."""
         return self._first[-1]
 
-    def add(self, image_id: ImageId, features: np.ndarray, boxes: np.ndarray, size: Any) -> None:
+    def add(
+        self,
+        image_id: ImageId,
+        features: np.ndarray,
+        boxes: np.ndarray,
+        size: Any,
+        columns: Mapping[str, np.ndarray] | None = None,
+    ) -> None:
         """Appends an image.
 
         Args:
@@ -111,6 +127,7 @@ class RegionStoreWriter:
             features: (R, D) floats, R at least 1.
             boxes: (R, 4), x1, y1, x2, y2 in pixels.
             size: (2,), width and height in pixels.
+            columns: (R,) each, the columns the writer was told of and no others.
 
         Raises:
             DataError: the image cannot be stored as it is; nothing of it was written.
@@ -121,6 +138,7 @@ class RegionStoreWriter:
         rows = self._checked_features(image_id, features)
         corners = self._checked_boxes(image_id, boxes, len(rows))
         extent = self._checked_size(image_id, size)
+        extra = self._checked_columns(image_id, columns or {}, len(rows))
         try:
             self._file.write(rows.data)
         except OSError as error:
@@ -128,6 +146,8 @@ class RegionStoreWriter:
         self._hash.update("features", rows)
         self._ids[image_id] = None
         self._boxes.append(corners)
+        for name, column in extra.items():
+            self._column_parts[name].append(column)
         self._sizes.append(extent)
         self._first.append(self._first[-1] + len(rows))
 
@@ -165,11 +185,10 @@ class RegionStoreWriter:
             )
         if len(values) == 0:
             raise DataError("has no regions", record=record, mend="leave the image out or give it a whole-image box")
-        with np.errstate(over="ignore"):
-            rows = np.ascontiguousarray(values, dtype=self.dtype.newbyteorder("<"))
-        finite = np.isfinite(rows)
+        rows = self._stored(values)
+        finite = _finite_rows(rows)
         if not finite.all():
-            region = int(np.nonzero(~finite.all(1))[0][0])
+            region = int(np.nonzero(~finite)[0][0])
             if np.isfinite(values).all():
                 raise DataError(
                     f"region {region} has a number too large for {self.dtype}",
@@ -178,6 +197,41 @@ class RegionStoreWriter:
                 )
             raise DataError(f"region {region} holds NaN or infinity", record=record)
         return rows
+
+    def _stored(self, values: np.ndarray) -> np.ndarray:
+        """Returns features in the store's type, little-endian and contiguous; valid until the next call."""
+        if values.dtype == np.float32 and self.dtype == np.float16:
+            # torch rounds as NumPy does, a hundred times faster; it needs writable memory, which decoded text is not.
+            if self._wide.shape != values.shape:
+                self._wide, self._narrow = np.empty(values.shape, np.float32), np.empty(values.shape, np.float16)
+            np.copyto(self._wide, values)
+            wide, narrow = torch.from_numpy(self._wide).view(-1), torch.from_numpy(self._narrow).view(-1)
+            # In pieces that torch does not share out to threads, which costs more than it gains.
+            for piece in range(0, len(wide), _PIECE):
+                narrow[piece : piece + _PIECE].copy_(wide[piece : piece + _PIECE])
+            values = self._narrow
+        with np.errstate(over="ignore"):
+            return np.ascontiguousarray(values, dtype=self.dtype.newbyteorder("<"))
+
+    def _checked_columns(
+        self, image_id: ImageId, columns: Mapping[str, np.ndarray], regions: int
+    ) -> dict[str, np.ndarray]:
+        record = f"image {image_id}"
+        if set(columns) != set(self.columns):
+            raise DataError(f"has the columns {sorted(columns)}, expected {sorted(self.columns)}", record=record)
+        checked = {}
+        for name in self.columns:
+            values, kind = np.asarray(columns[name]), layout.COLUMNS[name]
+            if values.shape != (regions,):
+                raise DataError(f"{regions} regions but {name} of shape {values.shape}", record=record)
+            if kind.kind == "f":
+                fits = values.dtype.kind == "f" and bool(np.isfinite(values).all())
+            else:
+                fits = values.dtype.kind in "iu" and bool(((values >= -(2**31)) & (values < 2**31)).all())
+            if not fits:
+                raise DataError(f"{name} holds what is no {kind.name}", record=record)
+            checked[name] = values.astype(kind)
+        return checked
 
     def _checked_boxes(self, image_id: ImageId, boxes: np.ndarray, regions: int) -> np.ndarray:
         record = f"image {image_id}"
@@ -210,6 +264,10 @@ class RegionStoreWriter:
         self._hash.update("first", first)
         self._hash.update("size", sizes)
         self._hash.update("boxes", boxes)
+        columns = {name: np.concatenate(parts) for name, parts in self._column_parts.items()}
+        for name, values in columns.items():
+            self._hash.update(name, values)
+        _check_fingerprint(self.fingerprint)
         self.content_hash = self._hash.hexdigest(
             images=len(ids),
             regions=self.regions,
@@ -218,7 +276,24 @@ class RegionStoreWriter:
             string_ids=bool(self.string_ids),
         )
         try:
-            self._write_frame(ids, first, sizes, boxes)
+            write_frame(
+                self._file,
+                shape=(self.regions, self.dim),
+                dtype=self.dtype,
+                tables={
+                    layout.BOXES: boxes,
+                    **{layout.column_path(name): columns[name] for name in sorted(columns)},
+                    layout.IDS: id_array(ids),
+                    layout.FIRST: first,
+                    layout.SIZES: sizes,
+                },
+                texts={
+                    "format": layout.FORMAT,
+                    "fingerprint": self.fingerprint,
+                    "dtype": self.dtype.name,
+                    "content_hash": self.content_hash,
+                },
+            )
         except OSError as error:
             raise self._unwritable(error) from error
 
@@ -229,105 +304,18 @@ class RegionStoreWriter:
             mend="make room or choose another disk",
         )
 
-    def _take_back(self) -> np.ndarray:
-        """Returns the features written so far and empties the file."""
-        self._file.seek(layout.ALIGNMENT)
-        content = self._file.read(self.regions * self._row_bytes)
-        self._file.truncate(0)
-        rows = np.frombuffer(content, self.dtype.newbyteorder("<"))
-        return rows.reshape(self.regions, self.dim)
 
-    def _write_frame(self, ids: list[ImageId], first: np.ndarray, sizes: np.ndarray, boxes: np.ndarray) -> None:
-        # HDF5 writes into the file object and so around what is there: the dataset of the features is given
-        # its place at once (early allocation) and never filled, and its place is the first page after the
-        # header.
-        access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
-        access.set_fileobj_driver(h5py.h5fd.fileobj_driver, _Unwritten(self._file))
-        # Aligning everything wastes a page on each group, so only datasets of a page are aligned, unless the
-        # features are less than that: then they are put in again, wherever HDF5 wants them.
-        small = self._take_back() if self.regions * self._row_bytes < layout.ALIGNMENT else None
-        access.set_alignment(layout.ALIGNMENT if small is None else 1, layout.ALIGNMENT)
-        # One fixed version of the format: the bytes do not depend on the library's, and from 1.8 on structure has
-        # checksums, without which HDF5 can search a damaged file for ever.
-        access.set_libver_bounds(h5py.h5f.LIBVER_V18, h5py.h5f.LIBVER_V18)
-        root = h5py.h5p.create(h5py.h5p.FILE_CREATE)
-        group = h5py.h5p.create(h5py.h5p.GROUP_CREATE)
-        root.set_obj_track_times(False)
-        group.set_obj_track_times(False)
-        with h5py.File(h5py.h5f.create(b"store", h5py.h5f.ACC_TRUNC, fcpl=root, fapl=access)) as file:
-            for part in (b"regions", b"images"):
-                h5py.h5g.create(file.id, part, gcpl=group)
-            creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-            creation.set_layout(h5py.h5d.CONTIGUOUS)
-            creation.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-            creation.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-            creation.set_obj_track_times(False)
-            kind = h5py.h5t.py_create(self.dtype.newbyteorder("<"))
-            space = h5py.h5s.create_simple((self.regions, self.dim))
-            dataset = h5py.h5d.create(file.id, layout.FEATURES.encode(), kind, space, creation)
-            if small is not None:
-                dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, small)
-            elif dataset.get_offset() != layout.ALIGNMENT:
-                raise RuntimeError(f"HDF5 put the features at {dataset.get_offset()}, not {layout.ALIGNMENT}")
-            file.create_dataset(layout.BOXES, data=boxes, track_times=False)
-            file.create_dataset(layout.IDS, data=_id_array(ids), track_times=False)
-            file.create_dataset(layout.FIRST, data=first, track_times=False)
-            file.create_dataset(layout.SIZES, data=sizes, track_times=False)
-            file.attrs["format_version"] = np.int64(layout.FORMAT_VERSION)
-            for name, text in (
-                ("format", layout.FORMAT),
-                ("fingerprint", self.fingerprint),
-                ("dtype", self.dtype.name),
-                ("content_hash", str(self.content_hash)),
-            ):
-                # Fixed length, without a heap: some versions of HDF5 never return from a damaged heap.
-                encoded = text.encode("utf-8")
-                kind = h5py.string_dtype("utf-8", max(1, len(encoded)))
-                file.attrs.create(name, np.array(encoded, dtype=kind))
+def _check_fingerprint(text: str) -> None:
+    if "\0" in text or len(text.encode("utf-8", "replace")) > _LONGEST_FINGERPRINT:
+        raise UsageError(f"a fingerprint is text of at most {_LONGEST_FINGERPRINT} bytes without NUL")
 
 
-class _Unwritten(io.RawIOBase):
-    """A file that HDF5 takes for a new one although features already lie in it.
-
-    HDF5 makes a new file only where the old one is empty, and asks for its end; it is told what it wrote
-    itself.
-    """
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._end = 0
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        return self._file.seek(self._end + offset if whence == 2 else offset, whence % 2)
-
-    def tell(self) -> int:
-        return self._file.tell()
-
-    def readinto(self, buffer: Any) -> int:
-        return self._file.readinto(buffer)  # type: ignore[attr-defined]
-
-    def write(self, data: Any) -> int:
-        written = self._file.write(data)
-        self._end = max(self._end, self._file.tell())
-        return written
-
-    def truncate(self, size: int | None = None) -> int:
-        self._end = self._file.tell() if size is None else size
-        # Never shorter: what lies behind HDF5's end are the features it has not been told of yet.
-        if self._end > os.fstat(self._file.fileno()).st_size:
-            self._file.truncate(self._end)
-        return self._end
-
-    def flush(self) -> None:
-        self._file.flush()
-
-
-def _id_array(ids: list[ImageId]) -> np.ndarray:
-    if not isinstance(ids[0], str):
-        return np.array(ids, dtype="<i8")
-    encoded = [str(image_id).encode("utf-8") for image_id in ids]
-    # Fixed length: no heap in the file, and reading a hundred thousand of them takes milliseconds.
-    return np.array(encoded, dtype=h5py.string_dtype("utf-8", max(map(len, encoded))))
+def _finite_rows(rows: np.ndarray) -> np.ndarray:
+    """Returns which rows (R, D) hold finite numbers only."""
+    if rows.dtype.itemsize == 2:
+        # NumPy widens each half before it looks; the bits tell it ten times faster.
+        return (rows.view("<u2") & 0x7C00).max(1) < 0x7C00
+    return np.isfinite(rows).all(1)
 
 
 def _is_encodable(text: str) -> bool:

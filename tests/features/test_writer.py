@@ -187,3 +187,68 @@ def test_a_full_disk_is_one_line(tmp_path, python):
     assert "cannot be written" in output
     assert output.count("\n") == 1
     assert not os.listdir(tmp_path)
+
+
+COLUMNS = {
+    "class": np.array([3, 1599]),
+    "class_score": np.array([0.25, 1.0], np.float32),
+    "attribute": np.array([0, -1]),
+    "attribute_score": np.array([0.5, 0.125]),
+}
+
+
+def test_columns_come_back_as_they_were(tmp_path):
+    boxes = np.array([[0, 0, 1, 1]] * 2)
+    with RegionStoreWriter(tmp_path / "x.h5", dim=1, fingerprint="", columns=COLUMNS) as writer:
+        writer.add(1, np.ones((2, 1), np.float32), boxes, (2, 2), COLUMNS)
+        writer.add(2, np.ones((1, 1), np.float32), boxes[:1], (2, 2), {name: v[1:] for name, v in COLUMNS.items()})
+    store = RegionStore(tmp_path / "x.h5")
+    store.verify()
+    assert store.columns == tuple(COLUMNS)
+    assert store.content_hash == writer.content_hash
+    for name, values in COLUMNS.items():
+        assert (store[1].columns[name] == values).all()
+        assert store[2].columns[name].dtype == (np.float32 if name.endswith("score") else np.int32)
+    assert store.read_batch([2, 1]).features.shape == (2, 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({}, r"image 1: has the columns \[\], expected \['class'\]"),
+        ({"class": np.array([1])}, r"2 regions but class of shape \(1,\)"),
+        ({"class": np.array([1.0, 2.0])}, "class holds what is no int32"),
+        ({"class": np.array([1, 2**31])}, "class holds what is no int32"),
+        ({"class": np.array([1, -(2**63)])}, "class holds what is no int32"),
+        ({"class": np.array([1, 2]), "class_score": np.ones(2)}, "has the columns"),
+    ],
+)
+def test_columns_that_do_not_fit_are_refused(tmp_path, columns, message):
+    with (
+        pytest.raises(DataError, match=message),
+        RegionStoreWriter(tmp_path / "x.h5", dim=1, fingerprint="", columns=["class"]) as writer,
+    ):
+        writer.add(1, np.ones((2, 1), np.float32), np.array([[0, 0, 1, 1]] * 2), (2, 2), columns)
+    with pytest.raises(UsageError, match="no column 'colour'"):
+        RegionStoreWriter(tmp_path / "x.h5", dim=1, fingerprint="", columns=["colour"])
+
+
+def test_scores_must_be_finite(tmp_path):
+    with (
+        pytest.raises(DataError, match="class_score holds what is no float32"),
+        RegionStoreWriter(tmp_path / "x.h5", dim=1, fingerprint="", columns=["class_score"]) as writer,
+    ):
+        columns = {"class_score": np.array([np.nan])}
+        writer.add(1, np.ones((1, 1), np.float32), np.array([[0, 0, 1, 1]]), (2, 2), columns)
+
+
+@settings(max_examples=60, deadline=None)
+@given(bits=st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=40))
+def test_halves_are_rounded_as_numpy_does(bits):
+    values = np.array(bits, np.uint32).view(np.float32)[:, None]
+    values = values[np.isfinite(values[:, 0])]
+    values.setflags(write=False)
+    with np.errstate(over="ignore"):
+        expected = values.astype(np.float16)
+    writer = RegionStoreWriter("unused", dim=1, dtype="float16", fingerprint="")
+    assert (writer._stored(values).view(np.uint16) == expected.view(np.uint16)).all()

@@ -48,8 +48,19 @@ def _refuse_memory_bombs(content: bytes) -> None:
             raise pickle.UnpicklingError(f"memo index {argument} in a file of {len(content)} bytes")
 
 
+def parse_pickle(content: bytes) -> Any:
+    """Returns what a pickle of plain data holds, Python 2 ones included (``encoding="latin1"``).
+
+    Raises:
+        Exception: it is damaged, or names anything but plain containers and NumPy arrays; of nearly any kind, from
+            EOFError to KeyError, so callers catch all and say which file and record it was.
+    """
+    _refuse_memory_bombs(content)
+    return _RestrictedUnpickler(io.BytesIO(content), encoding="latin1").load()
+
+
 def load_pickle(path: StrPath, what: str = "pickle") -> Any:
-    """Loads a pickle of plain data, Python 2 ones included (``encoding="latin1"``).
+    """Loads a file with a pickle of plain data, as ``parse_pickle``.
 
     Args:
         path: the file.
@@ -60,10 +71,8 @@ def load_pickle(path: StrPath, what: str = "pickle") -> Any:
     """
     file = require_file(path, what)
     try:
-        content = file.read_bytes()
-        _refuse_memory_bombs(content)
-        return _RestrictedUnpickler(io.BytesIO(content), encoding="latin1").load()
-    except Exception as error:  # a damaged pickle can raise nearly anything, from EOFError to KeyError
+        return parse_pickle(file.read_bytes())
+    except Exception as error:
         raise DataError(
             f"not a readable {what} pickle: {type(error).__name__}: {error}",
             file=file,

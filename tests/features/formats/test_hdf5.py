@@ -6,16 +6,18 @@ import h5py
 import numpy as np
 import pytest
 
+from features.convert import convert
 from features.formats import FORMATS, detect_format
-from features.formats._hdf5 import find_index, image_size
+from features.formats._butd_hdf5 import find_index
+from features.formats._sizes import image_size
 from vqa_gs.common.errors import DataError
 
 
 def test_formats_are_found_by_their_files(make_fixed36, make_adaptive, make_store):
-    assert {"adaptive", "fixed36"} <= set(FORMATS)
+    assert {"hdf5-adaptive", "hdf5-36"} <= set(FORMATS)
     fixed, adaptive = make_fixed36()[0], make_adaptive()[0]
-    assert detect_format(fixed) == "fixed36"
-    assert detect_format(adaptive) == "adaptive"
+    assert detect_format(fixed) == "hdf5-36"
+    assert detect_format(adaptive) == "hdf5-adaptive"
     for name in FORMATS:
         assert not FORMATS[name].detect(make_store()[0])
         assert not FORMATS[name].detect(fixed.with_name("absent"))
@@ -25,7 +27,7 @@ def test_formats_are_found_by_their_files(make_fixed36, make_adaptive, make_stor
 def test_both_names_of_the_index(make_fixed36, suffix):
     path, content = make_fixed36(suffix=suffix)
     assert find_index(path).name == f"train36{suffix}"
-    source = FORMATS["fixed36"].open(path)
+    source = FORMATS["hdf5-36"].open(path)
     assert [image.image_id for image in source] == list(content)
     assert source.files == (path, find_index(path))
     source.close()
@@ -35,7 +37,7 @@ def test_missing_index_says_what_to_put_where(make_fixed36):
     path, _ = make_fixed36()
     find_index(path).unlink()
     with pytest.raises(DataError, match=r"train36\.hdf5: .*put train36_imgid2idx\.pkl or train36_imgid2img\.pkl"):
-        FORMATS["fixed36"].open(path)
+        FORMATS["hdf5-36"].open(path)
 
 
 @pytest.mark.parametrize(
@@ -55,25 +57,25 @@ def test_wrong_indices_name_file_and_image(make_fixed36, make_adaptive, table, m
     for path, _ in (make_fixed36(), make_adaptive()):
         find_index(path).write_bytes(pickle.dumps(table))
         with pytest.raises(DataError, match=rf"_imgid2idx\.pkl: .*{message}"):
-            FORMATS[detect_format(path)].open(path)
+            list(FORMATS[detect_format(path)].open(path))
 
 
 def test_rows_nobody_points_to_are_left_out(make_fixed36):
     path, content = make_fixed36()
     find_index(path).write_bytes(pickle.dumps({30: 2, 9: 0}))
-    images = list(FORMATS["fixed36"].open(path))
+    images = list(FORMATS["hdf5-36"].open(path))
     assert [(image.image_id, image.record) for image in images] == [(9, "row 0"), (30, "row 2")]
     assert (images[1].features == content[30][0]).all()
 
 
-def test_spans_outside_the_file_are_named(make_adaptive):
+def test_spans_outside_the_file_are_named(make_adaptive, tmp_path):
     path, _ = make_adaptive()
     for span in ([3, 9], [-1, 2], [4, 4], [5, 4]):
         with h5py.File(path, "r+") as file:
             before = file["pos_boxes"][1]
             file["pos_boxes"][1] = span
         with pytest.raises(DataError, match=r"val\.hdf5: row 1, image 2: pos_boxes says"):
-            FORMATS["adaptive"].open(path)
+            convert(path, tmp_path / "x.h5")
         with h5py.File(path, "r+") as file:
             file["pos_boxes"][1] = before
 
@@ -85,7 +87,7 @@ def test_side_tables_of_another_shape(make_adaptive, name):
         del file[name]
         file[name] = np.zeros((3, 6), np.float32)
     with pytest.raises(DataError, match=rf"{name} of shape \(3, 6\) does not fit"):
-        FORMATS["adaptive"].open(path)
+        FORMATS["hdf5-adaptive"].open(path)
 
 
 def test_boxes_and_fractions_that_contradict(make_adaptive):
@@ -93,12 +95,12 @@ def test_boxes_and_fractions_that_contradict(make_adaptive):
     with h5py.File(path, "r+") as file:
         file["spatial_features"][0, 2] *= 3
     with pytest.raises(DataError, match=r"row 0, image 5: image_bb and spatial_features contradict"):
-        list(FORMATS["adaptive"].open(path))
+        list(FORMATS["hdf5-adaptive"].open(path))
 
 
 def test_features_alone_get_placeholders_and_a_note(make_fixed36):
     path, content = make_fixed36(with_boxes=False)
-    source = FORMATS["fixed36"].open(path)
+    source = FORMATS["hdf5-36"].open(path)
     images = list(source)
     assert "no boxes" in source.notes[0]
     assert images[0].size == (1, 1)
@@ -110,7 +112,7 @@ def test_without_fractions_the_farthest_corner_is_the_size(make_adaptive):
     path, content = make_adaptive()
     with h5py.File(path, "r+") as file:
         del file["spatial_features"]
-    source = FORMATS["adaptive"].open(path)
+    source = FORMATS["hdf5-adaptive"].open(path)
     assert "farthest corner" in source.notes[0]
     for image in source:
         corner = np.ceil(content[image.image_id][1][:, 2:].max(0))

@@ -1,0 +1,42 @@
+"""The process that reads an LMDB for ``lmdb_records``: its path as the argument, its records to standard output.
+
+LMDB maps the file into memory and trusts it: on a damaged one the process crashes or goes in circles. It is run as
+a script and imports nothing of this package. Output: a line of JSON ({"entries": n} or {"error": text}), then for
+each record the lengths of key and value as two unsigned 64-bit little-endian numbers, the key, the value; at the
+end two zeros.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import sys
+
+
+def main() -> None:
+    """Writes the records in the order of their keys."""
+    # The script's folder must not shadow what lmdb imports.
+    sys.path.pop(0)
+    out = sys.stdout.buffer
+    try:
+        import lmdb
+
+        path = sys.argv[1]
+        environment = lmdb.open(path, subdir=os.path.isdir(path), readonly=True, lock=False, create=False)
+        head = {"entries": environment.stat()["entries"]}
+    except Exception as error:
+        out.write(json.dumps({"error": f"{type(error).__name__}: {error}"}).encode("ascii") + b"\n")
+        return
+    out.write(json.dumps(head).encode("ascii") + b"\n")
+    with environment.begin(buffers=True) as transaction:
+        for key, value in transaction.cursor():
+            out.write(struct.pack("<QQ", len(key), len(value)))
+            out.write(key)
+            out.write(value)
+    out.write(struct.pack("<QQ", 0, 0))
+    out.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,234 @@
+"""LMDB of pickled dictionaries, one an image, of mmf and of vilbert-multi-task and volta; needs the ``lmdb`` extra.
+
+The key ``keys`` holds the pickled list of all others. A record has ``features``, the boxes as ``bbox`` (mmf) or
+``boxes``, ``image_width`` and ``image_height`` or ``image_w`` and ``image_h``, ``num_boxes``; mmf's also ``objects``
+and ``cls_prob``. Arrays, or in volta base64 of float32. Where there are more features than ``num_boxes``, the rest was
+put in to fill up.
+"""
+
+from __future__ import annotations
+
+import binascii
+import json
+import os
+import select
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from features.formats import FORMATS, Damaged, ImageRegions, RegionSource
+from features.formats._record import DETECTED, Record, named_columns, whole_number
+from features.ids import name_of_file
+from vqa_gs.common.errors import DataError
+from vqa_gs.common.files import sha256_file
+from vqa_gs.common.pickles import parse_pickle
+
+SECONDS = 120
+"""How long LMDB may take for its next record."""
+
+_MAGIC = b"\xde\xc0\xef\xbe"
+_HELPER = Path(__file__).with_name("_lmdb_helper.py")
+_LARGEST = 1 << 30
+_KEYS = b"keys"
+
+
+def _data_file(path: Path) -> Path:
+    return path / "data.mdb" if path.is_dir() else path
+
+
+def _numbers(value: Any, columns: int) -> np.ndarray:
+    """Returns an array that is one already or base64 of float32."""
+    if isinstance(value, np.ndarray):
+        return value
+    if not isinstance(value, bytes | str):
+        raise ValueError(f"an array or base64 was expected, not {type(value).__name__}")
+    content = binascii.a2b_base64(value)
+    if columns < 1 or not content or len(content) % (4 * columns):
+        raise ValueError(f"{len(content)} bytes are no float32 numbers of {columns} regions")
+    return np.frombuffer(content, "<f4").reshape(columns, -1)
+
+
+def parse(content: bytes) -> Record:
+    """Makes a record of a pickled dictionary; any Exception where it is damaged."""
+    values = parse_pickle(content)
+    if not isinstance(values, dict) or "features" not in values:
+        raise ValueError("no dictionary with features")
+    number = values.get("num_boxes")
+    regions = None if number is None else whole_number(int(number) if isinstance(number, str | bytes) else number)
+    features = _numbers(values["features"], regions or 0)
+    regions = len(features) if regions is None else regions
+    if len(features) < regions:
+        raise ValueError(f"num_boxes says {regions}, there are features of {len(features)}")
+    boxes = values.get("bbox", values.get("boxes"))
+    sides = [values.get(f"image_{long}", values.get(f"image_{long[0]}")) for long in ("width", "height")]
+    size = None
+    if all(side is not None for side in sides):
+        width, height = (whole_number(int(side) if isinstance(side, str | bytes) else side) for side in sides)
+        size = width, height
+    columns = {name: values[:regions] for name, values in _columns(values).items()}
+    return Record(features[:regions], None if boxes is None else _numbers(boxes, regions)[:regions], size, columns)
+
+
+def _columns(values: dict[Any, Any]) -> dict[str, np.ndarray]:
+    columns = named_columns(values, DETECTED)
+    if "class" not in columns and values.get("objects") is not None:
+        columns["class"] = np.asarray(values["objects"])
+        scores = values.get("cls_prob")
+        if isinstance(scores, np.ndarray) and scores.ndim == 2 and scores.shape[1] > 1:
+            # With a first column for the background in some files; the class is the best of the others.
+            is_plain = np.array_equal(scores.argmax(1)[: len(columns["class"])], columns["class"])
+            columns["class_score"] = scores.max(1) if is_plain else scores[:, 1:].max(1)
+    return columns
+
+
+class LmdbSource(RegionSource):
+    """An open database."""
+
+    untyped_ids = True
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if not find_spec("lmdb"):
+            raise DataError("reading LMDB needs the package lmdb", file=path, mend="pip install 'vqa-gs[lmdb]'")
+        self._process: subprocess.Popen[bytes] | None = None
+        self.images = None
+        first = self._first()
+        self.dim = int(first.features.shape[1])
+        self.dtype = first.features.dtype
+        self.columns = tuple(first.columns)
+        self.notes = first.assumptions
+
+    def _first(self) -> Record:
+        damage: DataError | None = None
+        for key, value in self._records():
+            if key == _KEYS:
+                continue
+            try:
+                record = self._parse(key, value)[0]
+            except DataError as error:
+                damage = damage or error
+                continue
+            self.close()
+            return record
+        raise damage or DataError("holds no images", file=self.path)
+
+    def read(self, damaged: Damaged) -> Iterator[ImageRegions]:
+        """Yields the images in the order of their keys; at the end ``damaged`` hears of those listed but absent."""
+        listed: list[bytes] = []
+        seen: set[bytes] = set()
+        for key, value in self._records():
+            if key == _KEYS:
+                listed = self._listed(value)
+                continue
+            seen.add(key)
+            try:
+                record, image = self._parse(key, value)
+                if absent := set(self.columns) - set(record.columns):
+                    raise self._damage(key, f"lacks {', '.join(sorted(absent))}, which the first record has")
+            except DataError as error:
+                damaged(error)
+                continue
+            columns = {name: record.columns[name] for name in self.columns}
+            yield ImageRegions(image.image_id, image.features, image.boxes, image.size, image.record, columns)
+        for key in listed:
+            if key not in seen:
+                damaged(self._damage(key, "listed in the database but not in it"))
+
+    def _parse(self, key: bytes, value: bytes) -> tuple[Record, ImageRegions]:
+        try:
+            record = parse(value)
+            return record, record.image(name_of_file(key.decode("utf-8")), "record")
+        except Exception as error:  # a damaged pickle can raise nearly anything
+            text = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+            raise self._damage(key, f"not readable: {text[:300]}") from error
+
+    def _listed(self, value: bytes) -> list[bytes]:
+        try:
+            keys = parse_pickle(value)
+            return [key if isinstance(key, bytes) else str(key).encode() for key in keys]
+        except Exception as error:
+            raise self._damage(_KEYS, f"no pickled list: {type(error).__name__}: {error}") from error
+
+    def _damage(self, key: bytes, problem: str) -> DataError:
+        return DataError(problem, file=self.path, record=f"image {key.decode('utf-8', 'replace')}")
+
+    def _records(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yields keys and values, which another process reads: LMDB takes its own down on damaged files."""
+        self.close()
+        self._process = subprocess.Popen(
+            [sys.executable, str(_HELPER), os.path.abspath(self.path)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        head = b""
+        while not head.endswith(b"\n"):
+            head += self._bytes(1)
+        answer = json.loads(head)
+        if "error" in answer:
+            raise DataError(f"LMDB cannot open it: {answer['error']}", file=self.path, mend="fetch the file again")
+        self.images = max(1, int(answer["entries"]) - 1)
+        while True:
+            key_bytes, value_bytes = struct.unpack("<QQ", self._bytes(16))
+            if key_bytes == 0:
+                break
+            if key_bytes + value_bytes > _LARGEST:
+                raise DataError(f"a record of {value_bytes} bytes", file=self.path, mend="fetch the file again")
+            key = self._bytes(key_bytes)
+            yield key, self._bytes(value_bytes)
+        self.close()
+
+    def _bytes(self, count: int) -> bytes:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        pipe = self._process.stdout.fileno()
+        content = bytearray(count)
+        rest = memoryview(content)
+        while rest:
+            ready, _, _ = select.select([pipe], [], [], SECONDS)
+            done = os.readv(pipe, [rest]) if ready else 0
+            if done == 0:
+                what = "ended" if ready else f"did not come to its next record in {SECONDS} s"
+                raise DataError(f"damaged or truncated: LMDB {what}", file=self.path, mend="fetch the file again")
+            rest = rest[done:]
+        return bytes(content)
+
+    def digests(self) -> list[str]:
+        """Returns the SHA-256 of the database's file."""
+        return [sha256_file(_data_file(self.path))]
+
+    def close(self) -> None:
+        """Ends the reading process."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+            assert process.stdout is not None
+            process.stdout.close()
+
+
+class LmdbRecords:
+    """The layout's entry in the registry."""
+
+    def detect(self, path: Path) -> bool:
+        """Returns whether it is an LMDB file or a folder with one."""
+        try:
+            with open(_data_file(path), "rb") as file:
+                head = file.read(32)
+        except OSError:
+            return False
+        # The first page: a header of 16 bytes, then the magic number.
+        return head[16:20] == _MAGIC
+
+    def open(self, path: Path) -> LmdbSource:
+        """Opens a database; DataError where LMDB cannot, or no record of it can be read."""
+        return LmdbSource(path)
+
+
+FORMATS.register("lmdb")(LmdbRecords())

@@ -1,0 +1,92 @@
+"""Folders with a NumPy archive for each image, as MILVLG's code makes (R, D) and openvqa's downloads have (D, R).
+
+``x`` the features in either orientation, ``bbox (R, 4)`` pixels, ``num_bbox``, ``image_h``, ``image_w``, and in newer
+files ``info``, a pickled dictionary with ``objects_id``, ``objects_conf``, ``attrs_id``, ``attrs_conf``. The image is
+what the file is called after: ``COCO_train2014_000000000009.jpg.npz``.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from features.formats import FORMATS
+from features.formats._folder import LARGEST_FILE, FolderSource, has_suffix
+from features.formats._record import DETECTED, Record, named_columns, whole_number
+from vqa_gs.common.pickles import parse_pickle
+
+_SUFFIXES = (".npz",)
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> Any:
+    """Returns an array of the archive, or the one object in it, unpickled with restrictions."""
+    content = archive.read(f"{name}.npy")
+    stream = io.BytesIO(content)
+    version = np.lib.format.read_magic(stream)
+    if version == (1, 0):
+        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    else:
+        shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
+    if dtype.hasobject:
+        value = parse_pickle(content[stream.tell() :])
+        return value.item() if isinstance(value, np.ndarray) else value
+    numbers = int(np.prod(shape, dtype=object))
+    if numbers * dtype.itemsize != len(content) - stream.tell():
+        raise ValueError(f"{name} of shape {shape} and type {dtype} in {len(content)} bytes")
+    return np.load(io.BytesIO(content), allow_pickle=False)
+
+
+def parse(content: bytes) -> Record:
+    """Makes a record of an archive's bytes; any Exception where they are damaged."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        sizes = {entry.filename.removesuffix(".npy"): entry.file_size for entry in archive.infolist()}
+        if sum(sizes.values()) > LARGEST_FILE:
+            raise ValueError(f"unpacks to more than {LARGEST_FILE >> 30} GB")
+        if "x" not in sizes:
+            raise ValueError(f"no array x, it holds {', '.join(sorted(sizes))[:200] or 'nothing'}")
+        wanted = ("x", "bbox", "num_bbox", "image_w", "image_h", "info")
+        parts = {part: _member(archive, part) for part in wanted if part in sizes}
+    features = np.asarray(parts["x"])
+    boxes = np.asarray(parts["bbox"]) if "bbox" in parts else None
+    regions = _regions(features, boxes, parts.get("num_bbox"))
+    if len(features) != regions:
+        features = np.ascontiguousarray(features.T)
+    size = None
+    if "image_w" in parts and "image_h" in parts:
+        size = whole_number(parts["image_w"]), whole_number(parts["image_h"])
+    info = parts.get("info")
+    return Record(features, boxes, size, named_columns(info, DETECTED) if isinstance(info, dict) else {})
+
+
+def _regions(features: np.ndarray, boxes: np.ndarray | None, number: object) -> int:
+    """Returns which of the two axes of ``x`` are the regions, by their number."""
+    if boxes is not None and boxes.ndim == 2:
+        regions = len(boxes)
+    elif number is not None:
+        regions = whole_number(number)
+    else:
+        regions = min(features.shape, default=0)
+    if features.ndim != 2 or regions not in features.shape:
+        raise ValueError(f"x of shape {features.shape} does not fit {regions} boxes")
+    if number is not None and whole_number(number) != regions:
+        raise ValueError(f"num_bbox says {whole_number(number)}, there are {regions} boxes")
+    return regions
+
+
+class Npz:
+    """The layout's entry in the registry."""
+
+    def detect(self, path: Path) -> bool:
+        """Returns whether it is such an archive or a folder with one."""
+        return has_suffix(path, _SUFFIXES)
+
+    def open(self, path: Path) -> FolderSource:
+        """Opens a folder; DataError where no file of it can be read."""
+        return FolderSource(path, _SUFFIXES, parse)
+
+
+FORMATS.register("npz")(Npz())

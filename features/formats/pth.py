@@ -1,0 +1,84 @@
+"""Folders with a ``torch.save`` file for each image: ``IMAGE_ID.pth`` of CSS, ``COCO_..._IMAGE_ID.jpg.pth`` of rubi.
+
+A dictionary with ``image_feature (R, D)``, or with ``pooled_feat (R, D)``, ``rois (R, 4)`` in pixels and ``norm_rois
+(R, 4)`` as fractions, from which the image's size is recovered; tensors or NumPy arrays, saved by any version of
+torch, under Python 2 too. Nothing but those is unpickled.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from features.formats import FORMATS
+from features.formats._folder import FolderSource, has_suffix
+from features.formats._record import Record
+from features.formats._sizes import image_size
+
+_SUFFIXES = (".pth",)
+_FEATURES = ("image_feature", "pooled_feat")
+
+
+def _numpy_names() -> list[Any]:
+    """Returns what NumPy arrays are pickled with, under the names of NumPy 1 and 2."""
+    from numpy._core import multiarray
+
+    kinds = [type(np.dtype(kind)) for kind in ("f2", "f4", "f8", "i4", "i8")]
+    names: list[Any] = [np.ndarray, np.dtype, *kinds]
+    for package in ("numpy.core", "numpy._core"):
+        names += [(getattr(multiarray, name), f"{package}.multiarray.{name}") for name in ("_reconstruct", "scalar")]
+    return names
+
+
+def _array(value: Any) -> np.ndarray:
+    if isinstance(value, torch.Tensor):
+        return value.detach().numpy()
+    if isinstance(value, np.ndarray):
+        return value
+    raise ValueError(f"a tensor or an array was expected, not {type(value).__name__}")
+
+
+def parse(content: bytes) -> Record:
+    """Makes a record of a file's bytes; any Exception where they are damaged."""
+    with warnings.catch_warnings(), torch.serialization.safe_globals(_numpy_names()):
+        # Storages of old files are of a kind torch warns of.
+        warnings.simplefilter("ignore")
+        saved = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True, encoding="latin1")
+    if not isinstance(saved, dict):
+        raise ValueError(f"a dictionary was expected, not {type(saved).__name__}")
+    name = next((name for name in _FEATURES if name in saved), None)
+    if name is None:
+        raise ValueError(f"it has neither {' nor '.join(_FEATURES)}, but {', '.join(map(str, saved))[:200]}")
+    features = _array(saved[name])
+    if "rois" not in saved:
+        return Record(features)
+    boxes = _array(saved["rois"])
+    if "norm_rois" not in saved:
+        return Record(features, boxes)
+    fractions = _array(saved["norm_rois"])
+    if boxes.ndim != 2 or boxes.shape != fractions.shape or boxes.shape[1] != 4 or not np.isfinite(boxes).all():
+        raise ValueError(f"rois of shape {boxes.shape} and norm_rois of shape {fractions.shape}")
+    size = image_size(boxes, fractions)
+    if size is None:
+        raise ValueError("rois and norm_rois contradict each other")
+    return Record(features, boxes, size)
+
+
+class Pth:
+    """The layout's entry in the registry."""
+
+    def detect(self, path: Path) -> bool:
+        """Returns whether it is such a file or a folder with one."""
+        return has_suffix(path, _SUFFIXES)
+
+    def open(self, path: Path) -> FolderSource:
+        """Opens a folder; DataError where no file of it can be read."""
+        return FolderSource(path, _SUFFIXES, parse)
+
+
+FORMATS.register("pth")(Pth())

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import h5py
+import numpy as np
+import pytest
+
+from features.formats import _probe, _probe_helper
+from features.formats._probe import look
+from vqa_gs.common.errors import DataError
+
+
+def _file(tmp_path):
+    path = tmp_path / "x.hdf5"
+    with h5py.File(path, "w") as file:
+        file["image_features"] = np.ones((2, 3), np.float32)
+        file.create_dataset("chunked", data=np.ones((5, 4)), chunks=(2, 2))
+        file["text"] = "text"
+        file["elsewhere"] = h5py.ExternalLink("/etc/passwd", "/")
+        file.create_group("group")
+        file.attrs["format"] = "some"
+    return path
+
+
+def test_what_a_file_holds(tmp_path):
+    facts = look(_file(tmp_path))
+    assert facts.format == "some"
+    assert {name: (found.shape, found.dtype) for name, found in facts.datasets.items()} == {
+        "image_features": ((2, 3), "<f4"),
+        "chunked": ((5, 4), "<f8"),
+    }
+
+
+def test_a_file_that_changed_is_looked_at_again(tmp_path):
+    path = _file(tmp_path)
+    look(path)
+    with h5py.File(path, "r+") as file:
+        del file["chunked"]
+    assert "chunked" not in look(path).datasets
+
+
+def test_what_is_no_hdf5(tmp_path):
+    path = tmp_path / "x"
+    path.write_bytes(b"nothing")
+    with pytest.raises(DataError, match="not an HDF5 file"):
+        look(path)
+    with pytest.raises(DataError, match="no such feature file"):
+        look(tmp_path / "absent")
+    path.write_bytes(_probe.HDF5_SIGNATURE + b"garbage")
+    with pytest.raises(DataError, match="damaged or truncated: OSError"):
+        look(path)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "message"),
+    [
+        (lambda path: time.sleep(60), "did not find its way in 0.2 s"),
+        (lambda path: os.kill(os.getpid(), signal.SIGKILL), "crashed"),
+        (lambda path: bytearray(1 << 50), "MemoryError"),
+        (lambda path: 1 // 0, "ZeroDivisionError"),
+    ],
+)
+def test_libraries_that_hang_or_crash_are_an_error(monkeypatch, behaviour, message):
+    monkeypatch.setattr(_probe_helper, "describe", behaviour)
+    start = time.perf_counter()
+    assert message in _probe_helper._answer_in_fork("x", 0.2).decode()
+    assert time.perf_counter() - start < 30
+
+
+def test_a_lost_helper_is_replaced(tmp_path):
+    path = _file(tmp_path)
+    look(path)
+    helper = _probe._Helper._process
+    helper.kill()
+    helper.wait()
+    assert look(path).format == "some"
+    assert _probe._Helper._process is not helper
