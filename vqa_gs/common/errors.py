@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from os import PathLike
 
 
@@ -40,6 +42,17 @@ class VqaGsError(Exception):
     def __reduce__(self) -> tuple[object, ...]:
         # Keyword arguments are lost by the default pickling, which loader processes use to hand an error on.
         return (_rebuild, (type(self), self.problem, self.file, self.record, self.mend))
+
+
+@contextmanager
+def found_in(file: str | PathLike[str]) -> Iterator[None]:
+    """A block whose errors are about a file: those that do not say so themselves are given its name."""
+    try:
+        yield
+    except VqaGsError as error:
+        if error.file is not None:
+            raise
+        raise type(error)(error.problem, file=file, record=error.record, mend=error.mend) from error
 
 
 def _rebuild(

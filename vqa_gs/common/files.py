@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -14,6 +15,8 @@ from typing import Any
 from vqa_gs.common.errors import DataError
 
 StrPath = str | os.PathLike[str]
+
+_WRITE_FAILED = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 
 
 def _is_alive(pid: int) -> bool:
@@ -37,6 +40,32 @@ def _remove_stale(path: Path) -> None:
 
 
 @contextmanager
+def writing(path: StrPath, temporary: StrPath | None = None) -> Iterator[None]:
+    """A block that writes a file; what the system refuses becomes one line that names the file.
+
+    Args:
+        path: the file to be named.
+        temporary: where it is written until it is whole, if elsewhere.
+
+    Raises:
+        DataError: the disk is full, or the place cannot be written to. Errors of other files, which the block may
+            be reading, are left as they are.
+    """
+    try:
+        yield
+    except OSError as error:
+        ours = {str(path), str(path if temporary is None else temporary)}
+        if error.errno not in _WRITE_FAILED and str(error.filename) not in ours:
+            raise
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        raise DataError(
+            f"cannot be written: {os.strerror(error.errno or errno.EIO)}",
+            file=path,
+            mend="make room, then call again" if full else "choose a writable place",
+        ) from error
+
+
+@contextmanager
 def atomic_path(path: StrPath) -> Iterator[Path]:
     """Yields a temporary name beside ``path``; on leaving without an error it becomes ``path`` in one step.
 
@@ -45,7 +74,7 @@ def atomic_path(path: StrPath) -> Iterator[Path]:
     killed writer left behind is removed on entry.
 
     Raises:
-        DataError: the folder cannot be made or written to.
+        DataError: the folder cannot be made or written to, or the disk is full.
     """
     target = Path(path)
     try:
@@ -57,11 +86,12 @@ def atomic_path(path: StrPath) -> Iterator[Path]:
         raise DataError(f"cannot be written: {error.strerror}", file=target, mend="choose a writable place") from error
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-        sync_folder(target.parent)
+        with writing(target, temporary):
+            yield temporary
+            with open(temporary, "rb") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, target)
+            sync_folder(target.parent)
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()

@@ -46,7 +46,7 @@ def git_revision() -> str | None:
 
 
 def environment() -> dict[str, Any]:
-    """Returns versions, platform and git revision, ready for JSON."""
+    """Returns command line, folder, versions, platform and git revision, ready for JSON."""
     packages: dict[str, str | None] = {}
     for name in _PACKAGES:
         try:
@@ -54,6 +54,8 @@ def environment() -> dict[str, Any]:
         except PackageNotFoundError:
             packages[name] = None
     return {
+        "argv": sys.argv,
+        "folder": os.getcwd(),
         "vqa_gs": __version__,
         "git_revision": git_revision(),
         "python": sys.version.split()[0],

@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import subprocess
@@ -7,7 +8,7 @@ import time
 import pytest
 
 from vqa_gs.common.errors import DataError, UsageError, VqaGsError
-from vqa_gs.common.files import atomic_path, require_file, sha256_file, write_json, write_text
+from vqa_gs.common.files import atomic_path, require_file, sha256_file, write_json, write_text, writing
 
 
 def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -62,3 +63,25 @@ def test_hash_and_json(tmp_path):
     with pytest.raises(ValueError, match="Out of range"):
         write_json(tmp_path / "c.json", float("nan"))
     assert not (tmp_path / "c.json").exists()
+
+
+def test_writing_names_its_file_and_leaves_other_errors_alone(tmp_path):
+    out, hidden = tmp_path / "out.csv", tmp_path / ".tmp"
+    with (
+        pytest.raises(DataError, match=r"out\.csv: cannot be written: No space left on device \(make room"),
+        writing(out),
+    ):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    refused = pytest.raises(DataError, match=r"out\.csv: cannot be written: Permission denied \(choose a writable")
+    with refused, writing(out, hidden):
+        raise PermissionError(errno.EACCES, "Permission denied", str(hidden))
+    # An error of a file that is being read meanwhile is not the written one's.
+    with pytest.raises(FileNotFoundError), writing(tmp_path / "out.csv"):
+        open(tmp_path / "nowhere").close()
+
+
+def test_full_disk_removes_the_temporary_file(tmp_path):
+    with pytest.raises(DataError, match="cannot be written"), atomic_path(tmp_path / "out") as temporary:
+        temporary.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert list(tmp_path.iterdir()) == []
