@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 import numpy as np
@@ -102,6 +102,8 @@ class _AnnotationFile(msgspec.Struct):
     questions: msgspec.Raw = msgspec.Raw()
 
 
+_FILES = {"questions": _QuestionFile, "annotations": _AnnotationFile}
+
 Record = TypeVar("Record", Question, Annotation)
 
 
@@ -182,28 +184,40 @@ def _refuse_repeated(
         seen.add(key)
 
 
-def _read_questions(path: StrPath, repeated_ids: bool = False) -> tuple[list[Question], str]:
-    content, digest = read_content(path, "questions")
+def _read_records(path: StrPath, wanted: Literal["questions", "annotations"]) -> tuple[list[msgspec.Raw], str]:
+    """Returns the records of a file, not yet decoded, and the file's SHA-256.
+
+    Raises:
+        DataError: the file is missing, damaged, of another shape, without records, or the other one of the two.
+    """
+    content, digest = read_content(path, wanted)
     parsed = decode(
         content,
-        list[msgspec.Raw] | _QuestionFile,  # type: ignore[arg-type]
+        list[msgspec.Raw] | _FILES[wanted],  # type: ignore[arg-type]
         file=path,
-        expected="a list of questions or an object with one",
+        expected=f"a list of {wanted} or an object with one",
     )
-    if isinstance(parsed, list):
-        records = parsed
-    else:
-        if parsed.questions is None:
-            problem = "has no list of questions"
-            mend = "expected an object with `questions`, or a bare list"
-            if bytes(parsed.annotations):
-                problem, mend = "holds annotations, not questions", "are the two files swapped?"
-            raise DataError(problem, file=path, mend=mend)
-        records = parsed.questions
-    if not records:
-        raise DataError("has no questions", file=path, mend="give a file with at least one question")
-    if record_id(records[0], "question") is None and b'"answers"' in bytes(records[0]):
-        raise DataError("holds annotations, not questions", file=path, mend="are the two files swapped?")
+    records: list[msgspec.Raw] | None = parsed if isinstance(parsed, list) else getattr(parsed, wanted)
+    other = "annotations" if wanted == "questions" else "questions"
+    if records is None and not bytes(getattr(parsed, other)):
+        raise DataError(
+            f"has no list of {wanted}", file=path, mend=f"expected an object with `{wanted}`, or a bare list"
+        )
+    if records is not None and not records:
+        raise DataError(f"has no {wanted}", file=path, mend=f"give a file with at least one {wanted.rstrip('s')}")
+    if records is None or _is_other(records[0], wanted):
+        raise DataError(f"holds {other}, not {wanted}", file=path, mend="are the two files swapped?")
+    return records, digest
+
+
+def _is_other(record: msgspec.Raw, wanted: str) -> bool:
+    """Whether a record is plainly an annotation where questions are wanted, or the reverse."""
+    asks, answers = record_id(record, "question") is not None, b'"answers"' in bytes(record)
+    return asks != answers and answers == (wanted == "questions")
+
+
+def _read_questions(path: StrPath, repeated_ids: bool = False) -> tuple[list[Question], str]:
+    records, digest = _read_records(path, "questions")
     questions = _decode_records(records, Question, path)
     _refuse_repeated(questions, path, repeated_ids)
     return questions, digest
@@ -222,29 +236,8 @@ def read_questions(path: StrPath) -> list[Question]:
 
 
 def _read_annotations(path: StrPath, repeated_ids: bool = False) -> tuple[list[Annotation], str]:
-    content, digest = read_content(path, "annotations")
-    parsed = decode(
-        content,
-        list[msgspec.Raw] | _AnnotationFile,  # type: ignore[arg-type]
-        file=path,
-        expected="a list of annotations or an object with one",
-    )
-    if isinstance(parsed, list):
-        records = parsed
-    else:
-        if parsed.annotations is None:
-            problem = "has no list of annotations"
-            mend = "expected an object with `annotations`, or a bare list"
-            if bytes(parsed.questions):
-                problem, mend = "holds questions, not annotations", "are the two files swapped?"
-            raise DataError(problem, file=path, mend=mend)
-        records = parsed.annotations
-    if not records:
-        raise DataError("has no annotations", file=path, mend="give a file with at least one annotation")
-    if b'"answers"' not in bytes(records[0]) and record_id(records[0], "question") is not None:
-        raise DataError("holds questions, not annotations", file=path, mend="are the two files swapped?")
-    share = _Sharing(path)
-    annotations = _decode_records(records, Annotation, path, share.annotation)
+    records, digest = _read_records(path, "annotations")
+    annotations = _decode_records(records, Annotation, path, _Sharing(path).annotation)
     _refuse_repeated(annotations, path, repeated_ids)
     return annotations, digest
 

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from vqa_gs.common.errors import DataError, UsageError
+from vqa_gs.common.errors import DataError, UsageError, found_in
 from vqa_gs.common.files import StrPath, write_json
 from vqa_gs.data.json_files import decode, read_content
 from vqa_gs.data.normalize import answer_form, tokenize
@@ -30,15 +30,18 @@ class _File(msgspec.Struct):
     rule: str = "official"
 
 
-def _load(path: StrPath, what: str, name: str) -> _File:
-    content, _ = read_content(path, what)
-    file = decode(content, _File, file=path, expected=f"a saved {what}")
-    if file.format != name:
-        raise DataError(f"the format is {file.format!r}", file=path, mend=f"expected {name!r}")
+def _load(path: StrPath, name: str) -> _File:
+    """Reads the file of a vocabulary of ``words`` or ``answers``."""
+    content, _ = read_content(path, f"vocabulary of {name}")
+    file = decode(content, _File, file=path, expected=f"a saved vocabulary of {name}")
+    if file.format != f"vqa-gs-{name}":
+        raise DataError(f"the format is {file.format!r}", file=path, mend=f"expected 'vqa-gs-{name}'")
     if file.format_version != _VERSION:
         raise DataError(
             f"format version {file.format_version} is not known", file=path, mend="update vqa-gs to read it"
         )
+    if not getattr(file, name):
+        raise DataError(f"has no {name}", file=path, mend="build the vocabulary again")
     return file
 
 
@@ -127,13 +130,9 @@ class WordVocabulary:
         Raises:
             DataError: the file is missing, damaged or of another format.
         """
-        file = _load(path, "word vocabulary", "vqa-gs-words")
-        if not file.words:
-            raise DataError("has no words", file=path, mend="build the vocabulary again")
-        try:
-            return cls(file.words)
-        except DataError as error:
-            raise DataError(error.problem, file=path, mend=error.mend) from error
+        file = _load(path, "words")
+        with found_in(path):
+            return cls(file.words or ())
 
 
 class AnswerVocabulary:
@@ -206,10 +205,6 @@ class AnswerVocabulary:
         Raises:
             DataError: the file is missing, damaged or of another format.
         """
-        file = _load(path, "answer vocabulary", "vqa-gs-answers")
-        if not file.answers:
-            raise DataError("has no answers", file=path, mend="build the vocabulary again")
-        try:
-            return cls(file.answers, file.rule)
-        except DataError as error:
-            raise DataError(error.problem, file=path, mend=error.mend) from error
+        file = _load(path, "answers")
+        with found_in(path):
+            return cls(file.answers or (), file.rule)
