@@ -7,6 +7,7 @@ question ids are in a question file and its region numbers in a store is for tho
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,7 +34,7 @@ from pair_builders._columns import (
     write_column,
 )
 from vqa_gs.common.errors import DataError, UsageError
-from vqa_gs.common.files import StrPath, atomic_path, require_file
+from vqa_gs.common.files import StrPath, require_file, write_bytes
 
 FORMAT = "vqa-gs-pairs"
 FORMAT_VERSION = 1
@@ -307,7 +308,9 @@ def write_pair_table(path: StrPath, table: PairTable) -> None:
     Raises:
         DataError: the place cannot be written to, or an id or answer cannot be kept.
     """
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+    # In memory first: HDF5 does not get over a full disk, and complains of it again for every object it still holds.
+    content = io.BytesIO()
+    with h5py.File(content, "w") as file:
         file.attrs["format"] = FORMAT
         file.attrs["format_version"] = FORMAT_VERSION
         file.attrs["settings"] = json.dumps(table.settings, sort_keys=True, default=str)
@@ -335,6 +338,7 @@ def write_pair_table(path: StrPath, table: PairTable) -> None:
         for name, values in columns.items():
             if values is not None:
                 write_column(file, name, values)
+    write_bytes(path, content.getvalue())
 
 
 def read_pair_table(path: StrPath, *, require_pairs: bool = False) -> PairTable:
