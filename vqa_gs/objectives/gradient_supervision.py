@@ -237,9 +237,11 @@ class GradientSupervisionTerm(Objective):
     def forward(self, step: Step) -> ObjectiveOutput:
         """Averages ``pair weight * (1 - cos)`` over the pair ends it acts on; ends it cannot act on count as 0."""
         chosen, ends = self.settings.ends, step.ends
-        zero = step.logits.new_zeros(())
         if ends is None:
-            return ObjectiveOutput(zero)
+            # Another process of the same step may have pairs: all report the same names.
+            zero = step.logits.new_zeros(())
+            nothing = {"gs_loss": zero, "gs_cosine": zero}
+            return ObjectiveOutput(zero, sums=nothing, counts=nothing)
         score, valid = decision(ends.logits, ends.labels, ends.partner_labels, ends.targets, self.settings.variant)
         loss, cos, moves = gradient_supervision_loss(
             score, ends.inputs[self.settings.place], ends.directions[self.settings.place]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -192,31 +193,24 @@ class Batcher:
                 targets[row, label] = 1
 
 
-def read_ahead(make: Callable[[int], T], steps: Iterable[int]) -> Iterator[T]:
+def read_ahead(make: Callable[[int], T], steps: Iterable[int]) -> Generator[T, None, None]:
     """Yields ``make(step)`` for each step, made by a thread while the caller works on earlier ones.
 
-    Errors of the thread are raised here. Leaving the iterator ends the thread.
+    Errors of the thread are raised here. Closing the iterator ends the thread; use it with `contextlib.closing`, as
+    an iterator left by an exception is closed only when it is collected.
     """
     ready: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(_AHEAD)
     stop = threading.Event()
 
-    def put(item: tuple[T | None, BaseException | None]) -> bool:
-        while not stop.is_set():
-            try:
-                ready.put(item, timeout=0.1)
-                return True
-            except queue.Full:
-                continue
-        return False
-
     def work() -> None:
         try:
             for step in steps:
-                if not put((make(step), None)):
+                ready.put((make(step), None))
+                if stop.is_set():
                     return
-            put((None, StopIteration()))
+            ready.put((None, StopIteration()))
         except BaseException as error:
-            put((None, error))
+            ready.put((None, error))
 
     thread = threading.Thread(target=work, name="read-ahead", daemon=True)
     thread.start()
@@ -230,19 +224,22 @@ def read_ahead(make: Callable[[int], T], steps: Iterable[int]) -> Iterator[T]:
             yield item  # type: ignore[misc]
     finally:
         stop.set()
+        while thread.is_alive():
+            with suppress(queue.Empty):  # what the thread waits to hand over is not wanted any more
+                ready.get(timeout=0.01)
         thread.join()
 
 
 def inference_batches(
-    examples: Examples, store: RegionStore, batch_size: int
-) -> Iterator[tuple[NDArray[np.int64], RegionBatch, Tensor]]:
-    """Yields rows, regions and tokens of all examples in order."""
+    examples: Examples, store: RegionStore, batch_size: int, rank: int = 0, world: int = 1
+) -> Generator[tuple[NDArray[np.int64], RegionBatch, Tensor], None, None]:
+    """Yields rows, regions and tokens of all examples in order; of several processes, each gets a share of them."""
     buffers: list[RegionBatch | None] = [None] * _BUFFERS
 
     def make(number: int) -> tuple[NDArray[np.int64], RegionBatch, Tensor]:
         rows = np.arange(number * batch_size, min(len(examples), (number + 1) * batch_size))
-        slot = number % _BUFFERS
+        slot = number // world % _BUFFERS
         buffers[slot] = batch = store.read_batch(list(examples.image_ids[rows]), out=buffers[slot])
         return rows, batch, examples.tokens[torch.from_numpy(rows)]
 
-    return read_ahead(make, range(-(-len(examples) // batch_size)))
+    return read_ahead(make, range(rank, -(-len(examples) // batch_size), world))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import torch
 
 from eval.results import Result
@@ -35,22 +37,23 @@ def predict_rows(
     device = next(trained.model.parameters()).device
     repeated = len(set(questions.question_ids)) < len(questions)
     rows: list[Result] = []
-    for _, regions, tokens in inference_batches(examples, store, batch_size):
-        there = regions.to(device)
-        logits = trained.model(there.features, there.boxes, there.sizes, there.mask, tokens.to(device)).logits
-        best, labels = logits.double().max(1)
-        sure = best.sigmoid().tolist()
-        shares = torch.log_softmax(logits.double(), 1)
-        entropy = -(shares.exp() * shares).sum(1)
-        for label, score, spread in zip(labels.tolist(), sure, entropy.clamp_min(0).tolist(), strict=True):
-            question = questions.questions[len(rows)]
-            rows.append(
-                Result(
-                    question.question_id,
-                    trained.answers.answers[label],
-                    score if scores else None,
-                    spread if scores else None,
-                    question.image_id if repeated else None,
+    with closing(inference_batches(examples, store, batch_size)) as batches:
+        for _, regions, tokens in batches:
+            there = regions.to(device)
+            logits = trained.model(there.features, there.boxes, there.sizes, there.mask, tokens.to(device)).logits
+            best, labels = logits.double().max(1)
+            sure = best.sigmoid().tolist()
+            shares = torch.log_softmax(logits.double(), 1)
+            entropy = -(shares.exp() * shares).sum(1)
+            for label, score, spread in zip(labels.tolist(), sure, entropy.clamp_min(0).tolist(), strict=True):
+                question = questions.questions[len(rows)]
+                rows.append(
+                    Result(
+                        question.question_id,
+                        trained.answers.answers[label],
+                        score if scores else None,
+                        spread if scores else None,
+                        question.image_id if repeated else None,
+                    )
                 )
-            )
     return rows

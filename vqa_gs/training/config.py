@@ -7,6 +7,7 @@ Every field is ``--section.field`` on the command line. The section ``objectives
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +19,12 @@ from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath, require_file
 from vqa_gs.models.updn import UpDnSettings
 from vqa_gs.objectives import OBJECTIVES
+
+
+def _at_least(part: Any, section: str, least: int, *names: str) -> None:
+    for name in names:
+        if getattr(part, name) < least:
+            raise UsageError(f"{section}.{name} must be at least {least}, not {getattr(part, name)}")
 
 
 @dataclass
@@ -69,6 +76,12 @@ class DataConfig:
     test_selection: Literal["refused", "acknowledged"] = "refused"
     glove: str | None = None
 
+    def __post_init__(self) -> None:
+        _at_least(self, "data", 1, "min_answer_questions", "question_length")
+        _at_least(self, "data", 0, "max_pairs")
+        if not 0 < self.val_fraction < 1:
+            raise UsageError(f"data.val_fraction must be between 0 and 1, not {self.val_fraction}")
+
 
 @dataclass
 class TrainingConfig:
@@ -82,7 +95,7 @@ class TrainingConfig:
         clip: largest norm of the gradient.
         patience: stop after so many epochs without a better in-domain accuracy; 0 never stops early.
         max_steps: stop after so many steps; 0 does not.
-        precision: ``auto`` takes bf16 where the hardware computes it, else fp32.
+        precision: ``auto`` takes bf16 where the hardware computes it and the model is not tiny, else fp32.
         device: ``auto`` takes CUDA where there is one.
         log_every: steps between two rows of log.csv.
         checkpoint_every: steps between two checkpoints; 0 writes one at the end of every epoch only.
@@ -103,14 +116,11 @@ class TrainingConfig:
     statistics_images: int = 4096
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "log_every", "statistics_images"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"training.{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("pairs_per_batch", "patience", "max_steps", "checkpoint_every"):
-            if getattr(self, name) < 0:
-                raise UsageError(f"training.{name} must not be negative, not {getattr(self, name)}")
-        if self.lr <= 0 or self.clip <= 0:
-            raise UsageError(f"training.lr and training.clip must be positive, not {self.lr}, {self.clip}")
+        _at_least(self, "training", 1, "epochs", "batch_size", "log_every", "statistics_images")
+        _at_least(self, "training", 0, "pairs_per_batch", "patience", "max_steps", "checkpoint_every")
+        for name in ("lr", "clip"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise UsageError(f"training.{name} must be a positive number, not {getattr(self, name)}")
 
 
 # One part a registered objective, so that a new objective's file is all it takes to configure it.
@@ -148,6 +158,10 @@ class RunConfig:
     model: UpDnSettings = field(default_factory=UpDnSettings)
     objectives: ObjectivesConfig = field(default_factory=ObjectivesConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise UsageError(f"seed must be at least 0, not {self.seed}")
 
     def active_objectives(self) -> dict[str, Any]:
         """Returns the settings of the terms whose weight is not 0, by name."""

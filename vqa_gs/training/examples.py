@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from features.store import RegionStore
+from pair_builders.directions import alignment_index
 from pair_builders.table import PairTable, concatenate, read_pair_table
-from vqa_gs.common.errors import DataError
+from vqa_gs.common.errors import DataError, found_in
 from vqa_gs.common.files import sha256_file
 from vqa_gs.data.questions import ImageId, QuestionId, QuestionSet, read_question_set, read_questions
 from vqa_gs.data.split import hold_out
@@ -178,6 +179,7 @@ def load_training_data(
         tables = [read_pair_table(path, require_pairs=True) for path in config.pairs]
         table = tables[0] if len(tables) == 1 else concatenate(tables)
         table, rows = _usable_pairs(table, everything.question_ids, config, validation)
+        _require_regions(table, examples.image_ids[rows], store, config)
         sources.update({path: sha256_file(path) for path in config.pairs})
     return TrainingData(words, answers, examples, len(train), validation, table, rows, sources, train)
 
@@ -208,6 +210,14 @@ def _usable_pairs(
         keep &= np.cumsum(keep) <= config.max_pairs
     chosen = np.flatnonzero(keep)
     return table.select(chosen).require_pairs(", ".join(config.pairs)), rows[chosen]
+
+
+def _require_regions(table: PairTable, images: NDArray[np.object_], store: RegionStore, config: DataConfig) -> None:
+    """Refuses a table whose alignments do not fit the regions of its images, before an hour of training does."""
+    for start in range(0, len(table), 4096):
+        pairs = np.arange(start, min(start + 4096, len(table)))
+        with found_in(", ".join(config.pairs)):
+            alignment_index(table, pairs, store.counts(images[pairs, 0]), store.counts(images[pairs, 1]))
 
 
 def region_statistics(

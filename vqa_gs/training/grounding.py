@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -56,13 +58,14 @@ def ground(
         raise UsageError("grounding is told by question id, but ids repeat", mend="give the originals' questions")
     examples = make_examples(questions, trained.words, None, trained.config.data.question_length)
     attention, gradient, boxes, counts = [], [], [], []
-    for _, regions, tokens in inference_batches(examples, store, batch_size):
-        weights, lengths = _regions(trained, regions, tokens)
-        mask = regions.mask
-        attention.append(weights.cpu()[mask].numpy())
-        gradient.append(lengths.cpu()[mask].numpy())
-        boxes.append(regions.boxes[mask].numpy().copy())
-        counts.append(regions.counts.numpy().copy())
+    with closing(inference_batches(examples, store, batch_size)) as batches:
+        for _, regions, tokens in batches:
+            weights, lengths = _regions(trained, regions, tokens)
+            mask = regions.mask
+            attention.append(weights.cpu()[mask].numpy())
+            gradient.append(lengths.cpu()[mask].numpy())
+            boxes.append(regions.boxes[mask].numpy().copy())
+            counts.append(regions.counts.numpy().copy())
     pairs, cosines = ([], None) if table is None else _pairs(trained, questions, partners, store, table)
     return GroundingFile(
         questions.question_ids,

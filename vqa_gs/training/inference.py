@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
-import json
+from contextlib import closing
 from pathlib import Path
+from typing import Annotated
 
+import msgspec
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from features.store import RegionStore
 from vqa_gs.common.errors import DataError
-from vqa_gs.common.files import StrPath, require_file
+from vqa_gs.common.files import StrPath
+from vqa_gs.data.json_files import decode, read_content
 from vqa_gs.data.questions import QuestionId, QuestionSet
 from vqa_gs.data.vocabulary import AnswerVocabulary, WordVocabulary
 from vqa_gs.models import MODELS, RegionModel
 from vqa_gs.training.batches import inference_batches
+from vqa_gs.training.checkpoint import tensor_difference
 from vqa_gs.training.config import RunConfig, load_config
 from vqa_gs.training.examples import Examples, make_examples, require_images
 
+_MEND = "train the run again"
+
+
+class _Features(msgspec.Struct):
+    features_fingerprint: str
+    region_dim: Annotated[int, msgspec.Meta(ge=1)]
+
 
 @torch.no_grad()
-def predict_labels(model: RegionModel, examples: Examples, store: RegionStore, batch_size: int = 512) -> torch.Tensor:
+def predict_labels(
+    model: RegionModel, examples: Examples, store: RegionStore, batch_size: int = 512, rank: int = 0, world: int = 1
+) -> torch.Tensor:
     """Returns the label of the highest logit of every example, (n,) int64 on the CPU.
 
     Args:
@@ -28,15 +42,18 @@ def predict_labels(model: RegionModel, examples: Examples, store: RegionStore, b
         examples: the questions.
         store: the regions of their images.
         batch_size: questions at once.
+        rank: which process this is; it answers its share of the batches, and the labels of the others are 0.
+        world: of how many.
     """
     was_training = model.training
     model.eval()
     device = next(model.parameters()).device
-    labels = torch.empty(len(examples), dtype=torch.int64)
-    for rows, regions, tokens in inference_batches(examples, store, batch_size):
-        there = regions.to(device)
-        out = model(there.features, there.boxes, there.sizes, there.mask, tokens.to(device))
-        labels[torch.from_numpy(rows)] = out.logits.argmax(1).cpu()
+    labels = torch.zeros(len(examples), dtype=torch.int64)
+    with closing(inference_batches(examples, store, batch_size, rank, world)) as batches:
+        for rows, regions, tokens in batches:
+            there = regions.to(device)
+            out = model(there.features, there.boxes, there.sizes, there.mask, tokens.to(device))
+            labels[torch.from_numpy(rows)] = out.logits.argmax(1).cpu()
     model.train(was_training)
     return labels
 
@@ -57,20 +74,21 @@ class TrainedModel:
         if not folder.is_dir():
             raise DataError("no such run directory", file=folder, mend="train one with `vqa-gs train`")
         self.config: RunConfig = load_config(folder / "config.yaml")
-        self.fingerprint: str = _fingerprint(folder / "run.json")
+        self.fingerprint, dim = _features(folder / "run.json")
         self.words = WordVocabulary.load(folder / "words.json")
         self.answers = AnswerVocabulary.load(folder / "answers.json")
-        weights = require_file(folder / "model.safetensors", "model")
+        weights = folder / "model.safetensors"
+        if not weights.exists():
+            raise DataError("has no model yet", file=folder, mend="finish the run with `vqa-gs train`")
+        self.model = MODELS[self.config.architecture](dim, len(self.words), len(self.answers), self.config.model)
         try:
             state = load_file(weights)
-            settings = self.config.model
-            dim = state["mean"].shape[0]
-            self.model = MODELS[self.config.architecture](dim, len(self.words), len(self.answers.answers), settings)
-            self.model.load_state_dict(state)
-        except Exception as error:  # safetensors and torch raise many types for a damaged file
-            raise DataError(
-                f"does not hold this run's model: {error}", file=weights, mend="train the run again"
-            ) from error
+        except (SafetensorError, OSError, ValueError) as error:
+            raise DataError(f"is no model file, or a damaged one ({error})", file=weights, mend=_MEND) from error
+        difference = tensor_difference(state, self.model.state_dict())
+        if difference:
+            raise DataError(f"holds another model: {difference}", file=weights, mend=_MEND)
+        self.model.load_state_dict(state)
         self.model.to(device).eval()
 
     def answer(self, questions: QuestionSet, store: RegionStore, batch_size: int = 512) -> dict[QuestionId, str]:
@@ -86,12 +104,11 @@ class TrainedModel:
         return answers_by_id(questions, labels, self.answers)
 
 
-def _fingerprint(record: Path) -> str:
-    """Returns the fingerprint of the features a run was trained with."""
-    try:
-        return str(json.loads(require_file(record, "run record").read_text(encoding="utf-8"))["features_fingerprint"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError("is not a readable run record", file=record, mend="train the run again") from error
+def _features(record: Path) -> tuple[str, int]:
+    """Returns fingerprint and dimension of the features a run was trained with."""
+    content, _ = read_content(record, "run record")
+    found = decode(content, _Features, file=record, expected="a run record")
+    return found.features_fingerprint, found.region_dim
 
 
 def require_dim(store: RegionStore, dim: int) -> None:

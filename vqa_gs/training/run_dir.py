@@ -1,90 +1,142 @@
-"""A run directory: what it records, its logs, its checkpoints."""
+"""A run directory: whose it is, what it records, when it is complete."""
 
 from __future__ import annotations
 
-import csv
-import io
+import errno
+import fcntl
+import os
+import shlex
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import atomic_path, sync_folder, write_json, write_text
 from vqa_gs.common.provenance import environment
 from vqa_gs.training.config import RunConfig, load_config, save_config
 
-Row = dict[str, Any]
-
 
 class RunDirectory:
     """The folder of one run.
 
     Args:
-        path: the folder; made when it does not exist.
-        config: the run's settings; those of an earlier call for the same folder must be equal.
-
-    Raises:
-        UsageError: the folder holds a run with other settings, or something else.
+        path: the folder.
+        config: the run's settings.
     """
 
     def __init__(self, path: Path, config: RunConfig) -> None:
         self.path = path
-        saved = path / "config.yaml"
-        if saved.exists():
-            earlier = load_config(saved)
-            if earlier != config:
-                raise UsageError(
-                    f"{path} holds a run with other settings ({_first_difference(earlier, config)})",
-                    mend="choose another --out, or remove the folder",
-                )
-        elif path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise UsageError(f"{path} exists and is no run directory", mend="choose another --out")
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise DataError(f"cannot be made: {error.strerror}", file=path, mend="choose a writable place") from error
-        if not saved.exists():
-            with atomic_path(saved) as temporary:
-                save_config(config, temporary)
+        self.config = config
+
+    @property
+    def checkpoint(self) -> Path:
+        """The file an interrupted run goes on from; removed when the run is complete."""
+        return self.path / "checkpoint.pt"
 
     @property
     def is_done(self) -> bool:
         """Whether the run is complete."""
         return (self.path / "done").exists()
 
-    def record(self, facts: dict[str, Any]) -> None:
-        """Writes run.json: the facts, versions, machine and git revision."""
-        write_json(self.path / "run.json", {**facts, "environment": environment()})
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Makes the folder, or takes over that of an interrupted run, and keeps others out until the block ends.
 
-    def save_checkpoint(self, state: dict[str, Any]) -> None:
-        """Writes the checkpoint atomically."""
-        with atomic_path(self.path / "checkpoint.pt") as temporary:
-            torch.save(state, temporary)
-
-    def load_checkpoint(self, device: torch.device) -> dict[str, Any] | None:
-        """Returns the checkpoint, None where there is none.
+        A folder in which `save_settings` was never called is removed again.
 
         Raises:
-            DataError: the file is damaged; only tensors and plain containers are ever loaded from it.
+            UsageError: it holds a run with other settings, something else, or is being trained in this moment.
+            DataError: it cannot be made or written to.
         """
-        file = self.path / "checkpoint.pt"
-        if not file.exists():
-            return None
+        saved = self.path / "config.yaml"
+        self._refuse_other(saved)
+        if self.is_done:
+            with suppress(OSError):  # it may have been killed before its last two acts
+                self.checkpoint.unlink(missing_ok=True)
+                (self.path / ".lock").unlink(missing_ok=True)
+            yield  # without a lock, which works in a folder that others may only read
+            return
+        lock = self._locked()
         try:
-            state: dict[str, Any] = torch.load(file, map_location=device, weights_only=True)
-        except Exception as error:  # a damaged archive raises many types
+            self._refuse_other(saved)  # again: another process may have made a run of it in between
+            yield
+        finally:
+            with suppress(OSError):
+                (self.path / ".lock").unlink()
+                if not saved.exists():  # refused before it began: nothing is left under the name
+                    self.path.rmdir()
+            os.close(lock)
+
+    def _refuse_other(self, saved: Path) -> None:
+        if saved.exists():
+            earlier = load_config(saved)
+            if earlier != self.config:
+                raise UsageError(
+                    f"{self.path} holds a run with other settings ({_first_difference(earlier, self.config)})",
+                    mend="choose another --out, or remove the folder",
+                )
+        elif self.path.exists() and (not self.path.is_dir() or any(map(_is_foreign, self.path.iterdir()))):
+            raise UsageError(f"{self.path} exists and is no run directory", mend="choose another --out")
+
+    def _locked(self) -> int:
+        """Makes and locks the folder for this process; the system unlocks it when the process ends, however it ends.
+
+        Returns:
+            The descriptor that holds the lock.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
             raise DataError(
-                f"is not a readable checkpoint: {error}", file=file, mend="remove it to train from the start"
+                f"cannot be written to: {error.strerror}", file=self.path, mend="choose a writable place"
             ) from error
-        return state
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Between opening and locking, the one who held it may have ended and taken the file away.
+            taken = not os.path.samestat(os.fstat(lock), os.stat(self.path / ".lock"))
+        except FileNotFoundError:
+            taken = True
+        except OSError as error:
+            # A file system without locks: the user has to see to it that nobody trains here twice.
+            taken = error.errno in (errno.EWOULDBLOCK, errno.EACCES)
+        if taken:
+            owner = os.pread(lock, 100, 0).decode("ascii", "replace").strip()
+            os.close(lock)
+            raise UsageError(
+                f"{self.path} is being trained by another process" + (f", {owner}" if owner else ""),
+                mend="wait for it to end, or choose another --out",
+            )
+        with suppress(OSError):  # only for the message above
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, f"{os.getpid()} on {os.uname().nodename}".encode("ascii", "replace"), 0)
+        return lock
+
+    def save_settings(self) -> None:
+        """Writes config.yaml, which makes the folder a run's."""
+        saved = self.path / "config.yaml"
+        if not saved.exists():
+            with atomic_path(saved) as temporary:
+                save_config(self.config, temporary)
+
+    def record(self, facts: dict[str, Any]) -> None:
+        """Writes run.json: the facts, the command that repeats the run, versions, machine and git revision."""
+        again = self.path.with_name(f"{self.path.name}-again")
+        command = ["vqa-gs", "train", "--config", str(self.path / "config.yaml"), "--out", str(again)]
+        write_json(self.path / "run.json", {"command": shlex.join(command), **facts, "environment": environment()})
 
     def finish(self) -> None:
         """Marks the run as complete; the checkpoint is not needed any more."""
         write_text(self.path / "done", time.strftime("%Y-%m-%dT%H:%M:%SZ\n", time.gmtime()))
-        (self.path / "checkpoint.pt").unlink(missing_ok=True)
+        self.checkpoint.unlink(missing_ok=True)
         sync_folder(self.path)
+
+
+def _is_foreign(entry: Path) -> bool:
+    """Whether an entry of a folder without settings is something else than what a run killed at once leaves."""
+    return entry.name != ".lock" and not entry.name.startswith(".config.yaml.")
 
 
 def _first_difference(one: RunConfig, other: RunConfig) -> str:
@@ -98,45 +150,3 @@ def _first_difference(one: RunConfig, other: RunConfig) -> str:
         return None if a == b else f"{name} was {a!r}, is {b!r}"
 
     return walk(one.to_dict(), other.to_dict(), "") or "they differ"
-
-
-class CsvLog:
-    """Rows as CSV: held as a list, written whole, so that a resumed run's log is that of an uninterrupted one.
-
-    Args:
-        path: the file.
-        columns: its columns.
-        rows: rows of before the interruption.
-    """
-
-    def __init__(self, path: Path, columns: list[str], rows: list[Row]) -> None:
-        self.path, self.columns, self.rows = path, columns, list(rows)
-        text = io.StringIO()
-        csv.writer(text).writerow(columns)
-        for row in self.rows:
-            csv.writer(text).writerow([row.get(column, "") for column in columns])
-        write_text(path, text.getvalue())
-
-    def append(self, row: Row) -> None:
-        """Adds a row at the end of the file."""
-        self.rows.append(row)
-        with open(self.path, "a", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerow([row.get(column, "") for column in self.columns])
-
-
-class Averages:
-    """Running averages of what objectives report, as exact sums in float64."""
-
-    def __init__(self, state: dict[str, list[float]] | None = None) -> None:
-        self.values: dict[str, list[float]] = {name: list(pair) for name, pair in (state or {}).items()}
-
-    def add(self, sums: dict[str, float], counts: dict[str, float]) -> None:
-        """Adds sums and counts of the same names."""
-        for name, total in sums.items():
-            pair = self.values.setdefault(name, [0.0, 0.0])
-            pair[0] += total
-            pair[1] += counts[name]
-
-    def means(self) -> dict[str, float]:
-        """Returns sum / count of each name that was counted at all."""
-        return {name: total / count for name, (total, count) in self.values.items() if count > 0}

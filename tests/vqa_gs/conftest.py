@@ -1,7 +1,9 @@
 import json
+import os
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from features.writer import RegionStoreWriter
@@ -10,6 +12,20 @@ from pair_builders.table import write_pair_table
 from vqa_gs.data.questions import read_question_set
 
 COLOURS = ["red", "green", "blue", "white"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """These models are tiny: more threads, here or in processes started from here, only wait for each other."""
+    before = torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")
+    torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"
+    yield
+    torch.set_num_threads(before[0])
+    if before[1] is None:
+        del os.environ["OMP_NUM_THREADS"]
+    else:
+        os.environ["OMP_NUM_THREADS"] = before[1]
 
 
 def write_split(folder, name, images, colours, start):

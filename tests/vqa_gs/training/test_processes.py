@@ -1,0 +1,154 @@
+"""Several processes train what one process trains, and bad input that one of them meets ends all of them."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from features.store import RegionStore
+from vqa_gs.training.config import config_from_dict
+from vqa_gs.training.loop import train
+
+# Two processes, each running the command line several times over: what costs time is starting Python.
+MANY = """
+import json, sys
+from vqa_gs.cli import main
+for words in json.loads(sys.argv[1]):
+    print("code", main(words), flush=True)
+    print("-- next", file=sys.stderr, flush=True)
+"""
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+def run_two(commands):
+    """Runs command lines one after the other in two processes; returns [(exit code, standard error), ...] of each."""
+    shared = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
+    shared |= {"OMP_NUM_THREADS": "1"}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", MANY, json.dumps(commands)],
+            env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    try:
+        said = [process.communicate(timeout=120) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert [process.returncode for process in processes] == [0, 0], said
+    ranks = []
+    for out, error in said:
+        codes = [int(line.split()[1]) for line in out.splitlines() if line.startswith("code")]
+        ranks.append(list(zip(codes, error.split("-- next\n"), strict=False)))
+    return ranks
+
+
+def spoil_image(store, image):
+    """Writes a NaN over the first number of an image, as a foreign program's store may hold."""
+    index = RegionStore(store)
+    row = list(index.image_ids).index(image)
+    at = index._index.offset + int(index._index.first[row]) * index.dim * 4
+    with open(store, "r+b") as file:
+        file.seek(at)
+        file.write(np.float32(np.nan).tobytes())
+
+
+@pytest.fixture(scope="module")
+def outcome(tiny, tmp_path_factory):
+    """Runs everything once; returns the folder and what both processes said."""
+    folder = tmp_path_factory.mktemp("two")
+    # 79 questions and 3 pairs a step: one process's share is larger, and the second step of an epoch leaves the
+    # other one without questions.
+    common = ["--model.dropout_attention", "0", "--training.epochs", "3", "--training.batch_size", "79"]
+    common += ["--training.pairs_per_batch", "3", "--training.checkpoint_every", "1"]
+    foreign = folder / "foreign"
+    foreign.mkdir()
+    (foreign / "thesis.txt").write_text("not a run")
+    spoilt = folder / "spoilt.h5"
+    shutil.copy(tiny["data"]["features"], spoilt)
+    spoil_image(spoilt, 17)
+    words = ["train", "--config", tiny["file"], *common]
+    commands = {
+        "gs": [*words, "--out", str(folder / "gs")],
+        "baseline": [*words, "--objectives.gradient_supervision.weight", "0", "--out", str(folder / "baseline")],
+        "foreign": [*words, "--out", str(foreign)],
+        "missing": [*words, "--out", str(folder / "missing"), "--data.features", str(folder / "nowhere.h5")],
+        "spoilt": [*words, "--out", str(folder / "spoilt"), "--data.features", str(spoilt)],
+    }
+    ranks = run_two(list(commands.values()))
+    return folder, {name: (ranks[0][at], ranks[1][at]) for at, name in enumerate(commands)}
+
+
+def alone(tiny, out, weight):
+    values = {key: value for key, value in tiny.items() if key != "file"}
+    values["model"] = {**values["model"], "dropout_attention": 0.0}
+    values["training"] = {**values["training"], "epochs": 3, "batch_size": 79, "pairs_per_batch": 3}
+    values["objectives"] = {"gradient_supervision": {"weight": weight}}
+    return train(config_from_dict(values), out, quiet=True)
+
+
+@pytest.mark.parametrize(("arm", "weight"), [("gs", 1.0), ("baseline", 0.0)])
+def test_two_processes_train_what_one_trains(outcome, tiny, tmp_path, arm, weight):
+    folder, said = outcome
+    assert [code for code, _ in said[arm]] == [0, 0]
+    one = alone(tiny, tmp_path / arm, weight)
+    two = folder / arm
+    assert json.loads((two / "run.json").read_text())["processes"] == 2
+    expected, found = load_file(one / "model.safetensors"), load_file(two / "model.safetensors")
+    for name, tensor in expected.items():
+        # The attention's softmax does not depend on its bias: the gradient is rounding noise, which Adamax blows up.
+        if name != "attention_score.bias":
+            torch.testing.assert_close(
+                found[name], tensor, rtol=1e-5, atol=1e-5, msg=lambda text, n=name: f"{n} {text}"
+            )
+    for split in ("iid_val", "ood_test"):
+        here, there = (json.loads((run / "metrics" / f"{split}.json").read_text()) for run in (one, two))
+        assert here == there
+    logs = [np.genfromtxt(run / "epochs.csv", delimiter=",", names=True) for run in (one, two)]
+    for column in ("loss", "answer_loss", "gs_loss", "gs_cosine", "iid_val"):
+        np.testing.assert_allclose(logs[1][column], logs[0][column], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("case", "problem"),
+    [
+        ("foreign", "is no run directory"),  # only the main process looks
+        ("missing", "nowhere.h5"),  # every process meets it
+        ("spoilt", "image 17: the features hold NaN"),  # the process that reads the image meets it
+    ],
+)
+def test_bad_input_ends_every_process_with_one_line(outcome, case, problem):
+    folder, said = outcome
+    (main_code, main_error), (other_code, other_error) = said[case]
+    assert (main_code, other_code) == (2, 2)
+    lines = [line for line in main_error.splitlines() if line.startswith("vqa-gs:")]
+    assert len(lines) == 1
+    assert problem in lines[0]
+    assert "Traceback" not in main_error + other_error
+    assert other_error == ""
+
+
+@pytest.mark.slow
+def test_torchrun_starts_the_command_line(tiny, tmp_path):
+    words = ["train", "--config", tiny["file"], "--max-steps", "2", "--out", str(tmp_path / "run")]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "vqa_gs"]
+    ended = subprocess.run([*launcher, *words], capture_output=True, text=True, timeout=180, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count(str(tmp_path / "run")) == 1
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["processes"] == 2

@@ -1,0 +1,129 @@
+"""Checkpoints: what a run needs to go on as if it had never stopped, and whether a file really holds that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, get_origin, get_type_hints
+
+import torch
+from torch import Tensor, nn
+
+from vqa_gs.common.errors import DataError, UsageError
+from vqa_gs.common.files import atomic_path
+
+FORMAT = "vqa-gs-checkpoint"
+_MEND = "remove it to train from the start"
+
+
+@dataclass
+class Checkpoint:
+    """A run between two steps.
+
+    Attributes:
+        step: steps done.
+        model: the model's tensors by name.
+        optimizer: the optimiser's state.
+        best: epoch, in-domain accuracy and tensors (on the CPU) of the epoch to keep so far.
+        recent: sums and counts since the last row of log.csv.
+        epoch_means: sums and counts since the last row of epochs.csv.
+        steps_log: the rows of log.csv.
+        epochs_log: the rows of epochs.csv.
+        sources: path -> SHA-256 of the data.
+    """
+
+    step: int
+    model: dict[str, Any]
+    optimizer: dict[str, Any]
+    best: dict[str, Any]
+    recent: dict[str, Any]
+    epoch_means: dict[str, Any]
+    steps_log: list[Any]
+    epochs_log: list[Any]
+    sources: dict[str, Any]
+
+    def save(self, file: Path) -> None:
+        """Writes the checkpoint, whole or not at all.
+
+        Raises:
+            DataError: it cannot be written, as when the disk is full.
+        """
+        with atomic_path(file) as temporary:
+            try:
+                torch.save({"format": FORMAT, **vars(self)}, temporary)
+            except RuntimeError as error:  # torch's writer tells of a full disk by an assertion of its own
+                raise DataError("cannot be written whole", file=file, mend="is the disk full?") from error
+
+    @classmethod
+    def load(cls, file: Path, device: torch.device) -> Checkpoint:
+        """Reads a checkpoint; only tensors and plain containers are ever loaded.
+
+        Raises:
+            DataError: the file is damaged, or another program's.
+        """
+        try:
+            found = torch.load(file, map_location=device, weights_only=True)
+        except Exception as error:  # a damaged archive raises many types
+            raise DataError(
+                f"is no checkpoint, or a damaged one ({type(error).__name__})", file=file, mend=_MEND
+            ) from error
+        if not isinstance(found, dict) or found.pop("format", None) != FORMAT:
+            raise DataError("is another program's checkpoint", file=file, mend=_MEND)
+        kinds = {name: get_origin(kind) or kind for name, kind in get_type_hints(cls).items()}
+        for part in fields(cls):
+            if not isinstance(found.get(part.name), kinds[part.name]):
+                raise DataError("its entry is missing or no such thing", file=file, record=part.name, mend=_MEND)
+        return cls(**{part.name: found[part.name] for part in fields(cls)})
+
+    def restore(self, file: Path, model: nn.Module, optimizer: torch.optim.Optimizer, sources: dict[str, str]) -> None:
+        """Gives model and optimiser the checkpoint's numbers.
+
+        Args:
+            file: where the checkpoint came from, for messages.
+            model: the run's network.
+            optimizer: the run's optimiser.
+            sources: path -> SHA-256 of the data as they are now.
+
+        Raises:
+            UsageError: the data changed since the run was interrupted.
+            DataError: the numbers are those of another model or optimiser.
+        """
+        if self.sources != sources:
+            changed = next(key for key in {**self.sources, **sources} if self.sources.get(key) != sources.get(key))
+            raise UsageError(
+                f"{changed} changed since the run was interrupted",
+                file=file,
+                mend="restore the data, or remove the run's folder to train anew",
+            )
+        expected = model.state_dict()
+        parts = {"model": self.model}
+        if self.best.get("model") is not None:
+            parts["best model"] = self.best["model"]
+        for name, tensors in parts.items():
+            difference = tensor_difference(tensors, expected)
+            if difference:
+                raise DataError(f"holds another model: {difference}", file=file, record=name, mend=_MEND)
+        model.load_state_dict(self.model)
+        try:
+            optimizer.load_state_dict(self.optimizer)
+            for group in optimizer.param_groups:
+                for parameter in group["params"]:
+                    for value in optimizer.state[parameter].values():
+                        if isinstance(value, Tensor) and value.ndim and value.shape != parameter.shape:
+                            raise ValueError("a state of another shape than its parameter")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(f"holds another optimiser: {error}", file=file, record="optimizer", mend=_MEND) from error
+
+
+def tensor_difference(found: object, expected: Mapping[str, Tensor]) -> str | None:
+    """Returns where tensors differ from the expected names and shapes, None where they do not."""
+    if not isinstance(found, Mapping):
+        return f"{type(found).__name__} in place of tensors"
+    for name, tensor in expected.items():
+        if not isinstance(found.get(name), Tensor):
+            return f"{name} is missing"
+        if found[name].shape != tensor.shape:
+            return f"{name} is {tuple(found[name].shape)}, this run's is {tuple(tensor.shape)}"
+    stray = next((name for name in found if name not in expected), None)
+    return None if stray is None else f"{stray} is not this run's"
