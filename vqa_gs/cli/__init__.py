@@ -26,6 +26,11 @@ COMMANDS = {
 }
 
 
+def speaks_for_all() -> bool:
+    """Whether this process is the one of its machine that talks, where several train together."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
 def usage() -> str:
     """Returns the text of `vqa-gs --help`."""
     width = max(map(len, COMMANDS))
@@ -55,10 +60,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         import_module(f"vqa_gs.cli.{words[0]}").run(words[1:])
     except VqaGsError as error:
-        print(f"vqa-gs: {error}", file=sys.stderr)
+        if speaks_for_all():
+            print(f"vqa-gs: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("vqa-gs: stopped; the same command goes on or starts clean", file=sys.stderr)
+        if speaks_for_all():
+            print("vqa-gs: stopped; the same command goes on or starts clean", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output has gone: `vqa-gs ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

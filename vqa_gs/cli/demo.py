@@ -9,6 +9,7 @@ from rich.console import Console
 
 from vqa_gs.cli._shared import new_parser, progress_bar
 from vqa_gs.demo.run import run_demo
+from vqa_gs.demo.settings import WorldSettings
 
 
 def run(words: Sequence[str]) -> None:
@@ -16,6 +17,9 @@ def run(words: Sequence[str]) -> None:
     parser = new_parser("demo", "Train and compare three arms on a drawn world of changing priors.")
     parser.add_argument("--out", type=str, default="runs/demo", help="folder for everything the demo makes")
     parser.add_argument("--seeds", type=int, default=1, help="runs of each arm")
+    parser.add_argument("--epochs", type=int, default=None, help="epochs of each run (default: what the arms need)")
+    parser.add_class_arguments(WorldSettings, "world")
     given = parser.parse_args(list(words))
-    report = run_demo(Path(given.out), given.seeds, Console(width=120), progress_bar)
+    world = WorldSettings(**vars(given.world))
+    report = run_demo(Path(given.out), given.seeds, Console(width=120), progress_bar, world, given.epochs)
     print(f"report: {report}")

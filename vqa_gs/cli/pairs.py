@@ -44,8 +44,8 @@ def build(words: Sequence[str]) -> None:
     tables = []
     for kind in given.kind:
         with progress_bar(f"pairs: {kind}") as report:
-            chosen = settings[kind.replace("-", "_")]
-            tables.append(BUILDERS[kind].build(sources, chosen, given.seed, report))
+            builder = BUILDERS[kind]
+            tables.append(builder.build(sources, settings[kind.replace("-", "_")], given.seed, report))
     table = concatenate(tables) if len(tables) > 1 else tables[0]
     table.require_pairs(given.out)
     write_pair_table(given.out, table)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,14 @@ def arm_config(world: World, store: Path, pairs: Path, arm: str, seed: int) -> R
     )
 
 
-def run_demo(out: Path, seeds: int, console: Console, bar: Bar, settings: WorldSettings | None = None) -> Path:
+def run_demo(
+    out: Path,
+    seeds: int,
+    console: Console,
+    bar: Bar,
+    settings: WorldSettings | None = None,
+    epochs: int | None = None,
+) -> Path:
     """Runs the demonstration; what is finished is not done again.
 
     Args:
@@ -80,6 +88,7 @@ def run_demo(out: Path, seeds: int, console: Console, bar: Bar, settings: WorldS
         console: where the table goes.
         bar: makes a progress bar.
         settings: of the world; the defaults when left out.
+        epochs: of each run; those of `arm_config` when left out.
 
     Returns:
         The report's path.
@@ -104,7 +113,10 @@ def run_demo(out: Path, seeds: int, console: Console, bar: Bar, settings: WorldS
         for arm in ARMS:
             folder = out / "runs" / f"{arm.replace(' + ', '-').replace(' ', '-').lower()}-seed{seed}"
             console.print(f"training {arm}, seed {seed}", highlight=False)
-            train(arm_config(world, store, pairs, arm, seed), folder)
+            config = arm_config(world, store, pairs, arm, seed)
+            if epochs is not None:
+                config.training = replace(config.training, epochs=epochs)
+            train(config, folder)
             _write_groundings(folder, world, store)
             runs.append(load_run(folder))
     console.print(summary_table(runs))
