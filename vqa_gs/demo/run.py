@@ -65,6 +65,7 @@ def arm_config(world: World, store: Path, pairs: Path, arm: str, seed: int) -> R
                 "epochs": 40,
                 "batch_size": 128,
                 "pairs_per_batch": 25,
+                "lr": 4e-3,
                 "patience": 0,
                 "log_every": 8,
             },

@@ -19,6 +19,7 @@ from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath, require_file
 from vqa_gs.models.updn import UpDnSettings
 from vqa_gs.objectives import OBJECTIVES
+from vqa_gs.training.schedule import Schedule
 
 
 def _at_least(part: Any, section: str, least: int, *names: str) -> None:
@@ -92,6 +93,7 @@ class TrainingConfig:
         batch_size: ordinary questions in a step, over all processes.
         pairs_per_batch: whole pairs in a step beside them, over all processes.
         lr: Adamax's learning rate.
+        schedule: ``constant`` keeps it, ``cosine`` lets it fall to 0 at the end.
         clip: largest norm of the gradient.
         patience: stop after so many epochs without a better in-domain accuracy; 0 never stops early.
         max_steps: stop after so many steps; 0 does not.
@@ -106,6 +108,7 @@ class TrainingConfig:
     batch_size: int = 512
     pairs_per_batch: int = 64
     lr: float = 2e-3
+    schedule: Schedule = "constant"
     clip: float = 0.25
     patience: int = 5
     max_steps: int = 0

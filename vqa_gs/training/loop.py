@@ -29,6 +29,7 @@ from vqa_gs.training.inference import answers_by_id, predict_labels
 from vqa_gs.training.logs import CsvLog, EventLog, Meter, Row
 from vqa_gs.training.progress import TrainingBar
 from vqa_gs.training.run_dir import RunDirectory
+from vqa_gs.training.schedule import learning_rate
 from vqa_gs.training.splits import ScoredSplit, prepare_split
 from vqa_gs.training.step import TrainingStep
 from vqa_gs.training.team import Team
@@ -146,6 +147,9 @@ class _Run:
         self.step.train()
         loss, sums, counts = self.step(batch.to(self.team.accelerator.device))
         self.optimizer.zero_grad()
+        rate = learning_rate(self.settings.lr, self.settings.schedule, self.done_steps, self.total_steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
         # Naming the parameters spares the gradient by the regions, which nobody asks for a second time.
         self.team.accelerator.backward(loss, inputs=self.parameters)
         self.team.accelerator.clip_grad_norm_(self.parameters, self.settings.clip)

@@ -73,7 +73,7 @@ def commands():
     started.server.stdout.close()
 
 
-SHORT = {"training__epochs": 3, "training__checkpoint_every": 1}
+SHORT = {"training__epochs": 3, "training__checkpoint_every": 1, "training__schedule": "cosine"}
 
 
 def short_run(tiny, out):
@@ -85,6 +85,8 @@ def short_run(tiny, out):
         "3",
         "--training.checkpoint_every",
         "1",
+        "--training.schedule",
+        "cosine",
         "--out",
         str(out),
     ]
