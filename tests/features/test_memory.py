@@ -34,7 +34,7 @@ def test_large_memory_is_a_tensor_like_any_other():
     part = large[5:7]
     del large
     assert part.sum() == 12
-    assert torch.empty(0).new_tensor(empty((0, 3), torch.float16)).shape == (0, 3)
+    assert empty((0, 3), torch.float16).shape == (0, 3)
 
 
 def test_memory_is_used_again_where_it_fits():
