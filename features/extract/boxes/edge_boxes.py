@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 _LONG_SIDE = 640
+_OPTIONS = ("stride", "shrinkNumber", "patchSize", "patchInnerSize", "selfsimilarityGridSize", "numberOfTrees")
 
 
 @box_source("edge-boxes")
@@ -40,11 +41,11 @@ class EdgeBoxes(BoxSource):
         self._lock = threading.Lock()
         file = require_file(model, "structured edge model")
         try:
+            _check_model(self._cv2, str(file))
             self._edges = self._cv2.ximgproc.createStructuredEdgeDetection(str(file))
         except Exception as error:  # OpenCV has one error for everything
-            raise DataError(
-                f"not readable as a model of structured edges: {' '.join(str(error).split())[:120]}", file=file
-            ) from error
+            reason = " ".join(str(error).split())[:120]
+            raise DataError(f"not readable as a model of structured edges: {reason}", file=file) from error
         self.facts: dict[str, Any] = {
             "source": "edge-boxes",
             "model_sha256": sha256_file(file),
@@ -64,3 +65,17 @@ class EdgeBoxes(BoxSource):
             found = finder.getBoundingBoxes(edges, directions)[0]
         rows = np.array(found, np.float32).reshape(-1, 4)
         return Found(np.concatenate([rows[:, :2], rows[:, :2] + rows[:, 2:]], 1) * factor)
+
+
+def _check_model(cv2: Any, path: str) -> None:
+    """Looks into a model before OpenCV loads it, which divides by what is not there and ends the process."""
+    storage = cv2.FileStorage(path, cv2.FILE_STORAGE_READ)
+    try:
+        options = storage.getNode("options")
+        if options.empty() or storage.getNode("childs").empty():
+            raise ValueError("it has no trees")
+        for name in (*_OPTIONS, "numberOfTreesToEvaluate"):
+            if options.getNode(name).empty() or options.getNode(name).real() < 1:
+                raise ValueError(f"its option {name} is missing")
+    finally:
+        storage.release()

@@ -34,13 +34,14 @@ class Grid(BoxSource):
 
 
 def grid_shape(cells: int) -> tuple[int, int]:
-    """Returns the two sides of the largest grid of at most so many cells whose sides differ by less than twofold.
+    """Returns the two sides of the largest grid of at most so many cells, its sides no more than twofold apart.
 
     35 cells are 5 x 7, and 36 regions with the whole image; 99 are 9 x 11; 9 are 3 x 3.
     """
     best = (0, 0)
     for short in range(1, int(cells**0.5) + 1):
-        long = min(cells // short, 2 * short - 1)
+        long = min(cells // short, 2 * short)
         if short * long >= best[0] * best[1]:
             best = short, long
-    return best
+    # One cell would be the whole image again.
+    return best if best != (1, 1) else (0, 0)
