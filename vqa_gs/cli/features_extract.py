@@ -22,8 +22,6 @@ _SHOWN = 20
 
 def extract(words: Sequence[str]) -> None:
     """Makes a region store from image files."""
-    import torch
-
     from features.extract.backbone import load_backbone
     from features.extract.boxes import BoxSettings, RegionLimits, load_boxes
     from features.extract.listing import list_images
@@ -68,7 +66,7 @@ def extract(words: Sequence[str]) -> None:
                 given.batch_size,
                 report,
                 boxes=boxes,
-                workers=given.workers or max(1, min(torch.get_num_threads(), 16)),
+                workers=given.workers or _workers(device),
                 on_error=given.on_error,
             )
         _tell(summary)
@@ -135,7 +133,7 @@ def _extract_parser() -> ArgumentParser:
     add("--shard", type=str, default=None, help="do one part only, as 1/8 to 8/8; `features merge` puts them together")
     add("--device", type=str, default="auto", help="cpu, cuda, cuda:1 ... (default: a GPU where there is one)")
     add("--batch-size", type=int, default=16, help="images at once, and the step in which finished work is kept")
-    add("--workers", type=int, default=None, help="threads (default: one a core, at most 16)")
+    add("--workers", type=int, default=None, help="threads (default: one a core, at most 16 beside a GPU)")
     add("--seed", type=int, default=0, help="of random weights")
     add("--allow-download", action="store_true", help="let timm and torchvision fetch weights")
     return parser
@@ -159,6 +157,17 @@ def _device(asked: str, local_rank: int) -> str:
             raise UsageError(f"there is no device {asked!r}: {reason}", mend="give --device cpu") from error
         return asked
     return f"cuda:{local_rank % torch.cuda.device_count()}" if torch.cuda.is_available() else "cpu"
+
+
+def _workers(device: str) -> int:
+    """Returns how many threads this process may well use: those of torch, or its part of the cores beside a GPU."""
+    import torch
+
+    if device == "cpu":
+        return torch.get_num_threads()
+    processes = os.environ.get("LOCAL_WORLD_SIZE", "1")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(16, cores // (int(processes) if processes.isdigit() else 1)))
 
 
 def _tell(summary: Any) -> None:
