@@ -1,8 +1,8 @@
 """Reading a region store: one image as arrays, or many as a padded batch, at the speed of the disk.
 
-A store's features are one contiguous block, so a batch is read with one positioned read for each run of rows,
-into a buffer that stays in the cache, and widened from there into memory that is used again. HDF5 itself is
-asked only for the index. Files repacked into chunks or compressed work too, by the slow path.
+A store's features are one contiguous block, so a batch is read with one positioned read an image: straight into
+memory that is used again, or, to be widened, into a buffer that stays in the cache. HDF5 itself is asked only for
+the index. Files repacked into chunks or compressed work too, through HDF5.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ import torch
 
 from features import layout
 from features._index import StoreIndex, read_index
+from features._memory import all_finite, reuse
 from features._reader import PIECE, OpenStore
 from features.layout import ContentHash, ImageId
-from vqa_gs.common.errors import DataError
+from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath
 
 
@@ -64,7 +65,7 @@ class RegionBatch:
     """The regions of B images, padded to the R of the image with most.
 
     Attributes:
-        features: (B, R, D) float32, zero where there is no region.
+        features: (B, R, D) float32, or float16 where asked for; zero where there is no region.
         boxes: (B, R, 4) float32, x1, y1, x2, y2 in pixels, zero where there is no region.
         mask: (B, R) bool, where there is a region.
         sizes: (B, 2) float32, width and height.
@@ -203,32 +204,44 @@ class RegionStore:
         process = self._opened()
         raw = np.empty((end - start, self.dim), self.dtype)
         process.read_rows(start, end, raw)
-        features = raw.astype(np.float32, copy=False)
-        # A float32 dot product costs a tenth of ``isfinite`` and is finite only where every number is.
-        if not np.isfinite(np.vdot(features, features)):
-            self._refuse_non_finite(features, row)
+        if not all_finite(raw):
+            self._refuse_non_finite(row)
         columns = {name: values[start:end].copy() for name, values in process.columns.items()}
-        return Regions(features, process.boxes[start:end].copy(), self._index.sizes[row].copy(), columns)
+        boxes, size = process.boxes[start:end].copy(), self._index.sizes[row].copy()
+        return Regions(raw.astype(np.float32, copy=False), boxes, size, columns)
 
-    def read_batch(self, image_ids: Sequence[ImageId] | np.ndarray, out: RegionBatch | None = None) -> RegionBatch:
+    def read_batch(
+        self,
+        image_ids: Sequence[ImageId] | np.ndarray,
+        out: RegionBatch | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> RegionBatch:
         """Reads images into one padded batch, in the order asked for; an image may occur more than once.
 
         Args:
             image_ids: B ids.
             out: an earlier batch nobody reads any more; its memory is used again where it is large enough,
                 and the result may share it.
+            dtype: of the features. ``torch.float16`` gives a float16 store's numbers as they lie in the file,
+                twice as fast and for the device to widen; a float32 store has none.
 
         Returns:
             The batch; only its padding is zeroed, the rest is overwritten.
 
         Raises:
             DataError: an image is not in the store, or its features are not finite.
+            UsageError: the store's numbers would lose precision in ``dtype``.
         """
+        if dtype not in (torch.float32, torch.float16) or dtype.itemsize < self.dtype.itemsize:
+            raise UsageError(
+                f"{self.path} holds {self.dtype}, which cannot be read as {dtype}",
+                mend="read float32, or convert the store to float16",
+            )
         rows = self._rows(image_ids)
         starts = self._index.first[rows]
         counts = self._index.first[rows + 1] - starts
         longest = int(counts.max(initial=0))
-        batch = self._allocate(len(rows), longest, out)
+        batch = self._allocate(len(rows), longest, out, dtype)
         mask = np.arange(longest) < counts[:, None]
         batch.mask.copy_(torch.from_numpy(mask))
         batch.sizes.copy_(torch.from_numpy(self._index.sizes[rows]))
@@ -238,12 +251,11 @@ class RegionStore:
         with process.lock:
             where = np.minimum(starts[:, None] + np.arange(longest), self.regions - 1)
             np.take(process.boxes, where, axis=0, out=batch.boxes.numpy(), mode="clip")
-            bad = process.fill(batch.features, starts, counts)
-        if longest and not mask.all():
-            batch.boxes.numpy()[~mask] = 0
+            bad = process.fill(batch.features, rows)
         if bad is not None:
-            for position in range(bad.start, bad.stop):
-                self._refuse_non_finite(batch.features[position, : counts[position]].numpy(), int(rows[position]))
+            self._refuse_non_finite(int(rows[bad]))
+        if not mask.all():
+            batch.boxes.numpy()[~mask] = 0
         return batch
 
     def verify(self) -> None:
@@ -265,11 +277,9 @@ class RegionStore:
             )
         for start, block in self.blocks():
             digest.update("features", block)
-            finite = np.isfinite(block).all(1)
-            if not finite.all():
-                region = start + int(np.nonzero(~finite)[0][0])
-                row = int(np.searchsorted(index.first, region, side="right")) - 1
-                self._refuse_non_finite(block[region - start : region - start + 1], row)
+            if not all_finite(block):
+                region = start + int(np.nonzero(~np.isfinite(block).all(1))[0][0])
+                self._refuse_non_finite(int(np.searchsorted(index.first, region, side="right")) - 1)
         if problem := self.hash_problem(digest):
             raise DataError(problem, file=self.path, mend=layout.REMAKE_HINT)
 
@@ -325,23 +335,20 @@ class RegionStore:
             mend = f"the id asked for is {kind}, this store's ids are {other}"
         raise DataError("the region store has no such image", file=self.path, record=f"image {image_id!r}", mend=mend)
 
-    def _refuse_non_finite(self, features: np.ndarray, row: int) -> None:
-        # Numbers above 1e19 overflow the quick check without being wrong: only a real NaN or infinity is
-        # refused.
-        if not np.isfinite(features).all():
-            raise DataError(
-                "the features hold NaN or infinity",
-                file=self.path,
-                record=f"image {self._index.ids[row]}",
-                mend=layout.REMAKE_HINT,
-            )
+    def _refuse_non_finite(self, row: int) -> NoReturn:
+        raise DataError(
+            "the features hold NaN or infinity",
+            file=self.path,
+            record=f"image {self._index.ids[row]}",
+            mend=layout.REMAKE_HINT,
+        )
 
-    def _allocate(self, images: int, longest: int, out: RegionBatch | None) -> RegionBatch:
+    def _allocate(self, images: int, longest: int, out: RegionBatch | None, dtype: torch.dtype) -> RegionBatch:
         return RegionBatch(
-            features=_reuse(None if out is None else out.features, (images, longest, self.dim), torch.float32),
-            boxes=_reuse(None if out is None else out.boxes, (images, longest, 4), torch.float32),
-            mask=_reuse(None if out is None else out.mask, (images, longest), torch.bool),
-            sizes=_reuse(None if out is None else out.sizes, (images, 2), torch.float32),
+            features=reuse(None if out is None else out.features, (images, longest, self.dim), dtype),
+            boxes=reuse(None if out is None else out.boxes, (images, longest, 4), torch.float32),
+            mask=reuse(None if out is None else out.mask, (images, longest), torch.bool),
+            sizes=reuse(None if out is None else out.sizes, (images, 2), torch.float32),
         )
 
     def _opened(self) -> OpenStore:
@@ -351,17 +358,6 @@ class RegionStore:
         if process is None or process.pid != os.getpid():
             process = self._process = OpenStore(self.path, self._index)
         return process
-
-
-def _reuse(old: torch.Tensor | None, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
-    """Returns an uninitialised contiguous tensor, in the memory of ``old`` where that is large enough."""
-    numbers = int(np.prod(shape))
-    if old is None or old.dtype != dtype or old.device.type != "cpu" or old.storage_offset() != 0:
-        return torch.empty(shape, dtype=dtype)
-    storage = old.untyped_storage()
-    if storage.nbytes() < numbers * old.element_size():
-        return torch.empty(shape, dtype=dtype, pin_memory=torch.cuda.is_available() and old.is_pinned())
-    return old.new_empty(0).set_(storage, 0, shape)  # type: ignore[call-overload]
 
 
 def _is_in(image_id: object, rows: dict[ImageId, int]) -> bool:

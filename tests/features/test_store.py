@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from features.store import RegionBatch, RegionStore
-from vqa_gs.common.errors import DataError, VqaGsError
+from vqa_gs.common.errors import DataError, UsageError, VqaGsError
 
 
 def check_batch(batch: RegionBatch, ids, content) -> None:
@@ -86,6 +86,64 @@ def test_out_is_used_again_and_stale_data_never_shows(make_store, dtype):
         assert out.features.data_ptr() == place
     small = store.read_batch([3])
     check_batch(store.read_batch(list(range(12)), out=small), list(range(12)), content)
+
+
+def test_float16_batches_are_the_bits_of_the_file(make_store):
+    path, content = make_store()
+    store = RegionStore(path)
+    half = store.read_batch([70, 1], dtype=torch.float16)
+    assert half.features.dtype == torch.float16
+    assert (half.features[1].numpy() == content[1][0]).all()
+    assert (half.features[0, 0].numpy() == content[70][0]).all()
+    assert not half.features[0, 1:].any()
+    check_batch(store.read_batch([70, 1], half), [70, 1], content)
+    wide = RegionStore(make_store(dtype="float32", name="wide.h5")[0])
+    for dtype in (torch.float16, torch.float64):
+        with pytest.raises(UsageError, match=r"wide\.h5 holds float32, which cannot be read as"):
+            wide.read_batch([1], dtype=dtype)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+@pytest.mark.parametrize("tells", ["no", "never", "in part", "is unable to"])
+def test_what_is_not_in_memory_is_read_after_the_rest(make_store, monkeypatch, dtype, tells):
+    path, content = make_store(ids=range(30), counts=[1, 2, 3] * 10)
+    plain = os.preadv
+    rng = np.random.default_rng(0)
+
+    def preadv(descriptor, buffers, offset, flags=0):
+        if flags and tells == "is unable to":
+            raise OSError(95, "not supported")
+        if flags and (tells == "never" or rng.random() < 0.5):
+            if tells == "in part":
+                return plain(descriptor, [buffers[0][:3]], offset)
+            raise BlockingIOError
+        return plain(descriptor, buffers, offset)
+
+    monkeypatch.setattr(os, "preadv", preadv)
+    store, out = RegionStore(path), None
+    for _ in range(5):
+        asked = rng.choice(30, 20).tolist()
+        out = store.read_batch(asked, out, dtype)
+        for row, image_id in enumerate(asked):
+            features = content[image_id][0]
+            assert (out.features[row, : len(features)].numpy() == features).all()
+            assert not out.features[row, len(features) :].any()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+@pytest.mark.parametrize("options", [{}, {"chunks": (2, 8)}])
+def test_a_nan_is_refused_however_it_is_read(make_store, options, dtype):
+    path, _ = make_store()
+    with h5py.File(path, "r+") as file:
+        features = file["regions/features"][:]
+        features[4, 3] = np.nan
+        del file["regions/features"]
+        file.create_dataset("regions/features", data=features, **options)
+    store = RegionStore(path)
+    for _ in range(2):
+        store.read_batch([3, 70], dtype=dtype)
+        with pytest.raises(DataError, match=r"store\.h5: image 1: the features hold NaN or infinity"):
+            store.read_batch([3, 1], dtype=dtype)
 
 
 def test_out_of_another_kind_is_left_alone(make_store):

@@ -15,7 +15,7 @@ from vqa_gs.common.errors import VqaGsError
 
 COMMANDS = {
     "demo": "the whole path on a world it draws itself",
-    "features": "convert, describe region stores",
+    "features": "extract, convert, check, describe region stores",
     "pairs": "build, describe tables of counterfactual pairs",
     "split": "re-split a dataset so that answer priors change, measure how far they differ",
     "train": "train a model from a YAML configuration",

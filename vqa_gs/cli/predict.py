@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from eval.grounding import write_grounding
 from eval.results import write_rows
+from features.fingerprint import differences
 from features.store import RegionStore
 from pair_builders.table import read_pair_table
 from vqa_gs.cli._shared import new_parser
@@ -41,9 +42,11 @@ def run(words: Sequence[str]) -> None:
         raise UsageError("--pairs, --edited-questions and --edited-annotations go together")
     model = TrainedModel(given.run)
     store = RegionStore(given.features)
-    if store.fingerprint != model.fingerprint and not given.allow_other_features:
+    different = differences(store.fingerprint, model.fingerprint)
+    if different and not given.allow_other_features:
         raise UsageError(
-            f"{given.features} was made otherwise than the features {given.run} was trained with",
+            f"{given.features} was made otherwise than the features {given.run} was trained with:"
+            f" {'; '.join(different[:3])}",
             mend="name a store with the same fingerprint, or give --allow-other-features",
         )
     questions = read_question_set(given.questions, given.annotations, repeated_ids=True)

@@ -98,7 +98,8 @@ def run_demo(
         raise UsageError(f"{seeds} seeds make no run", mend="give --seeds 1 or more")
     with bar("drawing scenes") as report:
         world = write_world(out / "world", settings, report)
-    backbone = load_backbone()
+    # Scenes are drawn 128 x 128; no more is to be seen in them.
+    backbone = load_backbone(short_side=224, long_side=224)
     console.print(f"backbone: efficientnet-lite0, {backbone.weights} weights", highlight=False)
     store, pairs = out / "regions.h5", out / "pairs.h5"
     items = [(image.image_id, image.path, image.boxes) for image in world.image_boxes()]

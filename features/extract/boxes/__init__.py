@@ -1,0 +1,149 @@
+"""Where the boxes of an extraction come from: one source a file, registered by name.
+
+A source is named ``KIND`` or ``KIND:ARGUMENT`` on the command line. Its module registers a function that makes it
+from the argument and the settings; the source is then asked image by image.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from features.layout import ImageId
+from vqa_gs.common.errors import DataError, UsageError
+from vqa_gs.common.files import StrPath
+from vqa_gs.common.registry import Registry
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from features.extract.backbone import Backbone
+
+
+@dataclass(frozen=True)
+class RegionLimits:
+    """How many regions an image gets: at least ``low`` where there are as many, at most ``high``."""
+
+    low: int = 10
+    high: int = 100
+
+    @staticmethod
+    def parse(text: str) -> RegionLimits:
+        """Returns the limits of ``36`` or ``10-100``.
+
+        Raises:
+            UsageError: it is neither, or makes no sense.
+        """
+        match = re.fullmatch(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", text)
+        low, high = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+        if not 1 <= low <= high:
+            raise UsageError(f"{text!r} is no number of regions", mend="give a number, as 36, or a range, as 10-100")
+        return RegionLimits(low, high)
+
+    def __str__(self) -> str:
+        return str(self.low) if self.low == self.high else f"{self.low}-{self.high}"
+
+
+@dataclass(frozen=True)
+class Found:
+    """The boxes of one image.
+
+    Attributes:
+        boxes: (n, 4) float32, x1, y1, x2, y2 in pixels of the upright image; n may be 0.
+        columns: (n,) each, what the source knows of the boxes: names of ``layout.COLUMNS``.
+    """
+
+    boxes: np.ndarray
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+class BoxSource(ABC):
+    """Gives the boxes of any image.
+
+    Attributes:
+        columns: which columns every image's boxes come with.
+        facts: everything the boxes depend on besides the image, ready for JSON.
+        detector: the network the boxes come from, if they do: it is asked where the network runs.
+    """
+
+    columns: tuple[str, ...] = ()
+    facts: dict[str, Any]
+    detector: Any = None
+
+    @abstractmethod
+    def __call__(self, image_id: ImageId, image: Image.Image) -> Found:
+        """Returns an image's boxes; DataError where there are none to be had."""
+
+
+@dataclass(frozen=True)
+class BoxSettings:
+    """What sources are made from, besides their argument.
+
+    Attributes:
+        limits: how many regions an image.
+        backbone: what makes the features; a detector can give the boxes too.
+        device: where a detector runs.
+        weights: of a detector that is not the backbone: a file, ``"random"`` or ``"pretrained"``.
+        model: the file a source needs besides.
+        allow_download: whether a detector's weights may be fetched.
+    """
+
+    limits: RegionLimits = field(default_factory=RegionLimits)
+    backbone: Backbone | None = None
+    device: str = "cpu"
+    weights: str = "pretrained"
+    model: StrPath | None = None
+    allow_download: bool = False
+
+
+SOURCES: Registry[Callable[[str, BoxSettings], BoxSource]] = Registry("source of boxes", "features.extract.boxes")
+box_source = SOURCES.register
+
+
+def load_boxes(spec: str, settings: BoxSettings) -> BoxSource:
+    """Makes the source of boxes that ``KIND`` or ``KIND:ARGUMENT`` names.
+
+    Raises:
+        UsageError: there is no such kind, or its argument makes no sense.
+        DataError: a file it needs is missing or damaged.
+    """
+    kind, _, argument = spec.partition(":")
+    return SOURCES[kind](argument, settings)
+
+
+def require_argument(kind: str, argument: str, what: str) -> Path:
+    """Returns the argument of a source that reads a file."""
+    if not argument:
+        raise UsageError(f"--boxes {kind} needs {what}", mend=f"write {kind}:FILE")
+    return Path(argument)
+
+
+def refuse_argument(kind: str, argument: str) -> None:
+    """Refuses the argument of a source that has none."""
+    if argument:
+        raise UsageError(f"--boxes {kind} takes no argument, got {argument!r}", mend=f"write {kind}")
+
+
+def clipped(found: Found, size: tuple[int, int], limit: int) -> Found:
+    """Returns given boxes cut off at the image's borders, without those of no area, at most ``limit`` of them."""
+    width, height = size
+    boxes = np.clip(found.boxes, 0, np.array([width, height, width, height], np.float32)).astype(np.float32)
+    kept = np.nonzero((boxes[:, 2:] > boxes[:, :2]).all(1))[0][:limit]
+    return Found(boxes[kept], {name: values[kept] for name, values in found.columns.items()})
+
+
+def require_size(image_id: ImageId, file: StrPath, told: tuple[int, int], size: tuple[int, int]) -> None:
+    """Refuses boxes that were drawn in an image of another size."""
+    if told != size:
+        raise DataError(
+            f"the boxes are of an image of {told[0]} x {told[1]} pixels, this one has {size[0]} x {size[1]}",
+            file=file,
+            record=f"image {image_id}",
+            mend="give the image the boxes were drawn in",
+        )
