@@ -94,6 +94,11 @@ def answer_column(values: Any, pairs: int) -> NDArray[Any]:
     return column
 
 
+def is_given(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Says which entries of a column of objects are not None, (n,)."""
+    return np.fromiter((value is not None for value in values), np.bool_, len(values))
+
+
 def check_codes(codes: NDArray[np.uint8], names: Sequence[str], what: str) -> None:
     """Raises DataError unless every code is the number of a name."""
     if len(set(names)) != len(names):

@@ -14,16 +14,10 @@ from typing import Literal
 import msgspec
 
 from features.store import RegionStore
-from pair_builders._regions import aligned_rows, require_images
-from pair_builders.alignment import BOX_WEIGHT, require_identity
-from pair_builders.base import (
-    Ends,
-    PairSources,
-    Progress,
-    check_alignment_settings,
-    made_with,
-    pair_builder,
-)
+from pair_builders._regions import Progress, require_images
+from pair_builders.alignment import require_identity
+from pair_builders.base import Alignment, PairSources, made_with, pair_builder
+from pair_builders.ends import Ends
 from pair_builders.table import PairTable, QuestionId
 from vqa_gs.common.errors import DataError
 from vqa_gs.data.json_files import decode, read_content
@@ -34,25 +28,10 @@ _SHAPE = "a list of [original, edited] question ids, or of objects with these tw
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How the regions of listed pairs correspond.
-
-    Args:
-        alignment: `identity`: region k of the original is region k of the edit, as it is when both were
-            extracted with the same boxes; `matched`: matched by appearance and place; `sparse`: of the
-            matched only the `sparse_regions` that differ most.
-        sparse_regions: counterparts kept by the alignment `sparse`.
-        box_weight: what the place of a region counts in matching, appearance counting 1.
-        weight: the weight of every pair.
-    """
+class Settings(Alignment):
+    """How the regions of listed pairs correspond; an edit has the regions of its original."""
 
     alignment: Literal["identity", "matched", "sparse"] = "identity"
-    sparse_regions: int = 1
-    box_weight: float = BOX_WEIGHT
-    weight: float = 1.0
-
-    def __post_init__(self) -> None:
-        check_alignment_settings(self.sparse_regions, self.box_weight, self.weight)
 
 
 class _Named(msgspec.Struct):
@@ -126,23 +105,11 @@ def build(sources: PairSources, settings: Settings, seed: int, progress: Progres
     require_images(store, images_a + images_b, question_a + question_b)
     if settings.alignment == "identity":
         _check_counts(store, images_a, images_b)
-        rows = []
-    else:
-        sparse = settings.sparse_regions if settings.alignment == "sparse" else 0
-        rows = aligned_rows(
-            store,
-            images_a,
-            images_b,
-            box_weight=settings.box_weight,
-            sparse_regions=[sparse] * len(kept),
-            progress=progress,
-        )
     return PairTable.of_one_kind(
         KIND,
         question_a,
         question_b,
         alignment=settings.alignment,
-        rows=rows,
         weight=settings.weight,
         settings=made_with(settings, seed, dropped),
         sources={**sources.files(), str(path): digest},

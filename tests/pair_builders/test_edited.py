@@ -3,9 +3,11 @@ import json
 
 import pytest
 
-from pair_builders.base import PairSources
-from pair_builders.edited import Settings, build, read_pair_list
+from pair_builders.base import BUILDERS, PairSources
+from pair_builders.edited import Settings, read_pair_list
 from vqa_gs.common.errors import DataError
+
+build = BUILDERS["edited"].build
 
 ORIGINALS = [(1, 10, "How many?", "2"), (2, 11, "How many?", "3"), (3, 12, "Is it?", "yes")]
 EDITS = [(101, "10_e", "How many?", "1"), (102, "11_e", "How many?", "three"), (103, "12_e", "Is it?", "no")]

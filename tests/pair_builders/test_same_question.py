@@ -6,13 +6,16 @@ import pytest
 
 from features.convert import convert
 from features.store import RegionStore
-from pair_builders.base import BUILDERS, PairSources, answer_of
+from pair_builders.base import BUILDERS, PairSources
 from pair_builders.describe import describe
-from pair_builders.same_question import Settings, build, find_pairs
+from pair_builders.ends import answer_of
+from pair_builders.same_question import Settings, find_pairs
 from pair_builders.table import read_pair_table, write_pair_table
 from vqa_gs.common.errors import DataError
 from vqa_gs.data.normalize import normalize_question
 from vqa_gs.data.questions import QuestionSet, read_question_set
+
+build = BUILDERS["same-question"].build
 
 ROWS = [
     (1, 10, "What colour is the bus?", "red"),
@@ -82,19 +85,6 @@ def test_order_of_the_file_does_not_matter(make_questions, make_store, tmp_path)
     assert len(whole) == len(ROWS)
 
 
-def test_agreement(make_questions, make_store):
-    rows = [
-        (1, 10, "Is it?", ["yes"] * 6 + ["no"] * 4),
-        (2, 11, "Is it?", ["no"] * 5 + ["yes"] * 5),
-        (3, 12, "Is it?", ["no"] * 7 + ["No."] * 3),
-    ]
-    sources = PairSources(make_questions(rows), make_store(IMAGES))
-    assert pairs_of(build(sources, Settings(), 0)) == [(1, 2), (1, 3)]
-    table = build(sources, Settings(min_agreement=0.6), 0)
-    assert pairs_of(table) == [(1, 3)]
-    assert table.settings["same-question"]["dropped"] == {"questions with too little agreement": 1}
-
-
 def test_nothing_to_pair_gives_an_empty_table(make_questions, make_store, tmp_path):
     table = build(PairSources(make_questions(ROWS[5:]), make_store(IMAGES)), Settings(), 0)
     assert len(table) == 0
@@ -128,21 +118,6 @@ def test_large_groups_are_dealt_out_by_the_seed():
     assert found[0].a.tolist() != found[2].a.tolist()
     whole = find_pairs(vectors, np.arange(60), keys, answers, Settings(), 0)
     assert whole.distance[:20].mean() < found[0].distance[:20].mean()
-
-
-def test_candidates_can_be_refused():
-    vectors = np.arange(6, dtype=np.float32)[:, None]
-    keys, answers = np.zeros(6, np.int64), np.arange(6)
-    edges = find_pairs(
-        vectors,
-        np.arange(6),
-        keys,
-        answers,
-        Settings(partners=1, metric="euclidean"),
-        accept=lambda edges: edges.a % 2 == 1,
-    )
-    assert set(edges.a.tolist()) <= {1, 3, 5}
-    assert len(edges.a)
 
 
 def test_progress_and_the_registered_builder(make_questions, make_store):

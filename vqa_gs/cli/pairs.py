@@ -14,38 +14,47 @@ def build(words: Sequence[str]) -> None:
     from features.store import RegionStore
     from pair_builders.base import BUILDERS, PairSources
     from pair_builders.describe import describe, render
+    from pair_builders.region_classes import ClassSettings
+    from pair_builders.selection import SELECTIONS
     from pair_builders.table import concatenate, write_pair_table
     from vqa_gs.data.questions import read_question_set
 
     parser = new_parser("pairs build", "Build a table of counterfactual pairs.")
-    kinds = ", ".join(BUILDERS.names())
+    kinds, rules = ", ".join(BUILDERS.names()), ", ".join(SELECTIONS.names())
     parser.add_argument("--kind", action="append", required=True, help=f"{kinds}; may be repeated")
+    parser.add_argument("--select", action="append", default=[], help=f"{rules}; may be repeated, applied in order")
     parser.add_argument("--questions", type=str, required=True, help="questions JSON")
     parser.add_argument("--annotations", type=str, required=True, help="annotations JSON")
     parser.add_argument("--features", type=str, default=None, help="region store")
     parser.add_argument("--edited-questions", type=str, default=None, help="counterfactual questions JSON")
     parser.add_argument("--edited-annotations", type=str, default=None, help="counterfactual annotations JSON")
     parser.add_argument("--pair-list", type=str, default=None, help="JSON list of question id pairs")
+    parser.add_argument("--glove", type=str, default=None, help="word vectors, for words near a class's name")
     parser.add_argument("--out", type=str, required=True, help="the table to write")
     parser.add_argument("--seed", type=int, default=0, help="seed of what a builder chooses at random")
-    for name in BUILDERS.names():
-        parser.add_class_arguments(BUILDERS[name].Settings, name.replace("-", "_"))
+    parser.add_class_arguments(ClassSettings, "regions")
+    for registry in (BUILDERS, SELECTIONS):
+        for name in registry.names():
+            parser.add_class_arguments(registry[name].Settings, name.replace("-", "_"))
     given = parser.parse_args(list(words))
     settings = parser.instantiate_classes(given)
     if bool(given.edited_questions) != bool(given.edited_annotations):
         raise UsageError("--edited-questions and --edited-annotations go together")
+    chosen = [(name, settings[name.replace("-", "_")]) for name in given.select if SELECTIONS[name]]
     edited = read_question_set(given.edited_questions, given.edited_annotations) if given.edited_questions else None
     sources = PairSources(
         read_question_set(given.questions, given.annotations),
         RegionStore(given.features) if given.features else None,
         edited,
         Path(given.pair_list) if given.pair_list else None,
+        settings.regions,
+        given.glove,
     )
     tables = []
     for kind in given.kind:
         with progress_bar(f"pairs: {kind}") as report:
             builder = BUILDERS[kind]
-            tables.append(builder.build(sources, settings[kind.replace("-", "_")], given.seed, report))
+            tables.append(builder.build(sources, settings[kind.replace("-", "_")], given.seed, report, chosen))
     table = concatenate(tables) if len(tables) > 1 else tables[0]
     table.require_pairs(given.out)
     write_pair_table(given.out, table)
