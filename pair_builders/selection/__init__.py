@@ -53,7 +53,9 @@ class Candidates:
     def images(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Returns the store's rows of the images at both ends, (P,) each."""
         rows, questions = self.sources.classes.rows, self.sources.ends.questions
-        of_question = np.fromiter((rows[question.image_id] for question in questions), np.int64, len(questions))
+        of_question = np.full(len(questions), -1, np.int64)
+        for row in np.unique(np.concatenate([self.a, self.b])).tolist():
+            of_question[row] = rows[questions[row].image_id]
         return of_question[self.a], of_question[self.b]
 
     def answers(self) -> tuple[list[str], NDArray[np.int64], NDArray[np.int64]]:

@@ -31,13 +31,11 @@ from vqa_gs.data.normalize import normalize_question
 
 # What a question about presence begins with; what it asks for is all it names.
 _PRESENCE = re.compile(
-    r"(is|are|was|were) there |(is|was) (this|that|it) (a|an|the) |(are|were) (these|those|they) "
-    r"|(do|can|could) (you|we) see |does (this|the) (picture|photo|image|scene|room) (have|show|contain) "
+    r"^((is|are|was|were) there |(is|was) (this|that|it) (a|an|the) |(are|were) (these|those|they) "
+    r"|(do|can|could) (you|we) see |does (this|the) (picture|photo|image|scene|room) (have|show|contain) )"
 )
-_COUNT = re.compile(r"(how many|what (is the )?(total )?number of|how much) ")
+_COUNT = re.compile(r"^(how many|what (is the )?(total )?number of|how much) ")
 _COLOUR = re.compile(r"\bcolou?rs?\b")
-
-MAX_NUMBER = 1000
 
 
 @dataclass(frozen=True)
@@ -81,6 +79,9 @@ class _Entries(NamedTuple):
         return _Entries(self.pair[which], self.code[which])
 
 
+_NOTHING = _Entries(np.zeros(0, np.int64), np.zeros(0, np.int64))
+
+
 class _Lists(NamedTuple):
     """Classes named by each of some texts, end to end."""
 
@@ -98,62 +99,85 @@ class _Lists(NamedTuple):
         return _Entries(np.repeat(pairs, np.diff(bounds)), self.code[positions])
 
 
+class _View(NamedTuple):
+    """What the readings look at: P pairs.
+
+    Attributes:
+        classes: of all regions.
+        texts: distinct normalised questions.
+        text: (P,) the question at end a.
+        alike: (P,) bool, whether the questions at both ends name the same classes.
+        answers: distinct answers.
+        answer: (P,) at end a, (P,) at end b.
+        image: (P,) rows of the store at end a, (P,) at end b.
+        in_text: the classes that each text names.
+    """
+
+    classes: RegionClasses
+    texts: list[str]
+    text: NDArray[np.int64]
+    alike: NDArray[np.bool_]
+    answers: list[str]
+    answer: tuple[NDArray[np.int64], NDArray[np.int64]]
+    image: tuple[NDArray[np.int64], NDArray[np.int64]]
+    in_text: list[Classes]
+
+    def asking(self, pattern: re.Pattern[str]) -> NDArray[np.bool_]:
+        """Says which pairs' questions match a pattern, (P,)."""
+        return np.array([pattern.search(text) is not None for text in self.texts], bool)[self.text]
+
+    def numbers(self, entries: _Entries, end: int) -> NDArray[np.float32]:
+        """Returns how many instances of its class the image at an end has, for each entry."""
+        return self.classes.numbers(self.image[end][entries.pair], entries.code)
+
+
 @selection("named", Settings)
 def named(candidates: Candidates, settings: Settings) -> Chosen:
     """Keeps pairs whose question or answers name a region that differs as the answers say."""
-    classes = candidates.sources.classes
-    questions = candidates.sources.ends.questions
-    asked = np.unique(np.concatenate([candidates.a, candidates.b])).tolist()
-    texts: dict[str, int] = {}
-    text_of = np.full(len(questions), -1, np.int64)
-    for row in asked:
-        text_of[row] = texts.setdefault(normalize_question(questions[row].question), len(texts))
-    answers, answer_a, answer_b = candidates.answers()
-    words = ClassWords(classes.names)
-    in_question = _Lists.of([words.named(text) for text in texts])
-    near = words if settings.near >= 1 else _with_vectors(candidates, settings, answers)
-    in_answer = _Lists.of([near.named(answer) for answer in answers])
-    colour = np.array([_COLOUR.search(text) is not None for text in texts], bool)[text_of[candidates.a]]
-    image_a, image_b = candidates.images()
-    everyone = np.arange(len(candidates), dtype=np.int64)
+    words = ClassWords(candidates.sources.classes.names)
+    view = _view(candidates, words)
     found: list[_Entries] = []
     weight = np.ones(len(candidates), np.float32)
-
     if settings.answer:
-        hue = np.array([answer in COLOURS for answer in answers], bool)
-        ends = []
-        for own, other, code in ((image_a, image_b, answer_a), (image_b, image_a, answer_b)):
-            some = everyone[~(colour & hue[code])]
-            entries = in_answer.entries(some, code[some])
-            here = classes.numbers(own[entries.pair], entries.code) != 0
-            there = classes.numbers(other[entries.pair], entries.code) != 0
-            ends.append(entries.take(here & ~there))
+        near = words if settings.near >= 1 else _with_vectors(candidates, settings, view.answers)
+        ends = _answered(view, _Lists.of([near.named(answer) for answer in view.answers]))
         says = [np.bincount(entries.pair, minlength=len(candidates)) > 0 for entries in ends]
         both = says[0] & says[1]
-        if settings.both_ends:
-            ends = [entries.take(both[entries.pair]) for entries in ends]
         weight[~both] = settings.one_end
-        found += ends
+        found += [entries.take(both[entries.pair]) if settings.both_ends else entries for entries in ends]
     if settings.presence:
-        asks = np.array([_PRESENCE.match(text) is not None for text in texts], bool)
-        found.append(_presence(answers, answer_a, answer_b, asks[text_of[candidates.a]], classes, image_a, image_b,
-                               in_question, text_of[candidates.a]))  # fmt: skip
+        found.append(_presence(view))
         weight[found[-1].pair] = 1
     if settings.count:
-        counted = np.array([_COUNT.match(text) is not None for text in texts], bool)
-        first_named = _Lists.of([_first(words, text) for text in texts])
-        entries = first_named.entries(some := everyone[counted[text_of[candidates.a]]], text_of[candidates.a[some]])
-        number = np.array([_number(answer) for answer in answers], np.float64)
-        found.append(_counted(entries, number[answer_a], number[answer_b], classes, image_a, image_b, settings.exact))
+        found.append(_counted(view, words, settings.exact))
         weight[found[-1].pair] = 1
-    pair = np.concatenate([entries.pair for entries in found] or [everyone[:0]])
-    code = np.concatenate([entries.code for entries in found] or [everyone[:0]])
+    entries = _Entries(*(np.concatenate(parts).astype(np.int64) for parts in zip(_NOTHING, *found, strict=True)))
     keep = np.zeros(len(candidates), bool)
-    keep[pair] = True
-    regions = None
-    if settings.direction == "named":
-        regions = _regions_of(classes, pair, code, image_a, image_b, len(candidates))
+    keep[entries.pair] = True
+    regions = _regions_of(view, entries, len(candidates)) if settings.direction == "named" else None
     return Chosen(keep, weight, regions)
+
+
+def _view(candidates: Candidates, words: ClassWords) -> _View:
+    questions = candidates.sources.ends.questions
+    numbers: dict[str, int] = {}
+    text = np.full(len(questions), -1, np.int64)
+    for row in np.unique(np.concatenate([candidates.a, candidates.b])).tolist():
+        text[row] = numbers.setdefault(normalize_question(questions[row].question), len(numbers))
+    in_text = [words.named(question) for question in numbers]
+    kinds = {classes: kind for kind, classes in enumerate(dict.fromkeys(in_text))}
+    kind = np.array([kinds[classes] for classes in in_text], np.int64)[text]
+    answers, answer_a, answer_b = candidates.answers()
+    return _View(
+        candidates.sources.classes,
+        list(numbers),
+        text[candidates.a],
+        kind[candidates.a] == kind[candidates.b],
+        answers,
+        (answer_a, answer_b),
+        candidates.images(),
+        in_text,
+    )
 
 
 def _with_vectors(candidates: Candidates, settings: Settings, answers: list[str]) -> ClassWords:
@@ -165,88 +189,75 @@ def _with_vectors(candidates: Candidates, settings: Settings, answers: list[str]
     return words
 
 
-def _first(words: ClassWords, text: str) -> Classes:
-    """Returns the class a counting question counts: the first that is named after "how many"."""
-    match = _COUNT.match(text)
-    if match is None:
-        return frozenset()
-    rest = text[match.end() :].split()
-    for end in range(1, min(len(rest), 4) + 1):
-        head = words.named(" ".join(rest[:end]))
-        if head:
-            longer = words.named(" ".join(rest[: end + 1]))
-            # "hot dogs" after "hot", "tennis rackets": the longer phrase replaces the shorter.
-            return longer if len(longer) == 1 else head if len(head) == 1 else frozenset()
-    return frozenset()
+def _answered(view: _View, in_answer: _Lists) -> list[_Entries]:
+    """An answer names what its own image has and the other has not; the answers of end a, then those of end b."""
+    colour = view.asking(_COLOUR)
+    hue = np.array([answer in COLOURS for answer in view.answers], bool)
+    ends = []
+    for own, other in ((0, 1), (1, 0)):
+        some = np.flatnonzero(~(colour & hue[view.answer[own]]))  # an orange sofa is no orange
+        entries = in_answer.entries(some, view.answer[own][some])
+        ends.append(entries.take((view.numbers(entries, own) != 0) & (view.numbers(entries, other) == 0)))
+    return ends
 
 
-def _number(answer: str) -> float:
-    return float(answer) if answer.isdecimal() and int(answer) <= MAX_NUMBER else np.nan
-
-
-def _presence(
-    answers: list[str],
-    answer_a: NDArray[np.int64],
-    answer_b: NDArray[np.int64],
-    asks: NDArray[np.bool_],
-    classes: RegionClasses,
-    image_a: NDArray[np.int64],
-    image_b: NDArray[np.int64],
-    in_question: _Lists,
-    text: NDArray[np.int64],
-) -> _Entries:
-    yes, no = (answers.index(word) if word in answers else -1 for word in ("yes", "no"))
-    forward = asks & (answer_a == yes) & (answer_b == no)
-    backward = asks & (answer_a == no) & (answer_b == yes)
+def _presence(view: _View) -> _Entries:
+    """The yes-image has what is asked for, the no-image has not."""
+    yes, no = (view.answers.index(word) if word in view.answers else -1 for word in ("yes", "no"))
+    a, b = view.answer
+    asks = view.asking(_PRESENCE) & view.alike
+    forward, backward = asks & (a == yes) & (b == no), asks & (a == no) & (b == yes)
     some = np.flatnonzero(forward | backward)
-    entries = in_question.entries(some, text[some])
-    with_it = np.where(forward, image_a, image_b)[entries.pair]
-    without = np.where(forward, image_b, image_a)[entries.pair]
-    here = classes.numbers(with_it, entries.code) != 0
-    there = classes.numbers(without, entries.code) != 0
+    entries = _Lists.of(view.in_text).entries(some, view.text[some])
+    has = view.numbers(entries, 0) != 0, view.numbers(entries, 1) != 0
+    with_it = np.where(forward[entries.pair], has[0], has[1])
+    without = np.where(forward[entries.pair], has[1], has[0])
     # Of "a dog on the couch" the no-image may lack either; but nothing that is asked for may be in it alone.
-    against = np.bincount(entries.pair[~here & there], minlength=len(text)) > 0
-    return entries.take(here & ~there & ~against[entries.pair])
+    against = np.bincount(entries.pair[~with_it & without], minlength=len(a)) > 0
+    return entries.take(with_it & ~without & ~against[entries.pair])
 
 
-def _counted(
-    entries: _Entries,
-    number_a: NDArray[np.float64],
-    number_b: NDArray[np.float64],
-    classes: RegionClasses,
-    image_a: NDArray[np.int64],
-    image_b: NDArray[np.int64],
-    exact: bool,
-) -> _Entries:
-    said_a, said_b = number_a[entries.pair], number_b[entries.pair]
-    has_a = classes.numbers(image_a[entries.pair], entries.code).astype(np.float64)
-    has_b = classes.numbers(image_b[entries.pair], entries.code).astype(np.float64)
+def _counted(view: _View, words: ClassWords, exact: bool) -> _Entries:
+    """The images hold the numbers answered, or at least more where more is answered."""
+    some = np.flatnonzero(view.asking(_COUNT) & view.alike)
+    counted = _Lists.of([_first(words, text) for text in view.texts])
+    entries = counted.entries(some, view.text[some])
+    number = np.array([_number(answer) for answer in view.answers], np.float64)
+    said_a, said_b = (number[answer][entries.pair] for answer in view.answer)
+    has_a, has_b = (view.numbers(entries, end).astype(np.float64) for end in (0, 1))
     if exact:
         good = (said_a == has_a) & (said_b == has_b)
     else:
         # Where there are some, but nobody knows how many, there is one at least: enough beside an image of none.
-        least_a, least_b = np.where(np.isnan(has_a), 1, has_a), np.where(np.isnan(has_b), 1, has_b)
         known = ~(np.isnan(has_a) | np.isnan(has_b)) | (has_a == 0) | (has_b == 0)
-        good = known & (np.sign(said_a - said_b) == np.sign(least_a - least_b))
-    return entries.take(good & (said_a != said_b) & np.isfinite(said_a) & np.isfinite(said_b))
+        more = np.nan_to_num(has_a, nan=1) - np.nan_to_num(has_b, nan=1)
+        good = known & (np.sign(said_a - said_b) == np.sign(more))
+    return entries.take(good & np.isfinite(said_a) & np.isfinite(said_b) & (said_a != said_b))
 
 
-def _regions_of(
-    classes: RegionClasses,
-    pair: NDArray[np.int64],
-    code: NDArray[np.int64],
-    image_a: NDArray[np.int64],
-    image_b: NDArray[np.int64],
-    pairs: int,
-) -> NDArray[np.object_]:
+def _first(words: ClassWords, text: str) -> Classes:
+    """Returns the class a counting question counts: the first that is named after "how many"."""
+    match = _COUNT.match(text)
+    rest = text[match.end() :].split() if match else []
+    for end in range(1, min(len(rest), 4) + 1):
+        head = words.named(" ".join(rest[:end]))
+        if head:
+            longer = words.named(" ".join(rest[: end + 1]))  # "hot dogs" after "hot", "stop signs" after "stop"
+            return next((some for some in (longer, head) if len(some) == 1), frozenset())
+    return frozenset()
+
+
+def _number(answer: str) -> float:
+    return float(answer) if answer.isdecimal() and len(answer) < 4 else np.nan
+
+
+def _regions_of(view: _View, entries: _Entries, pairs: int) -> NDArray[np.object_]:
     """Collects the regions of the classes named, of each pair that names some."""
     regions = np.full(pairs, None, dtype=object)
-    order = np.argsort(pair, kind="stable")
-    owners, starts = np.unique(pair[order], return_index=True)
-    for owner, own in zip(owners.tolist(), np.split(code[order], starts[1:]), strict=True):
-        ends = []
-        for image in (image_a[owner], image_b[owner]):
-            here = classes.code[classes.first[image] : classes.first[image + 1]]
-            ends.append(np.flatnonzero((here[:, None] == own).any(axis=1)))
-        regions[owner] = tuple(ends)
+    order = np.argsort(entries.pair, kind="stable")
+    owners, starts = np.unique(entries.pair[order], return_index=True)
+    first, code = view.classes.first, view.classes.code
+    for owner, own in zip(owners.tolist(), np.split(entries.code[order], starts[1:]), strict=True):
+        images = view.image[0][owner], view.image[1][owner]
+        regions[owner] = tuple(np.flatnonzero(np.isin(code[first[row] : first[row + 1]], own)) for row in images)
     return regions

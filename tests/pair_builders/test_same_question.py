@@ -6,10 +6,11 @@ import pytest
 
 from features.convert import convert
 from features.store import RegionStore
+from pair_builders._grouped import find_pairs
 from pair_builders.base import BUILDERS, PairSources
 from pair_builders.describe import describe
 from pair_builders.ends import answer_of
-from pair_builders.same_question import Settings, find_pairs
+from pair_builders.same_question import Settings
 from pair_builders.table import read_pair_table, write_pair_table
 from vqa_gs.common.errors import DataError
 from vqa_gs.data.normalize import normalize_question
