@@ -65,8 +65,8 @@ def _reduced(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     sample = vectors[:: -(-count // _SAMPLE)]
     mean = sample.mean(axis=0)
     centred = sample - mean
-    _, axes = np.linalg.eigh(centred.T @ centred)
-    axes = np.ascontiguousarray(axes[:, -_DIMENSIONS:], np.float32)
+    components = np.linalg.eigh(centred.T @ centred)[1][:, -_DIMENSIONS:]
+    axes: NDArray[np.float32] = np.ascontiguousarray(components, np.float32)
     return vectors @ axes - mean @ axes
 
 

@@ -17,7 +17,8 @@ from vqa_gs.data.normalize import normalize_question
 
 # Where something is asked for adds nothing: every question is about its image.
 _PLACE = re.compile(
-    r"\b(in|of|on|from|within) (the|this|that|these|each) (picture|pic|photo|photograph|image|shot|scene|frame|view)s?\b"
+    r"\b(in|of|on|from|within) (the|this|that|these|each) "
+    r"(picture|pic|photo|photograph|image|shot|scene|frame|view)s?\b"
     r"|\b(can|could|do) (you|we|i) see\b|\b(is|are) (shown|visible|pictured|present|depicted|displayed|seen|featured)\b"
     r"|\b(shown|visible|pictured|depicted|displayed|here|there)\b"
 )

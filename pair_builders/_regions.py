@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from features.geometry import normalized_boxes
 from features.store import RegionBatch, RegionStore
 from pair_builders._columns import QuestionId
+from pair_builders._nearest import Metric
 from pair_builders.alignment import Side, match_batch
 from vqa_gs.common.errors import DataError
 
@@ -92,6 +93,30 @@ def standardised(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         block = vectors[start : start + 4096]
         block[...] = (block - mean) * scale
     return vectors
+
+
+def image_distances(
+    store: RegionStore,
+    images_a: Sequence[ImageId],
+    images_b: Sequence[ImageId],
+    metric: Metric,
+    progress: Progress | None = None,
+) -> NDArray[np.float32]:
+    """Returns how far apart the images of P pairs are, (P,), by their standardised mean regions."""
+    image_ids = list(dict.fromkeys([*images_a, *images_b]))
+    place = {image_id: at for at, image_id in enumerate(image_ids)}
+    vectors = standardised(pooled_features(store, image_ids, progress))
+    distance = np.empty(len(images_a), np.float32)
+    for start in range(0, len(images_a), 4096):
+        some = slice(start, start + 4096)
+        a = vectors[[place[image_id] for image_id in images_a[some]]].astype(np.float64)
+        b = vectors[[place[image_id] for image_id in images_b[some]]].astype(np.float64)
+        if metric == "euclidean":
+            distance[some] = np.sqrt(((a - b) ** 2).mean(axis=1))
+        else:
+            norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+            distance[some] = np.maximum(1 - (a * b).sum(axis=1) / np.where(norms > 0, norms, 1), 0)
+    return distance
 
 
 def align_pairs(

@@ -226,5 +226,10 @@ def made_with(settings: Any, seed: int, dropped: Mapping[str, int]) -> dict[str,
         seed: its seed.
         dropped: how many pairs or questions were left out, by reason.
     """
-    values = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(settings).items()}
-    return {**values, "seed": seed, "dropped": dict(dropped)}
+    return {**{name: _plain(value) for name, value in asdict(settings).items()}, "seed": seed, "dropped": dict(dropped)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(entry) for entry in value]
+    return str(value) if isinstance(value, Path) else value

@@ -11,20 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import msgspec
-
 from features.store import RegionStore
+from pair_builders._pair_list import read_pair_list
 from pair_builders._regions import Progress, require_images
 from pair_builders.alignment import require_identity
 from pair_builders.base import Alignment, PairSources, made_with, pair_builder
 from pair_builders.ends import Ends
 from pair_builders.table import PairTable, QuestionId
 from vqa_gs.common.errors import DataError
-from vqa_gs.data.json_files import decode, read_content
 
 KIND = "edited"
-
-_SHAPE = "a list of [original, edited] question ids, or of objects with these two keys"
 
 
 @dataclass(frozen=True)
@@ -32,34 +28,6 @@ class Settings(Alignment):
     """How the regions of listed pairs correspond; an edit has the regions of its original."""
 
     alignment: Literal["identity", "matched", "sparse"] = "identity"
-
-
-class _Named(msgspec.Struct):
-    original: int | str
-    edited: int | str
-
-
-def read_pair_list(path: Path) -> tuple[list[tuple[QuestionId, QuestionId]], str]:
-    """Reads a list of pairs, plain or gzipped.
-
-    Returns:
-        The (original, edited) question ids in the file's order, and the file's SHA-256.
-
-    Raises:
-        DataError: the file is missing, damaged or of another shape; the message names the row, from 0.
-    """
-    content, digest = read_content(path, "pair list")
-    pairs: list[tuple[QuestionId, QuestionId]] = []
-    decoder = msgspec.json.Decoder(tuple[int | str, int | str] | _Named)
-    for row, raw in enumerate(decode(content, list[msgspec.Raw], file=path, expected=_SHAPE)):
-        try:
-            pair = decoder.decode(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise DataError(
-                f"not a pair: {error}", file=path, record=f"row {row}", mend=f"expected {_SHAPE}"
-            ) from error
-        pairs.append((pair.original, pair.edited) if isinstance(pair, _Named) else pair)
-    return pairs, digest
 
 
 @pair_builder(KIND, Settings, needs=("store", "pair_list"))

@@ -13,14 +13,14 @@ The direction is then about the regions of the classes named, and about nothing 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pair_builders._asked import as_number, asks_colour, asks_number, asks_presence, counted_class
 from pair_builders._columns import ragged_positions
 from pair_builders.class_words import COLOURS, Classes, ClassWords
 from pair_builders.region_classes import RegionClasses
@@ -28,14 +28,6 @@ from pair_builders.selection import Candidates, Chosen, selection
 from vqa_gs.common.errors import UsageError
 from vqa_gs.data.glove import load_glove
 from vqa_gs.data.normalize import normalize_question
-
-# What a question about presence begins with; what it asks for is all it names.
-_PRESENCE = re.compile(
-    r"^((is|are|was|were) there |(is|was) (this|that|it) (a|an|the) |(are|were) (these|those|they) "
-    r"|(do|can|could) (you|we) see |does (this|the) (picture|photo|image|scene|room) (have|show|contain) )"
-)
-_COUNT = re.compile(r"^(how many|what (is the )?(total )?number of|how much) ")
-_COLOUR = re.compile(r"\bcolou?rs?\b")
 
 
 @dataclass(frozen=True)
@@ -122,9 +114,9 @@ class _View(NamedTuple):
     image: tuple[NDArray[np.int64], NDArray[np.int64]]
     in_text: list[Classes]
 
-    def asking(self, pattern: re.Pattern[str]) -> NDArray[np.bool_]:
-        """Says which pairs' questions match a pattern, (P,)."""
-        return np.array([pattern.search(text) is not None for text in self.texts], bool)[self.text]
+    def asking(self, what: Callable[[str], bool]) -> NDArray[np.bool_]:
+        """Says which pairs' questions ask for something, (P,)."""
+        return np.array([what(text) for text in self.texts], bool)[self.text]
 
     def numbers(self, entries: _Entries, end: int) -> NDArray[np.float32]:
         """Returns how many instances of its class the image at an end has, for each entry."""
@@ -191,7 +183,7 @@ def _with_vectors(candidates: Candidates, settings: Settings, answers: list[str]
 
 def _answered(view: _View, in_answer: _Lists) -> list[_Entries]:
     """An answer names what its own image has and the other has not; the answers of end a, then those of end b."""
-    colour = view.asking(_COLOUR)
+    colour = view.asking(asks_colour)
     hue = np.array([answer in COLOURS for answer in view.answers], bool)
     ends = []
     for own, other in ((0, 1), (1, 0)):
@@ -205,7 +197,7 @@ def _presence(view: _View) -> _Entries:
     """The yes-image has what is asked for, the no-image has not."""
     yes, no = (view.answers.index(word) if word in view.answers else -1 for word in ("yes", "no"))
     a, b = view.answer
-    asks = view.asking(_PRESENCE) & view.alike
+    asks = view.asking(asks_presence) & view.alike
     forward, backward = asks & (a == yes) & (b == no), asks & (a == no) & (b == yes)
     some = np.flatnonzero(forward | backward)
     entries = _Lists.of(view.in_text).entries(some, view.text[some])
@@ -219,10 +211,10 @@ def _presence(view: _View) -> _Entries:
 
 def _counted(view: _View, words: ClassWords, exact: bool) -> _Entries:
     """The images hold the numbers answered, or at least more where more is answered."""
-    some = np.flatnonzero(view.asking(_COUNT) & view.alike)
-    counted = _Lists.of([_first(words, text) for text in view.texts])
+    some = np.flatnonzero(view.asking(asks_number) & view.alike)
+    counted = _Lists.of([counted_class(words, text) for text in view.texts])
     entries = counted.entries(some, view.text[some])
-    number = np.array([_number(answer) for answer in view.answers], np.float64)
+    number = np.array([as_number(answer) for answer in view.answers], np.float64)
     said_a, said_b = (number[answer][entries.pair] for answer in view.answer)
     has_a, has_b = (view.numbers(entries, end).astype(np.float64) for end in (0, 1))
     if exact:
@@ -233,22 +225,6 @@ def _counted(view: _View, words: ClassWords, exact: bool) -> _Entries:
         more = np.nan_to_num(has_a, nan=1) - np.nan_to_num(has_b, nan=1)
         good = known & (np.sign(said_a - said_b) == np.sign(more))
     return entries.take(good & np.isfinite(said_a) & np.isfinite(said_b) & (said_a != said_b))
-
-
-def _first(words: ClassWords, text: str) -> Classes:
-    """Returns the class a counting question counts: the first that is named after "how many"."""
-    match = _COUNT.match(text)
-    rest = text[match.end() :].split() if match else []
-    for end in range(1, min(len(rest), 4) + 1):
-        head = words.named(" ".join(rest[:end]))
-        if head:
-            longer = words.named(" ".join(rest[: end + 1]))  # "hot dogs" after "hot", "stop signs" after "stop"
-            return next((some for some in (longer, head) if len(some) == 1), frozenset())
-    return frozenset()
-
-
-def _number(answer: str) -> float:
-    return float(answer) if answer.isdecimal() and len(answer) < 4 else np.nan
 
 
 def _regions_of(view: _View, entries: _Entries, pairs: int) -> NDArray[np.object_]:
