@@ -46,7 +46,7 @@ def nearest_images(
     whole = np.ascontiguousarray(vectors, np.float32)
     if metric == "cosine":
         norm = np.linalg.norm(whole, axis=1, keepdims=True)
-        whole = whole / np.where(norm > 0, norm, 1)
+        whole = whole / np.where(norm > 0, norm, np.float32(1))
     wanted = min(neighbours + 1, count)
     if exact or count <= _EXACT:
         index: Any = faiss.IndexFlatL2(dim)

@@ -105,9 +105,11 @@ class Alignment:
 def _aligned(candidates: Candidates, settings: Alignment, progress: Progress | None) -> PairTable:
     """Fills in the alignment rows of pairs that are not identity pairs, and of all whose regions were named."""
     table, store, ends = candidates.table, candidates.sources.require_store(), candidates.sources.ends
-    named = is_given(candidates.regions)
-    identity = table.alignment == IDENTITY
-    todo = np.flatnonzero(named | ~identity)
+    # Where the answers are equal nothing makes a difference: no region has a direction.
+    _, answer_a, answer_b = candidates.answers()
+    equal = answer_a == answer_b
+    named = is_given(candidates.regions) & ~equal
+    todo = np.flatnonzero(named | (table.alignment != IDENTITY) & ~equal)
     images_a, images_b = ([ends.questions[row].image_id for row in end[todo]] for end in (candidates.a, candidates.b))
     some = candidates.regions[todo]
     first, rows = align_pairs(
@@ -123,7 +125,7 @@ def _aligned(candidates: Candidates, settings: Alignment, progress: Progress | N
     )
     lengths = np.zeros(len(table), np.int64)
     lengths[todo] = np.diff(first)
-    alignment = np.where(named, SPARSE, table.alignment).astype(np.uint8)
+    alignment = np.where(named | equal, SPARSE, table.alignment).astype(np.uint8)
     bounds = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     return replace(table, alignment=alignment, first=bounds, rows=rows)
 
@@ -193,7 +195,6 @@ class PairBuilder:
 _SOURCES = {
     "store": "a region store",
     "edited": "the edited questions and their annotations",
-    "pair_list": "a list of the pairs",
 }
 
 BUILDERS: Registry[PairBuilder] = Registry("pair builder", "pair_builders")

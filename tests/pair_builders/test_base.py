@@ -16,7 +16,7 @@ def test_builders_are_found():
         BUILDERS["same"]
 
 
-@pytest.mark.parametrize("kind", ["same-question", "edited", "shuffled"])
+@pytest.mark.parametrize("kind", ["same-question", "near-duplicate", "complementary", "masked", "edited", "shuffled"])
 def test_settings_are_frozen_described_and_become_options(kind):
     builder = BUILDERS[kind]
     assert builder.kind == kind

@@ -11,12 +11,13 @@ from vqa_gs.common.errors import UsageError
 
 def build(words: Sequence[str]) -> None:
     """Builds a pair table; several kinds go into one."""
-    from features.store import RegionStore
+    from features.joined import open_stores
     from pair_builders.base import BUILDERS, PairSources
     from pair_builders.describe import describe, render
     from pair_builders.region_classes import ClassSettings
     from pair_builders.selection import SELECTIONS
     from pair_builders.table import concatenate, write_pair_table
+    from vqa_gs.data.edited import read_edited_set
     from vqa_gs.data.questions import read_question_set
 
     parser = new_parser("pairs build", "Build a table of counterfactual pairs.")
@@ -25,7 +26,7 @@ def build(words: Sequence[str]) -> None:
     parser.add_argument("--select", action="append", default=[], help=f"{rules}; may be repeated, applied in order")
     parser.add_argument("--questions", type=str, required=True, help="questions JSON")
     parser.add_argument("--annotations", type=str, required=True, help="annotations JSON")
-    parser.add_argument("--features", type=str, default=None, help="region store")
+    parser.add_argument("--features", type=str, nargs="+", default=None, help="region store, or several")
     parser.add_argument("--edited-questions", type=str, default=None, help="counterfactual questions JSON")
     parser.add_argument("--edited-annotations", type=str, default=None, help="counterfactual annotations JSON")
     parser.add_argument("--pair-list", type=str, default=None, help="JSON list of question id pairs")
@@ -41,10 +42,10 @@ def build(words: Sequence[str]) -> None:
     if bool(given.edited_questions) != bool(given.edited_annotations):
         raise UsageError("--edited-questions and --edited-annotations go together")
     chosen = [(name, settings[name.replace("-", "_")]) for name in given.select if SELECTIONS[name]]
-    edited = read_question_set(given.edited_questions, given.edited_annotations) if given.edited_questions else None
+    edited = read_edited_set(given.edited_questions, given.edited_annotations) if given.edited_questions else None
     sources = PairSources(
         read_question_set(given.questions, given.annotations),
-        RegionStore(given.features) if given.features else None,
+        open_stores(given.features) if given.features else None,
         edited,
         Path(given.pair_list) if given.pair_list else None,
         settings.regions,

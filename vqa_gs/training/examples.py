@@ -13,6 +13,7 @@ from pair_builders.directions import alignment_index
 from pair_builders.table import PairTable, concatenate, read_pair_table
 from vqa_gs.common.errors import DataError, found_in
 from vqa_gs.common.files import sha256_file
+from vqa_gs.data.edited import read_edited_set
 from vqa_gs.data.questions import ImageId, QuestionId, QuestionSet, read_question_set, read_questions
 from vqa_gs.data.split import hold_out
 from vqa_gs.data.targets import SoftTargets, soft_targets
@@ -158,7 +159,9 @@ def load_training_data(
         kept, held = hold_out(train, config.val_fraction, seed)
         train, validation = train.subset(kept), train.subset(held)
     _refuse_test_selection(validation, config)
-    edited = read_split(config.counterfactuals) if config.counterfactuals and use_pairs else None
+    edited = None
+    if config.counterfactuals and use_pairs:
+        edited = read_edited_set(config.counterfactuals.questions, config.counterfactuals.annotations)
     everything = train
     if edited is not None:
         sources.update(edited.sources)
