@@ -230,6 +230,8 @@ def _counted(view: _View, words: ClassWords, exact: bool) -> _Entries:
 def _regions_of(view: _View, entries: _Entries, pairs: int) -> NDArray[np.object_]:
     """Collects the regions of the classes named, of each pair that names some."""
     regions = np.full(pairs, None, dtype=object)
+    if not len(entries.pair):
+        return regions
     order = np.argsort(entries.pair, kind="stable")
     owners, starts = np.unique(entries.pair[order], return_index=True)
     first, code = view.classes.first, view.classes.code
