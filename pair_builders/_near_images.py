@@ -18,11 +18,11 @@ from pair_builders._nearest import Metric
 # Below so many images the whole matrix of distances takes seconds.
 _EXACT = 8192
 _CELL = 256
-_PROBES = 48
-_DIMENSIONS = 128
+_PROBES = 128
+_DIMENSIONS = 256
 _SAMPLE = 16384
 # Candidates that are ranked again, for each neighbour wanted.
-_CANDIDATES = 4
+_CANDIDATES = 6
 _BLOCK = 256 << 20
 
 

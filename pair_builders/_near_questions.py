@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,7 +86,6 @@ class Texts:
     Attributes:
         distinct: U normalised texts, sorted.
         of: (n,) int64, each question's text.
-        words: (U, W) int32, the codes of its content words, -1 behind them.
     """
 
     def __init__(self, questions: Sequence[str]) -> None:
@@ -94,13 +93,18 @@ class Texts:
         self.distinct = sorted(set(normalised))
         number = {text: at for at, text in enumerate(self.distinct)}
         self.of = np.fromiter((number[text] for text in normalised), np.int64, len(normalised))
+
+    @cached_property
+    def words(self) -> NDArray[np.int32]:
+        """(U, W) int32, the codes of each text's content words, -1 behind them."""
         codes: dict[str, int] = {}
         content = [[codes.setdefault(word, len(codes)) for word in content_words(text)] for text in self.distinct]
         width = max(map(len, content), default=1)
-        self.words = np.full((len(content), width), -1, np.int32)
+        words = np.full((len(content), width), -1, np.int32)
         lengths = np.fromiter(map(len, content), np.int64, len(content))
         filled = np.arange(width) < lengths[:, None]
-        self.words[filled] = np.fromiter((word for words in content for word in words), np.int32, int(lengths.sum()))
+        words[filled] = np.fromiter((word for some in content for word in some), np.int32, int(lengths.sum()))
+        return words
 
     def families(self, edits: int) -> NDArray[np.int64]:
         """Groups texts with equal content words, and those a few edits apart, (U,) codes.

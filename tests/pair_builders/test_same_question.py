@@ -1,4 +1,3 @@
-import time
 from collections import Counter
 
 import numpy as np
@@ -148,9 +147,7 @@ def test_real_questions(mini, tmp_path):
     convert(mini / "regions.hdf5", tmp_path / "mini.h5")
     store = RegionStore(tmp_path / "mini.h5")
     questions = read_question_set(mini / "train_questions.json.gz", mini / "train_annotations.json.gz")
-    start = time.perf_counter()
     table = BUILDERS["same-question"].build(PairSources(questions, store))
-    assert time.perf_counter() - start < 20  # measured: 1.3 s
     assert len(questions) == 21702
     assert 5000 < len(table) < 6000  # measured: 5,481 pairs of 5,440 questions
     row = {id: at for at, id in enumerate(questions.question_ids)}

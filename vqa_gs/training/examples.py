@@ -181,10 +181,25 @@ def load_training_data(
     if use_pairs:
         tables = [read_pair_table(path, require_pairs=True) for path in config.pairs]
         table = tables[0] if len(tables) == 1 else concatenate(tables)
+        table = _of_kinds(table, config)
         table, rows = _usable_pairs(table, everything.question_ids, config, validation)
         _require_regions(table, examples.image_ids[rows], store, config)
         sources.update({path: sha256_file(path) for path in config.pairs})
     return TrainingData(words, answers, examples, len(train), validation, table, rows, sources, train)
+
+
+def _of_kinds(table: PairTable, config: DataConfig) -> PairTable:
+    if not config.pair_kinds:
+        return table
+    for kind in config.pair_kinds:
+        if kind not in table.kinds:
+            raise DataError(
+                f"holds no pairs of the kind {kind!r}",
+                file=", ".join(config.pairs),
+                mend=f"data.pair_kinds may name {', '.join(table.kinds)}",
+            )
+    codes = [table.kinds.index(kind) for kind in config.pair_kinds]
+    return table.select(np.isin(table.kind, codes)).require_pairs(", ".join(config.pairs))
 
 
 def _usable_pairs(
