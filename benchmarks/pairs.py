@@ -38,7 +38,8 @@ NEIGHBOURS = 10
 
 TEMPLATES = [
     ("how many {0} are {2}", "number", 12), ("how many {0} are there", "number", 6),
-    ("is there a {0} {2}", "yes/no", 8), ("is the {0} {3}", "yes/no", 14), ("is this a {3} {0}", "yes/no", 6), ("what color is the {0}", "other", 8),
+    ("is there a {0} {2}", "yes/no", 8), ("is the {0} {3}", "yes/no", 14),
+    ("is this a {3} {0}", "yes/no", 6), ("what color is the {0}", "other", 8),
     ("what color is the {0} {2}", "other", 7), ("what is the {0} doing", "other", 5), ("what is {2}", "other", 4),
     ("what kind of {0} is this", "other", 5), ("are the {0} {3}", "yes/no", 6), ("what is the {0} holding", "other", 4),
     ("where is the {0} with the {3} {1}", "other", 5), ("what is behind the {3} {0} and the {1}", "other", 5),

@@ -22,8 +22,8 @@ Progress = Callable[[int, int], None]
 # Images in memory at a time: of 36 x 2048 regions 38 MB.
 _IMAGES = 128
 
-# Features of the pairs matched at a time, in float64: 54 pairs of 36 x 2048 regions.
-_BATCH_BYTES = 64 << 20
+# Features of the pairs matched at a time, in float64: 13 pairs of 36 x 2048 regions.
+_BATCH_BYTES = 16 << 20
 
 
 def require_images(store: RegionStore, image_ids: Sequence[ImageId], question_ids: Sequence[QuestionId]) -> None:

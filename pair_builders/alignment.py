@@ -13,6 +13,8 @@ microseconds for a few dozen regions, is a call a pair.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,7 +30,8 @@ BOX_WEIGHT = 0.5
 _CANCELLED = 1e-9
 
 
-class Side(NamedTuple):
+@dataclass(eq=False)
+class Side:
     """The regions at one end of B pairs, padded.
 
     Attributes:
@@ -45,6 +48,11 @@ class Side(NamedTuple):
         """Returns where there is a region, (B, R)."""
         there: NDArray[np.bool_] = np.arange(self.features.shape[1]) < self.counts[:, None]
         return there
+
+    @cached_property
+    def squares(self) -> NDArray[np.float64]:
+        """The squared lengths of the features, (B, R)."""
+        return np.asarray(np.einsum("bkd,bkd->bk", self.features, self.features))
 
 
 class Matches(NamedTuple):
@@ -79,8 +87,10 @@ class Matches(NamedTuple):
 def pairwise_distances(a: Side, b: Side) -> NDArray[np.float64]:
     """Returns the Euclidean distances of the regions at both ends, exactly 0 for equal ones, (B, Ra, Rb)."""
     x, y = a.features, b.features
-    scale = np.einsum("bkd,bkd->bk", x, x)[:, :, None] + np.einsum("bkd,bkd->bk", y, y)[:, None, :]
-    square = scale - 2 * (x @ y.transpose(0, 2, 1))
+    scale = a.squares[:, :, None] + b.squares[:, None, :]
+    square = x @ y.transpose(0, 2, 1)
+    square *= -2
+    square += scale
     # The product is a tenth of the cost of differences, but rounds worst where two vectors nearly agree, and
     # exactly these matches decide the assignment. There are few of them: they are computed again.
     near = square <= _CANCELLED * scale
@@ -160,7 +170,7 @@ def _as_rows(
     rows[:, :wide_a, 0] = np.arange(wide_a)
     rows[:, :wide_a, 1] = partner
     rows[:, wide_a:, 1] = np.arange(wide_b)
-    length = np.concatenate([np.linalg.norm(a.features, axis=2), np.linalg.norm(b.features, axis=2)], axis=1)
+    length = np.sqrt(np.concatenate([a.squares, b.squares], axis=1))
     if wide_b:
         own = np.take_along_axis(distance, np.maximum(partner, 0)[:, :, None], axis=2)[:, :, 0]
         length[:, :wide_a] = np.where(partner >= 0, own, length[:, :wide_a])

@@ -38,7 +38,7 @@ def build(words: Sequence[str]) -> None:
         for name in registry.names():
             parser.add_class_arguments(registry[name].Settings, name.replace("-", "_"))
     given = parser.parse_args(list(words))
-    settings = parser.instantiate_classes(given)
+    settings = parser.instantiate(given) if hasattr(parser, "instantiate") else parser.instantiate_classes(given)
     if bool(given.edited_questions) != bool(given.edited_annotations):
         raise UsageError("--edited-questions and --edited-annotations go together")
     chosen = [(name, settings[name.replace("-", "_")]) for name in given.select if SELECTIONS[name]]
@@ -55,9 +55,10 @@ def build(words: Sequence[str]) -> None:
     for kind in given.kind:
         with progress_bar(f"pairs: {kind}") as report:
             builder = BUILDERS[kind]
-            tables.append(builder.build(sources, settings[kind.replace("-", "_")], given.seed, report, chosen))
+            table = builder.build(sources, settings[kind.replace("-", "_")], given.seed, report, chosen)
+        # Each kind: one that a selection leaves nothing of would silently be missing.
+        tables.append(table.require_pairs(given.out))
     table = concatenate(tables) if len(tables) > 1 else tables[0]
-    table.require_pairs(given.out)
     write_pair_table(given.out, table)
     print(render(describe(table, sources.questions, edited)))
 
