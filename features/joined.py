@@ -6,14 +6,14 @@ A store holds ids of one kind only; what reads regions should not have to know w
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from features.layout import ImageId
-from features.store import RegionBatch, Regions, RegionStore
+from features.store import RegionBatch, Regions, RegionStore, StoreTables
 from vqa_gs.common.errors import DataError
 
 
@@ -71,6 +71,31 @@ class JoinedStore(RegionStore):
     def regions(self) -> int:
         """The number of regions of all images."""
         return sum(store.regions for store in self.stores)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What is said of each region in all of the stores."""
+        return tuple(name for name in self.stores[0].columns if all(name in store.columns for store in self.stores))
+
+    @property
+    def tables(self) -> StoreTables:
+        """All but the features, store after store."""
+        parts = [store.tables for store in self.stores]
+        counts = np.concatenate([np.diff(part.first) for part in parts])
+        return StoreTables(
+            np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+            np.concatenate([part.sizes for part in parts]),
+            np.concatenate([part.boxes for part in parts]),
+            {name: np.concatenate([part.columns[name] for part in parts]) for name in self.columns},
+        )
+
+    def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Yields (first region, (n, D) features as stored), store after store."""
+        start = 0
+        for store in self.stores:
+            for first, block in store.blocks():
+                yield start + first, block
+            start += store.regions
 
     @property
     def is_contiguous(self) -> bool:

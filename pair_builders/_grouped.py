@@ -32,7 +32,7 @@ class Grouped(Alignment):
 
     partners: int = 3
     metric: Metric = "cosine"
-    max_group: int = 8192
+    max_group: int = 2048
 
     def __post_init__(self) -> None:
         super().__post_init__()

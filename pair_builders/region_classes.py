@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,7 +19,6 @@ from vqa_gs.data.json_files import decode, read_content
 
 ImageId = int | str
 
-CLASSES = "regions/class"
 _IMAGES = 512
 
 
@@ -164,15 +162,13 @@ def _from_npz(path: Path) -> NDArray[np.int64]:
 
 
 def _from_store(store: RegionStore) -> NDArray[np.int64]:
-    with h5py.File(store.path, "r") as file:
-        column = file.get(CLASSES)
-        if not isinstance(column, h5py.Dataset):
-            raise UsageError(
-                f"the region store has no column {CLASSES}",
-                file=store.path,
-                mend="name a file of the regions' classes with --regions.classes",
-            )
-        return np.asarray(column[()]).astype(np.int64)
+    if "class" not in store.columns:
+        raise UsageError(
+            "the region store has no column regions/class",
+            file=store.path,
+            mend="name a file of the regions' classes with --regions.classes",
+        )
+    return store.tables.columns["class"].astype(np.int64)
 
 
 def _numbers(store: RegionStore, settings: ClassSettings) -> NDArray[np.float32] | None:

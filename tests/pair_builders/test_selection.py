@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 
+from features.store import RegionStore
+from features.writer import RegionStoreWriter
 from pair_builders.base import BUILDERS, PairSources
 from pair_builders.region_classes import ClassSettings
 from pair_builders.selection import SELECTIONS, Candidates, select
@@ -189,9 +191,10 @@ def test_what_is_missing_or_does_not_fit_is_told(sources, tmp_path):
 
 
 def test_a_store_with_classes(sources, tmp_path):
-    import h5py
-
-    with h5py.File(sources.store.path, "r+") as file:
-        file["regions/class"] = np.concatenate(list(OBJECTS.values()))
-    other = PairSources(sources.questions, sources.store, regions=ClassSettings(sources.regions.names))
+    with RegionStoreWriter(tmp_path / "c.h5", dim=5, dtype="float32", fingerprint="t", columns=["class"]) as writer:
+        for image, codes in OBJECTS.items():
+            boxes = np.tile([0, 0, 9, 9], (len(codes), 1))
+            writer.add(image, np.eye(5)[codes], boxes, (10, 10), {"class": np.array(codes, np.int32)})
+    store = RegionStore(tmp_path / "c.h5")
+    other = PairSources(sources.questions, store, regions=ClassSettings(sources.regions.names))
     assert ids(chosen(other, [(1, 2), (11, 12)])) == [(1, 2)]

@@ -1,8 +1,6 @@
 """`vqa-gs pairs` on real data, end to end."""
 
-import base64
-import csv
-import sys
+import json
 from pathlib import Path
 
 import numpy as np
@@ -84,15 +82,7 @@ def test_bad_words_are_one_line(mini, tmp_path, capsys):
 def butd(tmp_path_factory):
     """The genuine features of ten images."""
     path = tmp_path_factory.mktemp("butd") / "store.h5"
-    csv.field_size_limit(sys.maxsize)
-    with (
-        open(folder("butd-10") / "train2014_obj36.tsv", newline="") as file,
-        RegionStoreWriter(path, dim=2048, dtype="float16", fingerprint="genuine") as writer,
-    ):
-        for name, height, width, _, _, _, _, count, boxes, features in csv.reader(file, delimiter="\t"):
-            decoded = [np.frombuffer(base64.b64decode(text), np.float32) for text in (boxes, features)]
-            shaped = [values.reshape(int(count), -1) for values in decoded]
-            writer.add(int(name.rsplit("_", 1)[1]), shaped[1], shaped[0], (int(width), int(height)))
+    convert(folder("butd-10") / "train2014_obj36.tsv", path)
     return RegionStore(path)
 
 
@@ -110,8 +100,6 @@ def test_genuine_features_are_matched(butd):
 
 
 def test_masks_of_genuine_boxes_by_hints(butd, tmp_path):
-    import json
-
     data = folder("butd-10")
     questions = read_question_set(data / "questions.json", data / "annotations.json")
     scores = {str(id): np.linspace(0, 1, 36).tolist() for id in questions.question_ids}
