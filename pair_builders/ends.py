@@ -71,9 +71,14 @@ class Ends:
         """The distinct normalised answers, and each question's number among them, (n,)."""
         numbers: dict[str, int] = {}
         codes = np.empty(len(self), np.int64)
+        written: dict[str, int] = {}
         for row, annotation in enumerate(self.annotations):
-            answer = "" if annotation is None else answer_of(annotation)
-            codes[row] = numbers.setdefault(answer, len(numbers))
+            majority = "" if annotation is None else annotation.majority
+            code = written.get(majority)
+            if code is None:
+                answer = "" if annotation is None else answer_of(annotation)
+                code = written[majority] = numbers.setdefault(answer, len(numbers))
+            codes[row] = code
         return list(numbers), codes
 
     def rows_of(self, column: NDArray[Any], file: StrPath | None = None) -> NDArray[np.int64]:
