@@ -27,6 +27,9 @@ def id_column(ids: Iterable[QuestionId] | NDArray[Any]) -> NDArray[Any]:
         return ids.astype(np.int64)
     # Not np.asarray: it would silently turn a mixture of numbers and text into text.
     values = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
+    types = set(map(type, values))
+    if types == {int} and min(values) >= -(2**63) and max(values) < 2**63:
+        return np.array(values, dtype=np.int64)
     text = sum(isinstance(value, str) for value in values)
     if text == len(values) and values:
         column = np.empty(len(values), dtype=object)
@@ -92,6 +95,11 @@ def answer_column(values: Any, pairs: int) -> NDArray[Any]:
     if not all(value is None or isinstance(value, str) for value in column):
         raise DataError("an answer of end b must be text or None")
     return column
+
+
+def is_given(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Says which entries of a column of objects are not None, (n,)."""
+    return np.fromiter((value is not None for value in values), np.bool_, len(values))
 
 
 def check_codes(codes: NDArray[np.uint8], names: Sequence[str], what: str) -> None:

@@ -144,6 +144,6 @@ def at_most(edges: Edges, questions: int, partners: int) -> NDArray[np.int64]:
     for at, (a, b) in enumerate(zip(edges.a.tolist(), edges.b.tolist(), strict=True)):
         if used[a] < partners and used[b] < partners:
             used[a] += 1
-            used[b] += 1
+            used[b] += a != b  # a masked pair has one question at both ends
             taken.append(at)
     return np.array(taken, np.int64)

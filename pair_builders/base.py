@@ -6,21 +6,25 @@ makes its options, and a function decorated with :func:`pair_builder`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import numpy as np
 
 from features.store import RegionStore
-from pair_builders.table import PairTable, QuestionId
-from vqa_gs.common.errors import DataError, UsageError
-from vqa_gs.common.files import StrPath
+from pair_builders._columns import is_given
+from pair_builders._regions import Progress, align_pairs
+from pair_builders.alignment import BOX_WEIGHT
+from pair_builders.ends import Ends
+from pair_builders.region_classes import ClassSettings, RegionClasses, read_region_classes
+from pair_builders.selection import Candidates, Selection, select
+from pair_builders.table import IDENTITY, SPARSE, PairTable
+from vqa_gs.common.errors import UsageError
 from vqa_gs.common.registry import Registry
-from vqa_gs.data.normalize import normalize_answer, strip_answer
-from vqa_gs.data.questions import Annotation, QuestionSet
-
-Progress = Callable[[int, int], None]
-"""Called with what is done and the total of the stage under way; a new stage begins at a lower number."""
+from vqa_gs.data.questions import QuestionSet
 
 
 @dataclass(frozen=True)
@@ -32,12 +36,26 @@ class PairSources:
         store: the regions of every image that is asked about.
         edited: counterfactual questions with their annotations, where these are in files of their own.
         pair_list: a JSON file that says which questions belong together.
+        regions: where the classes of the store's regions are written down.
+        glove: word vectors, any source of :func:`vqa_gs.data.glove.load_glove`.
     """
 
     questions: QuestionSet
     store: RegionStore | None = None
     edited: QuestionSet | None = None
     pair_list: Path | None = None
+    regions: ClassSettings = field(default_factory=ClassSettings)
+    glove: str | None = None
+
+    @cached_property
+    def classes(self) -> RegionClasses:
+        """The classes of the store's regions, read on first use."""
+        return read_region_classes(self.require_store(), self.regions)
+
+    @cached_property
+    def ends(self) -> Ends:
+        """All questions a pair's end may be: those trained on, then the edited ones."""
+        return Ends(self.questions) if self.edited is None else Ends(self.questions, self.edited)
 
     def files(self) -> dict[str, str]:
         """Returns path -> SHA-256 of the questions, annotations and region store.
@@ -54,6 +72,62 @@ class PairSources:
         if self.store is None:
             raise UsageError("these pairs cannot be made without a region store", mend="name one")
         return self.store
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Settings of builders whose pairs are about two different images.
+
+    Args:
+        alignment: `matched`: every region of one image has its counterpart in the other; `sparse`: only the
+            `sparse_regions` counterparts that differ most say in which direction the answer lies; `identity`: region k
+            of one image is region k of the other, as it is when both were extracted with the same boxes. Pairs whose
+            regions a selection named are matched among these only.
+        sparse_regions: counterparts kept by the alignment `sparse`.
+        box_weight: what the place of a region counts in matching, appearance counting 1.
+        weight: the weight of every pair.
+    """
+
+    alignment: Literal["identity", "matched", "sparse"] = "matched"
+    sparse_regions: int = 1
+    box_weight: float = BOX_WEIGHT
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.sparse_regions < 1:
+            raise UsageError(f"sparse_regions is {self.sparse_regions}", mend="keep 1 or more")
+        if not 0 <= self.box_weight < float("inf"):
+            raise UsageError(f"box_weight is {self.box_weight}", mend="give a number of 0 or more")
+        if not 0 <= self.weight < float("inf"):
+            raise UsageError(f"the weight of the pairs is {self.weight}", mend="give a number of 0 or more")
+
+
+def _aligned(candidates: Candidates, settings: Alignment, progress: Progress | None) -> PairTable:
+    """Fills in the alignment rows of pairs that are not identity pairs, and of all whose regions were named."""
+    table, store, ends = candidates.table, candidates.sources.require_store(), candidates.sources.ends
+    # Where the answers are equal nothing makes a difference: no region has a direction.
+    _, answer_a, answer_b = candidates.answers()
+    equal = answer_a == answer_b
+    named = is_given(candidates.regions) & ~equal
+    todo = np.flatnonzero(named | (table.alignment != IDENTITY) & ~equal)
+    images_a, images_b = ([ends.questions[row].image_id for row in end[todo]] for end in (candidates.a, candidates.b))
+    some = candidates.regions[todo]
+    first, rows = align_pairs(
+        store,
+        images_a,
+        images_b,
+        box_weight=settings.box_weight,
+        sparse=np.where((table.alignment[todo] == SPARSE) & ~named[todo], settings.sparse_regions, 0),
+        keep_a=[None if given is None else given[0] for given in some],
+        keep_b=[None if given is None else given[1] for given in some],
+        named=named[todo],
+        progress=progress,
+    )
+    lengths = np.zeros(len(table), np.int64)
+    lengths[todo] = np.diff(first)
+    alignment = np.where(named | equal, SPARSE, table.alignment).astype(np.uint8)
+    bounds = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    return replace(table, alignment=alignment, first=bounds, rows=rows)
 
 
 @dataclass(frozen=True)
@@ -75,15 +149,21 @@ class PairBuilder:
     summary: str
 
     def build(
-        self, sources: PairSources, settings: Any = None, seed: int = 0, progress: Progress | None = None
+        self,
+        sources: PairSources,
+        settings: Any = None,
+        seed: int = 0,
+        progress: Progress | None = None,
+        rules: Sequence[Selection] = (),
     ) -> PairTable:
-        """Makes the pairs.
+        """Finds pairs, selects among them, and matches the regions of what is left.
 
         Args:
             sources: what they are made from.
             settings: a ``Settings`` of this builder; None: the defaults.
             seed: equal seeds, settings and sources give equal tables.
             progress: called from time to time.
+            rules: selections by name, with their settings, in the order of their application.
 
         Raises:
             UsageError: the settings make no sense, or a source is missing.
@@ -99,13 +179,22 @@ class PairBuilder:
                     file=next(iter(questions.sources), None),
                     mend="name the annotations file too",
                 )
-        return self.function(sources, self.Settings() if settings is None else settings, seed, progress)
+        chosen = self.Settings() if settings is None else settings
+        table = self.function(sources, chosen, seed, progress)
+        candidates, report = select(Candidates.of(table, sources), rules)
+        if isinstance(chosen, Alignment):
+            candidates.table = _aligned(candidates, chosen, progress)
+        table = candidates.table
+        if rules:
+            table.settings[self.kind]["selected"] = report
+            if is_given(candidates.regions).any():
+                table.sources.update(sources.classes.sources)
+        return table
 
 
 _SOURCES = {
     "store": "a region store",
     "edited": "the edited questions and their annotations",
-    "pair_list": "a list of the pairs",
 }
 
 BUILDERS: Registry[PairBuilder] = Registry("pair builder", "pair_builders")
@@ -138,82 +227,10 @@ def made_with(settings: Any, seed: int, dropped: Mapping[str, int]) -> dict[str,
         seed: its seed.
         dropped: how many pairs or questions were left out, by reason.
     """
-    values = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(settings).items()}
-    return {**values, "seed": seed, "dropped": dict(dropped)}
+    return {**{name: _plain(value) for name, value in asdict(settings).items()}, "seed": seed, "dropped": dict(dropped)}
 
 
-def check_alignment_settings(sparse_regions: int, box_weight: float, weight: float) -> None:
-    """Checks the settings that builders share.
-
-    Raises:
-        UsageError: one of them makes no sense.
-    """
-    if sparse_regions < 1:
-        raise UsageError(f"sparse_regions is {sparse_regions}", mend="keep 1 or more")
-    if not 0 <= box_weight < float("inf"):
-        raise UsageError(f"box_weight is {box_weight}", mend="give a number of 0 or more")
-    if not 0 <= weight < float("inf"):
-        raise UsageError(f"the weight of the pairs is {weight}", mend="give a number of 0 or more")
-
-
-def answer_of(annotation: Annotation) -> str:
-    """Returns the majority answer in its normalised form, by which answers are compared."""
-    return normalize_answer(strip_answer(annotation.majority))
-
-
-class Ends:
-    """Finds the questions that pair ends speak of.
-
-    Args:
-        questions: a question set with annotations.
-    """
-
-    def __init__(self, questions: QuestionSet) -> None:
-        self.questions = questions
-        self.rows: dict[QuestionId, int] = {id: row for row, id in enumerate(questions.question_ids)}
-
-    def __contains__(self, question_id: QuestionId) -> bool:
-        return question_id in self.rows
-
-    def image(self, question_id: QuestionId) -> QuestionId:
-        """Returns the id of the image a question is about."""
-        return self.questions.questions[self.rows[question_id]].image_id
-
-    def annotation(self, question_id: QuestionId) -> Annotation | None:
-        """Returns a question's annotation, None where the question or its answers are not known."""
-        row = self.rows.get(question_id)
-        return None if row is None or not self.questions.annotations else self.questions.annotations[row]
-
-    def answer(self, question_id: QuestionId) -> str:
-        """Returns a question's normalised majority answer."""
-        annotation = self.annotation(question_id)
-        if annotation is None:
-            raise DataError("the answer is not known", record=f"question {question_id!r}")
-        return answer_of(annotation)
-
-    def require(self, question_id: QuestionId, file: StrPath | None, record: str, mend: str | None = None) -> None:
-        """Checks that a question is there.
-
-        Args:
-            question_id: its id.
-            file: the file that speaks of it, None where that is not known here.
-            record: where in the file.
-            mend: what else may help.
-
-        Raises:
-            DataError: it is not; the message names both files.
-        """
-        if question_id in self.rows:
-            return
-        where = next(iter(self.questions.sources), "the questions")
-        other: QuestionId = str(question_id)
-        if isinstance(question_id, str):
-            other = int(question_id) if question_id.lstrip("-").isdecimal() else question_id
-        if other is not question_id and other in self.rows:
-            mend = "the ids are numbers in one file and text in the other: write them alike"
-        raise DataError(
-            f"there is no question {question_id!r} in {where}",
-            file=file,
-            record=record,
-            mend=mend or "take both from the same release",
-        )
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(entry) for entry in value]
+    return str(value) if isinstance(value, Path) else value

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pair_builders.base import Ends, answer_of
+from pair_builders.ends import Ends, answer_of
 from pair_builders.table import ALIGNMENTS, PairTable
 from vqa_gs.data.questions import QuestionSet
 
@@ -56,7 +56,7 @@ def describe(
         "sources": table.sources,
     }
     if questions is not None:
-        summary |= _by_question(table, counts, [Ends(q) for q in (questions, edited) if q is not None])
+        summary |= _by_question(table, counts, Ends(questions) if edited is None else Ends(questions, edited))
     return summary
 
 
@@ -70,25 +70,25 @@ def _histogram(distance: NDArray[np.float32]) -> dict[str, Any]:
     return {"bounds": bounds.tolist(), "counts": counts.tolist(), "unknown": len(distance) - len(known)}
 
 
-def _by_question(table: PairTable, counts: Counter[Any], sets: list[Ends]) -> dict[str, Any]:
+def _by_question(table: PairTable, counts: Counter[Any], ends: Ends) -> dict[str, Any]:
     question_types: Counter[str] = Counter()
     answer_types: Counter[str] = Counter()
     answers: Counter[str] = Counter()
     own: list[str | None] = [None] * len(table)
     given = own if table.answer_b is None else table.answer_b.tolist()
-    for end, other_answers in ((table.question_a, own), (table.question_b, given)):
-        for id, answer in zip(end.tolist(), other_answers, strict=True):
-            annotation = next((found for ends in sets if (found := ends.annotation(id))), None)
+    for column, other_answers in ((table.question_a, own), (table.question_b, given)):
+        for id, answer in zip(column.tolist(), other_answers, strict=True):
+            annotation = ends.annotation(id)
             if annotation is None:
                 continue
             answers[answer_of(annotation) if answer is None else answer] += 1
-            if end is table.question_a:
+            if column is table.question_a:
                 question_types[annotation.question_type] += 1
                 answer_types[annotation.answer_type] += 1
-    known = sum(any(id in ends for ends in sets) for id in counts)
+    known = sum(id in ends for id in counts)
     return {
         "known_questions": known,
-        "total_questions": sum(len(ends.questions) for ends in sets),
+        "total_questions": len(ends),
         "unknown_questions": len(counts) - known,
         "per_question_type": dict(question_types.most_common()),
         "per_answer_type": dict(answer_types.most_common()),

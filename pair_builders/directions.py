@@ -80,9 +80,6 @@ def alignment_index(
             record=f"pair {chosen[at]}",
             mend="build the pair table again with these features",
         )
-    index_a, moves_a = _identity(identity, regions_a, across_a)
-    index_b, moves_b = _identity(identity, regions_b, across_b)
-
     bounds, positions = ragged_positions(table.first, chosen)
     owner = np.repeat(np.arange(len(chosen)), np.diff(bounds))
     k, l = table.rows[positions, 0].astype(np.int64), table.rows[positions, 1].astype(np.int64)  # noqa: E741
@@ -96,20 +93,24 @@ def alignment_index(
             record=f"pair {chosen[pair]}",
             mend="build the pair table again with these features",
         )
-    has_a, has_b = k >= 0, l >= 0
-    index_a[owner[has_a], k[has_a]] = l[has_a]
-    moves_a[owner[has_a], k[has_a]] = True
-    index_b[owner[has_b], l[has_b]] = k[has_b]
-    moves_b[owner[has_b], l[has_b]] = True
-    return AlignmentIndex(index_a, moves_a, index_b, moves_b)
+    # An identity pair's rows are not written down: they are (0, 0), (1, 1), ...
+    same = np.flatnonzero(identity)
+    every, number = np.nonzero(np.arange(across_a) < regions_a[same][:, None])
+    owner = np.concatenate([owner, same[every]])
+    k, l = np.concatenate([k, number]), np.concatenate([l, number])  # noqa: E741
+    shape = len(chosen), across_a, across_b
+    return AlignmentIndex(*_spread(owner, k, l, shape[:2]), *_spread(owner, l, k, shape[::2]))
 
 
-def _identity(
-    identity: NDArray[np.bool_], counts: NDArray[np.int64], width: int
+def _spread(
+    owner: NDArray[np.int64], here: NDArray[np.int64], there: NDArray[np.int64], shape: tuple[int, ...]
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    region = np.arange(width, dtype=np.int64)
-    moves = identity[:, None] & (region < counts[:, None])
-    return np.where(moves, region, -1), moves
+    """Writes the rows seen from one end into (P, R) gather indices."""
+    index, moves = np.full(shape, -1, np.int64), np.zeros(shape, bool)
+    has = here >= 0
+    index[owner[has], here[has]] = there[has]
+    moves[owner[has], here[has]] = True
+    return index, moves
 
 
 def remaining_regions(

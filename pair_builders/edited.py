@@ -1,122 +1,80 @@
-"""Pairs that the data give: an original and its edit, listed in a file.
+"""Pairs that the data give: an original and its edit.
 
-Edited images (objects removed by inpainting), edited questions, or VQA v2's complementary pairs: a JSON list
-of ``[original, edited]`` question ids, or of objects with these two keys.
+Edited images (objects removed by inpainting) or edited questions, named by a JSON list of ``[original, edited]``
+question ids or of objects with these two keys; or IV-VQA and CV-VQA, whose edits say themselves what they were made
+from.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import msgspec
-
 from features.store import RegionStore
-from pair_builders._regions import aligned_rows, require_images
-from pair_builders.alignment import BOX_WEIGHT, require_identity
-from pair_builders.base import (
-    Ends,
-    PairSources,
-    Progress,
-    check_alignment_settings,
-    made_with,
-    pair_builder,
-)
+from pair_builders._pair_list import read_pair_list
+from pair_builders._regions import Progress, require_images
+from pair_builders.alignment import require_identity
+from pair_builders.base import Alignment, PairSources, made_with, pair_builder
+from pair_builders.ends import Ends
 from pair_builders.table import PairTable, QuestionId
-from vqa_gs.common.errors import DataError
-from vqa_gs.data.json_files import decode, read_content
+from vqa_gs.common.errors import DataError, UsageError
+from vqa_gs.data.edited import original_of
 
 KIND = "edited"
 
-_SHAPE = "a list of [original, edited] question ids, or of objects with these two keys"
-
 
 @dataclass(frozen=True)
-class Settings:
-    """How the regions of listed pairs correspond.
+class Settings(Alignment):
+    """How the regions of listed pairs correspond; an edit has the regions of its original.
 
     Args:
-        alignment: `identity`: region k of the original is region k of the edit, as it is when both were
-            extracted with the same boxes; `matched`: matched by appearance and place; `sparse`: of the
-            matched only the `sparse_regions` that differ most.
-        sparse_regions: counterparts kept by the alignment `sparse`.
-        box_weight: what the place of a region counts in matching, appearance counting 1.
-        weight: the weight of every pair.
+        equal_answers: `drop` pairs whose answers are equal: they teach no difference; `keep` them without a direction,
+            as examples only (IV-VQA: what was removed has nothing to do with the question).
     """
 
     alignment: Literal["identity", "matched", "sparse"] = "identity"
-    sparse_regions: int = 1
-    box_weight: float = BOX_WEIGHT
-    weight: float = 1.0
-
-    def __post_init__(self) -> None:
-        check_alignment_settings(self.sparse_regions, self.box_weight, self.weight)
+    equal_answers: Literal["drop", "keep"] = "drop"
 
 
-class _Named(msgspec.Struct):
-    original: int | str
-    edited: int | str
-
-
-def read_pair_list(path: Path) -> tuple[list[tuple[QuestionId, QuestionId]], str]:
-    """Reads a list of pairs, plain or gzipped.
-
-    Returns:
-        The (original, edited) question ids in the file's order, and the file's SHA-256.
-
-    Raises:
-        DataError: the file is missing, damaged or of another shape; the message names the row, from 0.
-    """
-    content, digest = read_content(path, "pair list")
-    pairs: list[tuple[QuestionId, QuestionId]] = []
-    decoder = msgspec.json.Decoder(tuple[int | str, int | str] | _Named)
-    for row, raw in enumerate(decode(content, list[msgspec.Raw], file=path, expected=_SHAPE)):
-        try:
-            pair = decoder.decode(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise DataError(
-                f"not a pair: {error}", file=path, record=f"row {row}", mend=f"expected {_SHAPE}"
-            ) from error
-        pairs.append((pair.original, pair.edited) if isinstance(pair, _Named) else pair)
-    return pairs, digest
-
-
-@pair_builder(KIND, Settings, needs=("store", "pair_list"))
+@pair_builder(KIND, Settings, needs=("store",))
 def build(sources: PairSources, settings: Settings, seed: int, progress: Progress | None = None) -> PairTable:
-    """Originals and their edits, as a list pairs them up.
-
-    Pairs whose normalised majority answers are equal teach no difference: they are left out and counted, as
-    are repetitions of a pair, under ``dropped`` in the table's settings.
+    """Originals and their edits, as a list pairs them up or the edits' ids say.
 
     Args:
         sources: questions with annotations, the region store, the pair list, and the edited questions where
-            they are in files of their own; without these, both ends are looked up in ``sources.questions``.
+            they are in files of their own; without these, both ends are looked up in ``sources.questions``. Without a
+            list, the edits have to be read by :func:`vqa_gs.data.edited.read_edited_set` from files of IV-VQA's form.
         settings: see :class:`Settings`.
         seed: not used, nothing here is random.
-        progress: called with pairs.
+        progress: not used.
 
     Returns:
-        The pairs in the list's order; end a is the original.
+        The pairs in the list's order, their regions not matched yet; end a is the original. What was left out is
+        counted under ``dropped`` in the table's settings: equal answers, repetitions, edits whose original is not at
+        hand.
 
     Raises:
+        UsageError: there is neither a list nor edits that say where they come from.
         DataError: a question or image is unknown, or identity is asked of images whose numbers of regions
             differ.
     """
-    store, path = sources.require_store(), sources.pair_list
-    assert path is not None
+    store = sources.require_store()
     originals = Ends(sources.questions)
     edits = originals if sources.edited is None else Ends(sources.edited)
-    listed, digest = read_pair_list(path)
     dropped: Counter[str] = Counter({"equal answers": 0, "repeated": 0})
+    files: dict[str, str] = {}
     seen: set[tuple[QuestionId, QuestionId]] = set()
     kept: list[tuple[QuestionId, QuestionId]] = []
-    for row, (original, edited) in enumerate(listed):
-        _check_row(originals, edits, original, edited, path, row)
+    listed = _of_edits(edits, originals, dropped)
+    if sources.pair_list is not None:
+        listed, files[str(sources.pair_list)] = _of_list(sources.pair_list, originals, edits)
+    for original, edited in listed:
         if (original, edited) in seen:
             dropped["repeated"] += 1
-        elif originals.answer(original) == edits.answer(edited):
+        elif settings.equal_answers == "drop" and originals.answer(original) == edits.answer(edited):
             dropped["equal answers"] += 1
         else:
             kept.append((original, edited))
@@ -126,27 +84,38 @@ def build(sources: PairSources, settings: Settings, seed: int, progress: Progres
     require_images(store, images_a + images_b, question_a + question_b)
     if settings.alignment == "identity":
         _check_counts(store, images_a, images_b)
-        rows = []
-    else:
-        sparse = settings.sparse_regions if settings.alignment == "sparse" else 0
-        rows = aligned_rows(
-            store,
-            images_a,
-            images_b,
-            box_weight=settings.box_weight,
-            sparse_regions=[sparse] * len(kept),
-            progress=progress,
-        )
     return PairTable.of_one_kind(
         KIND,
         question_a,
         question_b,
         alignment=settings.alignment,
-        rows=rows,
         weight=settings.weight,
         settings=made_with(settings, seed, dropped),
-        sources={**sources.files(), str(path): digest},
+        sources={**sources.files(), **files},
     )
+
+
+def _of_edits(edits: Ends, originals: Ends, dropped: Counter[str]) -> Iterator[tuple[QuestionId, QuestionId]]:
+    """Yields what edits in IV-VQA's form were made from, and each of them."""
+    named = [(original_of(question.question_id), question.question_id) for question in edits.questions]
+    if not any(original is not None for original, _ in named):
+        raise UsageError("edited pairs need a list of the pairs", mend="name it with --pair-list")
+    for original, edited in named:
+        if original is None or original not in originals:
+            dropped["the original is not at hand"] += 1
+        else:
+            yield original, edited
+
+
+def _of_list(path: Path, originals: Ends, edits: Ends) -> tuple[Iterator[tuple[QuestionId, QuestionId]], str]:
+    listed, digest = read_pair_list(path)
+
+    def checked() -> Iterator[tuple[QuestionId, QuestionId]]:
+        for row, (original, edited) in enumerate(listed):
+            _check_row(originals, edits, original, edited, path, row)
+            yield original, edited
+
+    return checked(), digest
 
 
 def _check_row(originals: Ends, edits: Ends, original: QuestionId, edited: QuestionId, path: Path, row: int) -> None:

@@ -15,17 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pair_builders._regions import aligned_rows, require_images
+from pair_builders._regions import Progress, align_pairs, require_images
 from pair_builders.alignment import BOX_WEIGHT
-from pair_builders.base import (
-    Ends,
-    PairSources,
-    Progress,
-    check_alignment_settings,
-    made_with,
-    pair_builder,
-)
-from pair_builders.table import IDENTITY, MATCHED, SPARSE, PairTable, QuestionId, read_pair_table
+from pair_builders.base import Alignment, PairSources, made_with, pair_builder
+from pair_builders.selection import Candidates
+from pair_builders.table import IDENTITY, MATCHED, SPARSE, PairTable, read_pair_table
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import sha256_file
 
@@ -51,7 +45,7 @@ class Settings:
     box_weight: float = BOX_WEIGHT
 
     def __post_init__(self) -> None:
-        check_alignment_settings(1, self.box_weight, 1.0)
+        Alignment(box_weight=self.box_weight)
 
 
 def shuffle_partners(
@@ -176,18 +170,12 @@ def shuffle_table(
         DataError: a question or image is unknown, or there is no such dealing.
     """
     store = sources.require_store()
-    sets = [Ends(sources.questions)] + ([] if sources.edited is None else [Ends(sources.edited)])
-    ends_a = [_find(sets, id, at) for at, id in enumerate(table.question_a.tolist())]
-    ends_b = [_find(sets, id, at) for at, id in enumerate(table.question_b.tolist())]
-    own = table.answer_b if table.answer_b is not None else [None] * len(table)
-    ids_a, ids_b = table.question_a.tolist(), table.question_b.tolist()
-    images_a = [end.image(id) for end, id in zip(ends_a, ids_a, strict=True)]
-    images_b = [end.image(id) for end, id in zip(ends_b, ids_b, strict=True)]
-    require_images(store, images_a + images_b, ids_a + ids_b)
-    answers_a = [end.answer(id) for end, id in zip(ends_a, ids_a, strict=True)]
-    answers_b = [
-        end.answer(id) if answer is None else answer for end, id, answer in zip(ends_b, ids_b, own, strict=True)
-    ]
+    ends = sources.ends
+    candidates = Candidates.of(table, sources)
+    images_a = [ends.questions[row].image_id for row in candidates.a.tolist()]
+    images_b = [ends.questions[row].image_id for row in candidates.b.tolist()]
+    require_images(store, images_a + images_b, table.question_a.tolist() + table.question_b.tolist())
+    _, answers_a, answers_b = candidates.answers()
     order = shuffle_partners(table, seed, answers_a, answers_b, images_a, images_b)
     partners = table.select(order)
     images_b = [images_b[at] for at in order.tolist()]
@@ -197,17 +185,18 @@ def shuffle_table(
     alignment[(alignment == IDENTITY) & unequal] = MATCHED
     rematch = np.flatnonzero(alignment != IDENTITY)
     had = np.maximum(np.diff(table.first), 1)
-    rows = aligned_rows(
+    masks = [partners.mask_of(at) for at in rematch.tolist()]
+    first, rows = align_pairs(
         store,
         [images_a[at] for at in rematch.tolist()],
         [images_b[at] for at in rematch.tolist()],
         box_weight=box_weight,
-        sparse_regions=np.where(alignment[rematch] == SPARSE, had[rematch], 0).tolist(),
-        keep_b=[partners.mask_of(at) for at in rematch.tolist()],
+        sparse=np.where(alignment[rematch] == SPARSE, had[rematch], 0),
+        keep_b=[None if mask is None else np.flatnonzero(mask) for mask in masks],
         progress=progress,
     )
     lengths = np.zeros(len(table), np.int64)
-    lengths[rematch] = [len(some) for some in rows]
+    lengths[rematch] = np.diff(first)
     return PairTable(
         question_a=table.question_a,
         question_b=partners.question_b,
@@ -216,7 +205,7 @@ def shuffle_table(
         weight=table.weight,
         distance=np.full(len(table), np.nan, np.float32),
         first=np.concatenate([[0], np.cumsum(lengths)]),
-        rows=np.concatenate([np.zeros((0, 2), np.int32), *rows]),
+        rows=rows,
         kinds=(KIND,),
         mask_first=partners.mask_first,
         mask_keep=partners.mask_keep,
@@ -224,14 +213,6 @@ def shuffle_table(
         settings={KIND: made_with(Settings(None, box_weight), seed, {}) | {"pairs": table.settings}},
         sources={**table.sources, **sources.files()},
     )
-
-
-def _find(sets: list[Ends], question_id: QuestionId, pair: int) -> Ends:
-    for ends in sets:
-        if question_id in ends:
-            return ends
-    sets[0].require(question_id, None, f"pair {pair}", "name the questions it was made from")
-    raise AssertionError  # require has raised
 
 
 @pair_builder(KIND, Settings, needs=("store",))

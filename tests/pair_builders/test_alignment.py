@@ -5,14 +5,18 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.spatial.distance import cdist
 
-from pair_builders.alignment import (
-    match_regions,
-    pairwise_distances,
-    require_identity,
-    row_distances,
-    sparse_rows,
-)
-from vqa_gs.common.errors import DataError, UsageError
+from pair_builders.alignment import Side, match_batch, pairwise_distances, require_identity
+from vqa_gs.common.errors import DataError
+
+
+def side(features, boxes=None):
+    boxes = None if boxes is None else np.asarray(boxes)[None]
+    return Side(np.asarray(features, float)[None], boxes, np.array([len(features)]))
+
+
+def match_regions(x, y, boxes_x=None, boxes_y=None, box_weight=0.5):
+    found = match_batch(side(x, boxes_x), side(y, boxes_y), box_weight)
+    return found.rows[found.there]
 
 
 def regions(seed, count, dim=6):
@@ -66,7 +70,7 @@ def test_a_permuted_copy_is_matched_exactly(x, data):
 )
 def test_distances_are_right_and_zero_for_equal_vectors(x, y, same):
     y[same] = x[same]
-    distances = pairwise_distances(x, y)
+    distances = pairwise_distances(side(x), side(y))[0]
     np.testing.assert_allclose(distances, cdist(x.astype(float), y.astype(float)), rtol=1e-6, atol=1e-12)
     assert distances[same, same] == 0
 
@@ -115,23 +119,43 @@ def test_damaged_features_and_shapes():
     bad[1, 1] = np.nan
     with pytest.raises(DataError, match="not finite"):
         match_regions(x, bad)
-    with pytest.raises(ValueError, match="features must be"):
-        match_regions(x, x[:, :2])
-    with pytest.raises(ValueError, match="boxes for"):
-        match_regions(x, x, np.ones((1, 4)), np.ones((2, 4)))
+
+
+@settings(deadline=None, max_examples=50)
+@given(seed=st.integers(0, 999), sizes=st.lists(st.tuples(counts, counts), min_size=1, max_size=6), boxed=st.booleans())
+def test_a_batch_is_its_pairs(seed, sizes, boxed):
+    """Padding, which may hold anything, changes nothing; lengths are those of the rows' directions."""
+    generator = np.random.default_rng(seed)
+    wide_a, wide_b = (max(size[end] for size in sizes) + 1 for end in (0, 1))
+    ends = []
+    for end, wide in ((0, wide_a), (1, wide_b)):
+        features = generator.integers(-2, 3, (len(sizes), wide, 3)).astype(float)
+        boxes = generator.random((len(sizes), wide, 4)) if boxed else None
+        ends.append(Side(features, boxes, np.array([size[end] for size in sizes])))
+    found = match_batch(*ends)
+    for pair, (a, b) in enumerate(sizes):
+        x, y = ends[0].features[pair, :a], ends[1].features[pair, :b]
+        boxes = (ends[0].boxes[pair, :a], ends[1].boxes[pair, :b]) if boxed else ()
+        rows = found.rows[pair][found.there[pair]]
+        np.testing.assert_array_equal(rows, match_regions(x, y, *boxes))
+        for (k, m), length in zip(rows, found.length[pair][found.there[pair]], strict=True):
+            here, there = x[k] if k >= 0 else np.zeros(3), y[m] if m >= 0 else np.zeros(3)
+            assert length == pytest.approx(np.linalg.norm(here - there), abs=1e-12)
 
 
 def test_sparse_keeps_what_differs_most():
-    x = np.array([[0, 0], [5, 0], [0, 1]], np.float32)
-    y = np.array([[0, 0.5], [0, 0], [0, 2]], np.float32)
-    rows = np.array([[0, 0], [1, 1], [2, -1], [-1, 2]], np.int32)
-    assert row_distances(rows, x, y).tolist() == [0.5, 5, 1, 2]
-    assert sparse_rows(rows, x, y).tolist() == [[1, 1]]
-    assert sparse_rows(rows, x, y, 3).tolist() == [[1, 1], [2, -1], [-1, 2]]
-    assert sparse_rows(rows, x, y, 9).tolist() == rows.tolist()
-    assert sparse_rows(rows, x * 0, y * 0, 2).tolist() == [[0, 0], [1, 1]]
-    with pytest.raises(UsageError):
-        sparse_rows(rows, x, y, 0)
+    x = np.array([[0, 0], [50, 0], [0, 1]], np.float32)
+    y = np.array([[0, 0.5], [45, 0]], np.float32)
+    found = match_batch(side(x), side(y))
+    assert found.rows[found.there].tolist() == [[0, 0], [1, 1], [2, -1]]
+    assert found.length[found.there].tolist() == [0.5, 5, 1]
+    for most, expected in ((1, [[1, 1]]), (2, [[1, 1], [2, -1]]), (9, [[0, 0], [1, 1], [2, -1]])):
+        kept = found.sparse(np.array([most]))
+        assert kept.rows[kept.there].tolist() == expected
+    equal = match_batch(side(x[:2] * 0), side(y * 0))
+    kept = equal.sparse(np.array([1]))
+    assert kept.rows[kept.there].tolist() == [[0, 0]]
+    assert not equal.differing().there.any()
 
 
 def test_identity_names_images_and_counts():

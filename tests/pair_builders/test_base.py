@@ -4,7 +4,8 @@ import typing
 import jsonargparse
 import pytest
 
-from pair_builders.base import BUILDERS, Ends, PairSources
+from pair_builders.base import BUILDERS, PairSources
+from pair_builders.ends import Ends
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.data.questions import QuestionSet
 
@@ -15,7 +16,7 @@ def test_builders_are_found():
         BUILDERS["same"]
 
 
-@pytest.mark.parametrize("kind", ["same-question", "edited", "shuffled"])
+@pytest.mark.parametrize("kind", ["same-question", "near-duplicate", "complementary", "masked", "edited", "shuffled"])
 def test_settings_are_frozen_described_and_become_options(kind):
     builder = BUILDERS[kind]
     assert builder.kind == kind
@@ -39,7 +40,7 @@ def test_options_are_checked_by_type():
     parsed = parser.parse_args(["--partners=5", "--alignment=sparse", "--box_weight=0"])
     assert BUILDERS["same-question"].Settings(**parsed.as_dict()).partners == 5
     with pytest.raises(jsonargparse.ArgumentError):
-        parser.parse_args(["--alignment=identity"])
+        parser.parse_args(["--alignment=none"])
 
 
 @pytest.mark.parametrize(
@@ -47,7 +48,7 @@ def test_options_are_checked_by_type():
     [
         {"partners": 0},
         {"max_group": 1},
-        {"min_agreement": 1.1},
+        {"alignment": "identity"},
         {"sparse_regions": 0},
         {"box_weight": -1.0},
         {"weight": float("nan")},

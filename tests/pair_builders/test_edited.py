@@ -3,9 +3,13 @@ import json
 
 import pytest
 
-from pair_builders.base import PairSources
-from pair_builders.edited import Settings, build, read_pair_list
-from vqa_gs.common.errors import DataError
+from features.joined import JoinedStore
+from pair_builders.base import BUILDERS, PairSources
+from pair_builders.edited import Settings, read_pair_list
+from vqa_gs.common.errors import DataError, UsageError
+from vqa_gs.data.edited import original_of, read_edited_set
+
+build = BUILDERS["edited"].build
 
 ORIGINALS = [(1, 10, "How many?", "2"), (2, 11, "How many?", "3"), (3, 12, "Is it?", "yes")]
 EDITS = [(101, "10_e", "How many?", "1"), (102, "11_e", "How many?", "three"), (103, "12_e", "Is it?", "no")]
@@ -104,3 +108,65 @@ def test_a_gzipped_list(tmp_path):
     path = tmp_path / "pairs.json.gz"
     path.write_bytes(gzip.compress(b'[[1, "a"]]'))
     assert read_pair_list(path)[0] == [(1, "a")]
+
+
+@pytest.fixture
+def causal(tmp_path):
+    """CV-VQA: text image ids, repeated question ids, answers of n - 1 beside a multiple choice answer of n."""
+    questions, annotations = [], []
+    for instance in (77, 78):
+        image = f"{262148:012d}_{instance:012d}"
+        questions.append({"image_id": image, "question": "How many dogs are there?", "question_id": 262148000})
+        answers = [{"answer": "1", "answer_confidence": "yes", "answer_id": n} for n in range(1, 11)]
+        annotations.append(
+            {"question_type": "how many", "multiple_choice_answer": "2", "answers": answers, "image_id": image,
+             "answer_type": "number", "question_id": 262148000}
+        )  # fmt: skip
+    image = f"{999:012d}_{5:012d}"
+    questions.append({"image_id": image, "question": "How many?", "question_id": 999000})
+    annotations.append({**annotations[0], "image_id": image, "question_id": 999000})
+    paths = (
+        tmp_path / "v2_OpenEnded_mscoco_train2014_questions.json",
+        tmp_path / "v2_mscoco_train2014_annotations.json",
+    )
+    paths[0].write_text(json.dumps({"questions": questions}))
+    paths[1].write_text(json.dumps({"annotations": annotations[::-1]}))
+    return paths
+
+
+def test_causal_vqa(causal, make_questions, make_store):
+    edited = read_edited_set(*causal)
+    ids = [f"262148000@000000262148_{instance:012d}" for instance in (77, 78)]
+    assert edited.question_ids[:2] == ids
+    assert [annotation.majority for annotation in edited.annotations] == ["1"] * 3
+    assert [original_of(id) for id in [*edited.question_ids, 5, "5"]] == [262148000, 262148000, 999000, None, None]
+    questions = make_questions([(262148000, 262148, "How many dogs are there?", "2")])
+    originals = make_store({262148: [[1.0, 0], [2.0, 0]]})
+    edits = {question.image_id: [[1.0, 0], [0.0, 1]] for question in edited.questions}
+    store = JoinedStore([originals, make_store(edits, "edits.h5")])
+    table = build(PairSources(questions, store, edited), Settings())
+    assert pairs_of(table) == [(262148000, ids[0]), (262148000, ids[1])]
+    assert table.settings["edited"]["dropped"]["the original is not at hand"] == 1
+    questions = make_questions([(262148000, 262148, "How many dogs are there?", "1")])
+    assert len(build(PairSources(questions, store, edited), Settings())) == 0
+    kept = build(PairSources(questions, store, edited), Settings(equal_answers="keep"))
+    # Nothing makes a difference: no region has a direction.
+    assert (kept.alignment.tolist(), len(kept.rows)) == ([2, 2], 0)
+
+
+def test_edited_files_of_another_form_stay_as_they_are(tmp_path):
+    question = {"image_id": "a_edit", "question": "How many?", "question_id": 5}
+    answer = {"answers": [{"answer": "1"}], "image_id": "a_edit", "question_id": 5}
+    (tmp_path / "q.json").write_text(json.dumps([question]))
+    (tmp_path / "a.json").write_text(json.dumps([answer]))
+    assert read_edited_set(tmp_path / "q.json", tmp_path / "a.json").question_ids == [5]
+    (tmp_path / "q.json").write_text(json.dumps([question, {**question, "image_id": "b"}]))
+    (tmp_path / "a.json").write_text(json.dumps([answer, {**answer, "image_id": "b"}]))
+    with pytest.raises(DataError, match="appears twice"):
+        read_edited_set(tmp_path / "q.json", tmp_path / "a.json")
+
+
+def test_a_list_is_needed_where_ids_do_not_say(make_questions, make_store):
+    rows = [(id, str(image), *rest) for id, image, *rest in ORIGINALS]
+    with pytest.raises(UsageError, match="edited pairs need a list of the pairs"):
+        build(PairSources(make_questions(rows), make_store(IMAGES), make_questions(EDITS)))

@@ -11,43 +11,54 @@ from vqa_gs.common.errors import UsageError
 
 def build(words: Sequence[str]) -> None:
     """Builds a pair table; several kinds go into one."""
-    from features.store import RegionStore
+    from features.joined import open_stores
     from pair_builders.base import BUILDERS, PairSources
     from pair_builders.describe import describe, render
+    from pair_builders.region_classes import ClassSettings
+    from pair_builders.selection import SELECTIONS
     from pair_builders.table import concatenate, write_pair_table
+    from vqa_gs.data.edited import read_edited_set
     from vqa_gs.data.questions import read_question_set
 
     parser = new_parser("pairs build", "Build a table of counterfactual pairs.")
-    kinds = ", ".join(BUILDERS.names())
+    kinds, rules = ", ".join(BUILDERS.names()), ", ".join(SELECTIONS.names())
     parser.add_argument("--kind", action="append", required=True, help=f"{kinds}; may be repeated")
+    parser.add_argument("--select", action="append", default=[], help=f"{rules}; may be repeated, applied in order")
     parser.add_argument("--questions", type=str, required=True, help="questions JSON")
     parser.add_argument("--annotations", type=str, required=True, help="annotations JSON")
-    parser.add_argument("--features", type=str, default=None, help="region store")
+    parser.add_argument("--features", type=str, nargs="+", default=None, help="region store, or several")
     parser.add_argument("--edited-questions", type=str, default=None, help="counterfactual questions JSON")
     parser.add_argument("--edited-annotations", type=str, default=None, help="counterfactual annotations JSON")
     parser.add_argument("--pair-list", type=str, default=None, help="JSON list of question id pairs")
+    parser.add_argument("--glove", type=str, default=None, help="word vectors, for words near a class's name")
     parser.add_argument("--out", type=str, required=True, help="the table to write")
     parser.add_argument("--seed", type=int, default=0, help="seed of what a builder chooses at random")
-    for name in BUILDERS.names():
-        parser.add_class_arguments(BUILDERS[name].Settings, name.replace("-", "_"))
+    parser.add_class_arguments(ClassSettings, "regions")
+    for registry in (BUILDERS, SELECTIONS):
+        for name in registry.names():
+            parser.add_class_arguments(registry[name].Settings, name.replace("-", "_"))
     given = parser.parse_args(list(words))
-    settings = parser.instantiate_classes(given)
+    settings = parser.instantiate(given) if hasattr(parser, "instantiate") else parser.instantiate_classes(given)
     if bool(given.edited_questions) != bool(given.edited_annotations):
         raise UsageError("--edited-questions and --edited-annotations go together")
-    edited = read_question_set(given.edited_questions, given.edited_annotations) if given.edited_questions else None
+    chosen = [(name, settings[name.replace("-", "_")]) for name in given.select if SELECTIONS[name]]
+    edited = read_edited_set(given.edited_questions, given.edited_annotations) if given.edited_questions else None
     sources = PairSources(
         read_question_set(given.questions, given.annotations),
-        RegionStore(given.features) if given.features else None,
+        open_stores(given.features) if given.features else None,
         edited,
         Path(given.pair_list) if given.pair_list else None,
+        settings.regions,
+        given.glove,
     )
     tables = []
     for kind in given.kind:
         with progress_bar(f"pairs: {kind}") as report:
             builder = BUILDERS[kind]
-            tables.append(builder.build(sources, settings[kind.replace("-", "_")], given.seed, report))
+            table = builder.build(sources, settings[kind.replace("-", "_")], given.seed, report, chosen)
+        # Each kind: one that a selection leaves nothing of would silently be missing.
+        tables.append(table.require_pairs(given.out))
     table = concatenate(tables) if len(tables) > 1 else tables[0]
-    table.require_pairs(given.out)
     write_pair_table(given.out, table)
     print(render(describe(table, sources.questions, edited)))
 

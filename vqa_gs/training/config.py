@@ -52,10 +52,13 @@ class DataConfig:
     Attributes:
         train: the training split.
         features: region store of all images, made by ``vqa-gs features convert``.
+        counterfactual_features: region store of the images that only ``counterfactuals`` are about, where they are in
+            one of their own.
         iid_val: in-domain split that epochs are chosen on; cut from training when left out.
         tests: out-of-distribution and other splits by name, looked at once, after training.
         counterfactuals: questions that occur only as ends of pairs (edited images).
         pairs: pair tables, made by ``vqa-gs pairs build``.
+        pair_kinds: use only the pairs of these kinds, the controls of a table of masks, say; none named: all.
         max_pairs: use only the first so many pairs of the tables; 0 uses all.
         val_fraction: share of training images held out when ``iid_val`` is left out.
         min_answer_questions: an answer enters the vocabulary with so many distinct training questions.
@@ -69,7 +72,9 @@ class DataConfig:
     iid_val: SplitConfig | None = None
     tests: dict[str, SplitConfig] = field(default_factory=dict)
     counterfactuals: SplitConfig | None = None
+    counterfactual_features: str | None = None
     pairs: list[str] = field(default_factory=list)
+    pair_kinds: list[str] = field(default_factory=list)
     max_pairs: int = 0
     val_fraction: float = 0.1
     min_answer_questions: int = 9

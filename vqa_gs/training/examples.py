@@ -13,6 +13,7 @@ from pair_builders.directions import alignment_index
 from pair_builders.table import PairTable, concatenate, read_pair_table
 from vqa_gs.common.errors import DataError, found_in
 from vqa_gs.common.files import sha256_file
+from vqa_gs.data.edited import read_edited_set
 from vqa_gs.data.questions import ImageId, QuestionId, QuestionSet, read_question_set, read_questions
 from vqa_gs.data.split import hold_out
 from vqa_gs.data.targets import SoftTargets, soft_targets
@@ -158,7 +159,9 @@ def load_training_data(
         kept, held = hold_out(train, config.val_fraction, seed)
         train, validation = train.subset(kept), train.subset(held)
     _refuse_test_selection(validation, config)
-    edited = read_split(config.counterfactuals) if config.counterfactuals and use_pairs else None
+    edited = None
+    if config.counterfactuals and use_pairs:
+        edited = read_edited_set(config.counterfactuals.questions, config.counterfactuals.annotations)
     everything = train
     if edited is not None:
         sources.update(edited.sources)
@@ -178,10 +181,25 @@ def load_training_data(
     if use_pairs:
         tables = [read_pair_table(path, require_pairs=True) for path in config.pairs]
         table = tables[0] if len(tables) == 1 else concatenate(tables)
+        table = _of_kinds(table, config)
         table, rows = _usable_pairs(table, everything.question_ids, config, validation)
         _require_regions(table, examples.image_ids[rows], store, config)
         sources.update({path: sha256_file(path) for path in config.pairs})
     return TrainingData(words, answers, examples, len(train), validation, table, rows, sources, train)
+
+
+def _of_kinds(table: PairTable, config: DataConfig) -> PairTable:
+    if not config.pair_kinds:
+        return table
+    for kind in config.pair_kinds:
+        if kind not in table.kinds:
+            raise DataError(
+                f"holds no pairs of the kind {kind!r}",
+                file=", ".join(config.pairs),
+                mend=f"data.pair_kinds may name {', '.join(table.kinds)}",
+            )
+    codes = [table.kinds.index(kind) for kind in config.pair_kinds]
+    return table.select(np.isin(table.kind, codes)).require_pairs(", ".join(config.pairs))
 
 
 def _usable_pairs(

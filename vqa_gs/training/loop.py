@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from eval.results import write_results
-from features.store import RegionStore
+from features.joined import open_stores
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import atomic_path, write_json
 from vqa_gs.data.questions import QuestionId
@@ -84,7 +84,8 @@ class _Run:
         self.config, self.settings, self.team, self.directory = config, config.training, team, directory
         self.shown = team.is_main and not quiet
 
-        self.store = RegionStore(config.data.features)
+        edits = config.data.counterfactual_features
+        self.store = open_stores([config.data.features, *([edits] if edits else [])])
         self.data = load_training_data(config.data, self.store, config.seed, bool(config.data.pairs), config.scoring)
         self.sources = {**self.data.sources, config.data.features: self.store.content_hash}
         own = self.data, config, self.store

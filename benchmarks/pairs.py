@@ -1,0 +1,180 @@
+"""CPU and wall seconds to build pairs at the size of VQA-CP v2, and how they grow.
+
+438,183 questions about 123,287 images; text made up with a length and repetition like the real ones: a few questions
+are asked thousands of times, most once. Run at a quarter, a half and the whole:
+``python benchmarks/pairs.py [--questions N] [--images N] [--part questions|images|all] [--parts 4 2 1]``. Limits are
+wall seconds on two free cores; beside them, in brackets, half the CPU seconds, because a machine is not always free.
+Growth is CPU time over what n log n would make of the smallest part's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import resource
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.store import RegionStore
+from features.writer import RegionStoreWriter
+from pair_builders._near_images import nearest_images
+from pair_builders._near_questions import Texts
+from pair_builders._regions import standardised
+from pair_builders.base import BUILDERS, PairSources
+from pair_builders.coco_words import SYNONYMS
+from pair_builders.region_classes import ClassSettings
+from pair_builders.selection import SELECTIONS
+from vqa_gs.data.questions import Annotation, Answer, Question, QuestionSet
+
+LIMITS = {"same-question + selection": 60, "near-duplicate questions": 60, "near-duplicate images": 240}
+MEMORY = 6.0
+NEIGHBOURS = 10
+
+TEMPLATES = [
+    ("how many {0} are {2}", "number", 12), ("how many {0} are there", "number", 6),
+    ("is there a {0} {2}", "yes/no", 8), ("is the {0} {3}", "yes/no", 14),
+    ("is this a {3} {0}", "yes/no", 6), ("what color is the {0}", "other", 8),
+    ("what color is the {0} {2}", "other", 7), ("what is the {0} doing", "other", 5), ("what is {2}", "other", 4),
+    ("what kind of {0} is this", "other", 5), ("are the {0} {3}", "yes/no", 6), ("what is the {0} holding", "other", 4),
+    ("where is the {0} with the {3} {1}", "other", 5), ("what is behind the {3} {0} and the {1}", "other", 5),
+    ("why is the {0} next to the {1}", "other", 5),
+]  # fmt: skip
+PLACES = [
+    "in the picture", "in this photo", "on the table", "in the background", "on the left", "on the road", "on the wall",
+]  # fmt: skip
+
+
+def questions_of(count: int, images: int, seed: int = 0) -> QuestionSet:
+    """Makes up questions and answers; the share of distinct texts and the largest groups are printed by `main`."""
+    generator = np.random.default_rng(seed)
+    nouns = [*SYNONYMS, *(f"noun{number}" for number in range(3000))]
+    adjectives = [f"adjective{number}" for number in range(400)]
+    heads, others = ((generator.zipf(1.35, count) - 1) % len(nouns) for _ in range(2))
+    places = (generator.zipf(1.5, count) - 1) % len(PLACES)
+    looks = (generator.zipf(1.3, count) - 1) % len(adjectives)
+    weights = np.array([template[2] for template in TEMPLATES], float)
+    kinds = generator.choice(len(TEMPLATES), count, p=weights / weights.sum())
+    names = [*SYNONYMS, "white", "red", "nothing", "wood", "sitting", "eating"]
+    chosen = {"yes/no": ["yes", "no"], "number": list("0123456"), "other": names}
+    draws = (generator.zipf(1.4, count) - 1).astype(np.int64)
+    tens: dict[str, tuple[Answer, ...]] = {}
+    asked, answered = [], []
+    image_of = np.sort(generator.integers(0, images, count)).tolist()
+    for at, (kind, image) in enumerate(zip(kinds.tolist(), image_of, strict=True)):
+        pattern, answer_type, _ = TEMPLATES[kind]
+        text = pattern.format(nouns[heads[at]], nouns[others[at]], PLACES[places[at]], adjectives[looks[at]])
+        pool = chosen[answer_type]
+        answer = pool[int(draws[at]) % len(pool)]
+        ten = tens.setdefault(answer, tuple(Answer(answer, "yes", number) for number in range(1, 11)))
+        asked.append(Question(at, image, text + "?"))
+        answered.append(Annotation(at, image, ten, " ".join(text.split()[:2]), answer_type, answer))
+    return QuestionSet(asked, answered, {"made-up": "0" * 64})
+
+
+def vectors_of(count: int, dim: int = 2048, seed: int = 0) -> NDArray[np.float32]:
+    """Makes up pooled features: positive, a falling spectrum, scenes of a few near-duplicates, some noise."""
+    generator = np.random.default_rng(seed)
+    rank = 256
+    spread = (1 + np.arange(rank, dtype=np.float32)) ** -0.5
+    mixing = generator.standard_normal((rank, dim), np.float32)
+    scenes = generator.standard_normal((count // 4 + 1, rank), np.float32) * spread
+    vectors = np.empty((count, dim), np.float32)
+    for start in range(0, count, 8192):
+        rows = np.arange(start, min(start + 8192, count))
+        inner = scenes[rows // 4] + 0.35 * spread * generator.standard_normal((len(rows), rank), np.float32)
+        outer = inner @ mixing + 0.2 * generator.standard_normal((len(rows), dim), np.float32)
+        np.maximum(outer, 0, out=vectors[rows[0] : rows[-1] + 1])
+    return vectors
+
+
+def store_of(folder: Path, images: int, regions: int = 3, dim: int = 2048) -> tuple[RegionStore, ClassSettings]:
+    """Writes regions with classes."""
+    generator = np.random.default_rng(0)
+    path = folder / f"regions{images}.h5"
+    codes = generator.integers(0, len(SYNONYMS), images * regions)
+    centres = generator.standard_normal((len(SYNONYMS), dim), np.float32)
+    boxes = np.tile(np.array([[0, 0, 640, 480]], np.float32), (regions, 1))
+    with RegionStoreWriter(path, dim=dim, dtype="float16", fingerprint="made up") as writer:
+        for image in range(images):
+            noise = generator.standard_normal((regions, dim), np.float32)
+            writer.add(image, centres[codes[image * regions : (image + 1) * regions]] + noise, boxes, (640, 480))
+    np.savez(folder / f"classes{images}.npz", category=codes.astype(np.uint8))
+    (folder / "names.txt").write_text("\n".join(SYNONYMS), encoding="utf-8")
+    return RegionStore(path), ClassSettings(folder / "names.txt", folder / f"classes{images}.npz")
+
+
+def timed(work: Callable[[], Any]) -> tuple[Any, float, float]:
+    wall, cpu = time.perf_counter(), time.process_time()
+    return work(), time.process_time() - cpu, time.perf_counter() - wall
+
+
+def recall(vectors: NDArray[np.float32], found: NDArray[np.int64], sample: int = 500) -> float:
+    """Returns the share of the true nearest images that were found, by an exact search for some images."""
+    rows = np.random.default_rng(1).choice(len(vectors), sample, replace=False)
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    right = 0
+    for row in rows:
+        cosine = unit @ unit[row]
+        cosine[row] = -np.inf
+        right += len(set(np.argpartition(-cosine, NEIGHBOURS)[:NEIGHBOURS].tolist()) & set(found[row].tolist()))
+    return right / (sample * NEIGHBOURS)
+
+
+def run_questions(folder: Path, questions: int, images: int) -> list[tuple[str, float, float, str]]:
+    store, classes = store_of(folder, images)
+    asked = questions_of(questions, images)
+    rules = [(name, SELECTIONS[name].Settings()) for name in ("named", "agreed", "few-changed", "cap")]
+    builder = BUILDERS["same-question"]
+
+    def same() -> Any:
+        return builder.build(PairSources(asked, store, regions=classes), builder.Settings(), rules=rules)
+
+    def near() -> Any:
+        return Texts([question.question for question in asked.questions]).families(2)
+
+    table, cpu, wall = timed(same)
+    rows = [("same-question + selection", cpu, wall, f"{len(table):,} pairs")]
+    families, cpu, wall = timed(near)
+    distinct = len({question.question for question in asked.questions})
+    rows.append(("near-duplicate questions", cpu, wall, f"{distinct:,} texts, {int(families.max()) + 1:,} families"))
+    Path(store.path).unlink()
+    return rows
+
+
+def run_images(images: int) -> list[tuple[str, float, float, str]]:
+    vectors = standardised(vectors_of(images))
+    (found, _), cpu, wall = timed(lambda: nearest_images(vectors, NEIGHBOURS))
+    return [("near-duplicate images", cpu, wall, f"recall {recall(vectors, found):.3f}")]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--questions", type=int, default=438_183)
+    parser.add_argument("--images", type=int, default=123_287)
+    parser.add_argument("--part", choices=["questions", "images", "all"], default="all")
+    parser.add_argument("--parts", type=int, nargs="+", default=[4, 2, 1])
+    arguments = parser.parse_args()
+    first: dict[str, tuple[float, int]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for part in arguments.parts:
+            questions, images = arguments.questions // part, arguments.images // part
+            rows = run_questions(Path(folder), questions, images) if arguments.part != "images" else []
+            rows += run_images(images) if arguments.part != "questions" else []
+            print(f"{questions:,} questions, {images:,} images")
+            for name, cpu, wall, note in rows:
+                base, size = first.setdefault(name, (cpu, questions))
+                growth = cpu / (base * questions * math.log(questions) / (size * math.log(size)))
+                limit = f"{wall / LIMITS[name]:.2f} ({cpu / 2 / LIMITS[name]:.2f}) of the limit" if part == 1 else ""
+                print(f"  {name:26} {cpu:7.1f} CPU s {wall:7.1f} s  {growth:5.2f} of n log n  {note}  {limit}")
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"largest memory {memory:.1f} GB, {memory / MEMORY:.2f} of the limit")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""VQA-HAT: maps of where people looked to answer a question, as grey images `{question id}_{n}.png`.
+
+Das et al., *Human Attention in Visual Question Answering*, EMNLP 2016. The ids are VQA **v1** ids; v2 has other ids for
+the same questions, so the two are joined by image and text. A region's score is HINT's (Selvaraju et al., ICCV 2019,
+eq. 1): the mean attention inside its box over the sum of the means inside and outside.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from pair_builders.evidence import Evidence, evidence
+from pair_builders.evidence.hints import highest
+from vqa_gs.common.errors import DataError, UsageError
+from vqa_gs.common.files import sha256_file
+from vqa_gs.data.normalize import normalize_question
+from vqa_gs.data.questions import read_questions
+
+if TYPE_CHECKING:
+    from pair_builders.base import PairSources
+    from pair_builders.masked import Settings
+
+_NAME = re.compile(r"(\d+)_\d+\.png")
+
+
+def box_attention(attention: NDArray[np.float64], boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Returns the share of attention inside boxes: mean inside / (mean inside + mean outside).
+
+    Args:
+        attention: (height, width), 0 or more.
+        boxes: (R, 4) x1, y1, x2, y2 as parts of the width and height.
+
+    Returns:
+        (R,) 0..1; 0.5 is indifference, also where the map is empty or the box holds no pixel or all of them.
+    """
+    height, width = attention.shape
+    total = np.zeros((height + 1, width + 1))
+    total[1:, 1:] = attention.cumsum(0).cumsum(1)
+    scaled = boxes * [width, height, width, height]
+    x1, y1 = np.floor(scaled[:, :2].clip(0)).astype(int).T
+    x2, y2 = np.ceil(scaled[:, 2:].clip(0)).astype(int).T
+    x1, x2 = np.minimum(x1, width), np.minimum(x2, width)
+    y1, y2 = np.minimum(y1, height), np.minimum(y2, height)
+    inside = total[y2, x2] - total[y1, x2] - total[y2, x1] + total[y1, x1]
+    area = (x2 - x1) * (y2 - y1)
+    rest = height * width - area
+    mean_in = inside / np.maximum(area, 1)
+    mean_out = np.maximum(total[-1, -1] - inside, 0) / np.maximum(rest, 1)
+    both = mean_in + mean_out
+    sound = (area > 0) & (rest > 0) & (both > 0)
+    return np.where(sound, mean_in / np.where(both > 0, both, 1), 0.5)
+
+
+@evidence("hat")
+def from_hat(sources: PairSources, settings: Settings) -> tuple[Iterator[Evidence], dict[str, str]]:
+    """Regions people looked at."""
+    if settings.hat is None or settings.hat_questions is None:
+        raise UsageError(
+            "masks from VQA-HAT need its maps and the v1 questions",
+            mend="name them with --masked.hat and --masked.hat_questions",
+        )
+    maps: dict[int, list[Path]] = {}
+    if not settings.hat.is_dir():
+        raise DataError("no such folder of attention maps", file=settings.hat, mend="check the path")
+    for path in sorted(settings.hat.rglob("*.png")):
+        match = _NAME.fullmatch(path.name)
+        if match:
+            maps.setdefault(int(match.group(1)), []).append(path)
+    by_text = {(question.image_id, normalize_question(question.question)): row
+               for row, question in enumerate(sources.questions.questions)}  # fmt: skip
+    joined: dict[int, list[Path]] = {}
+    for question in read_questions(settings.hat_questions):
+        key = question.image_id, normalize_question(question.question)
+        if question.question_id in maps and key in by_text:
+            joined.setdefault(by_text[key], []).extend(maps[int(question.question_id)])
+    if not joined:
+        raise DataError(
+            f"none of its {len(maps)} questions is among those given",
+            file=settings.hat,
+            mend="the maps bear v1 question ids: name the v1 questions file they belong to",
+        )
+    return _hat(sources, settings, joined), {str(settings.hat_questions): sha256_file(settings.hat_questions)}
+
+
+def _hat(sources: PairSources, settings: Settings, joined: dict[int, list[Path]]) -> Iterator[Evidence]:
+    store = sources.require_store()
+    for row in sorted(joined):
+        regions = store[sources.questions.questions[row].image_id]
+        boxes = regions.boxes / np.tile(regions.size, 2)
+        # Several people may have answered: the mean of their scores.
+        scores = np.mean([box_attention(_read_map(path), boxes) for path in joined[row]], axis=0)
+        yield Evidence(row, [highest(scores, settings.least, settings.most)])
+
+
+def _read_map(path: Path) -> NDArray[np.float64]:
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("L"), np.float64)
+    except (OSError, UnidentifiedImageError, SyntaxError) as error:
+        raise DataError(f"not a readable attention map: {error}", file=path, mend="copy or fetch it again") from error

@@ -1,0 +1,112 @@
+"""COCO instances: the regions that show an object which the question or the answer names.
+
+A region shows an instance if enough of its box is covered by the instance's mask, or if its box and the instance's are
+about the same (overlap of boxes, intersection over union).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools.coco import COCO
+
+from features.geometry import box_iou
+from pair_builders.class_words import ClassWords
+from pair_builders.evidence import Evidence, evidence
+from pair_builders.evidence._named import class_in_question
+from vqa_gs.common.errors import DataError, UsageError
+from vqa_gs.data.json_files import decode, read_content
+
+if TYPE_CHECKING:
+    from pair_builders.base import PairSources
+    from pair_builders.masked import Settings
+
+_SHAPE = "a COCO instances file: an object with images, annotations and categories"
+
+
+def read_instances(path: Path) -> tuple[COCO, str]:
+    """Reads a COCO instances file; returns it and its SHA-256.
+
+    Raises:
+        DataError: the file is damaged or of another shape.
+    """
+    content, digest = read_content(path, "COCO instances")
+    parsed: Any = decode(content, dict[str, Any], file=path, expected=_SHAPE)
+    if not all(isinstance(parsed.get(part), list) for part in ("images", "annotations", "categories")):
+        raise DataError(f"not {_SHAPE}", file=path, mend=f"expected {_SHAPE}")
+    coco = COCO()
+    coco.dataset = parsed
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            coco.createIndex()
+    except (KeyError, TypeError) as error:
+        raise DataError(f"a record lacks {error}", file=path, mend=f"expected {_SHAPE}") from error
+    return coco, digest
+
+
+@evidence("instances")
+def from_instances(sources: PairSources, settings: Settings) -> tuple[Iterator[Evidence], dict[str, str]]:
+    """Regions that show an instance of the category named."""
+    if settings.instances is None:
+        raise UsageError("masks from COCO instances need their file", mend="name it with --masked.instances")
+    coco, digest = read_instances(settings.instances)
+    images = {image_id for image_id in sources.questions.image_ids if image_id in coco.imgs}
+    if not images:
+        raise DataError(
+            "has none of the images asked about", file=settings.instances, mend="take the instances of the same split"
+        )
+    return _instances(sources, settings, coco), {str(settings.instances): digest}
+
+
+def _instances(sources: PairSources, settings: Settings, coco: COCO) -> Iterator[Evidence]:
+    store = sources.require_store()
+    categories = sorted(coco.cats.values(), key=lambda category: category["id"])
+    words = ClassWords([category["name"] for category in categories])
+    for row, image_id in enumerate(sources.questions.image_ids):
+        named = class_in_question(sources, words, row) if image_id in coco.imgs and image_id in store else []
+        for name in named:
+            found = [given for given in coco.imgToAnns[image_id] if given["category_id"] == categories[name]["id"]]
+            if not found:
+                continue
+            regions = store[image_id]
+            scale = np.array([coco.imgs[image_id]["width"], coco.imgs[image_id]["height"]]) / regions.size
+            boxes = regions.boxes * np.tile(scale, 2)
+            units = [_shown(coco, given, boxes, settings) for given in found]
+            crowd = any(given.get("iscrowd") for given in found)
+            # An instance without a region cannot be removed: what is left still shows it.
+            complete = all(len(unit) for unit in units)
+            number = float("nan") if crowd else float(len(units))
+            yield Evidence(row, [unit for unit in units if len(unit)], name, complete, number)
+
+
+def _shown(coco: COCO, given: dict[str, Any], boxes: NDArray[np.float64], settings: Settings) -> NDArray[np.int64]:
+    """Returns the regions that show one instance."""
+    try:
+        mask = coco.annToMask(given).astype(np.float64)
+        x, y, width, height = map(float, given["bbox"])
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise DataError(
+            f"an instance without a usable mask or box: {type(error).__name__}: {error}",
+            file=settings.instances,
+            record=f"annotation {given.get('id')}",
+        ) from error
+    own = np.array([[x, y, x + width, y + height]])
+    return np.flatnonzero(
+        (mask_coverage(mask, boxes) >= settings.overlap) | (box_iou(boxes, own)[:, 0] >= settings.overlap)
+    )
+
+
+def mask_coverage(mask: NDArray[np.float64], boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Returns the part of each box (R, 4, pixels) that a mask (height, width) covers, (R,)."""
+    height, width = mask.shape
+    total = np.zeros((height + 1, width + 1))
+    total[1:, 1:] = mask.cumsum(0).cumsum(1)
+    x1, y1, x2, y2 = np.rint(boxes).astype(int).clip(0, [width, height, width, height]).T
+    covered = total[y2, x2] - total[y1, x2] - total[y2, x1] + total[y1, x1]
+    return covered / np.maximum((x2 - x1) * (y2 - y1), 1)

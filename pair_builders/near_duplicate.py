@@ -1,0 +1,182 @@
+"""Pairs of near-duplicate questions on near-duplicate images, and the two halves of that alone.
+
+| setting | images | questions | what makes the difference |
+|---|---|---|---|
+| `near_images` | one of another's nearest few | equal in content, or one content word changed | mostly the image |
+| `same_image` | one | likewise | the question: regions have no direction, words have |
+| `any_images` | the nearest that can be had, as for `same-question` | equal in content | the image |
+
+Kinds tell them apart: `near-duplicate`, and `near-duplicate-question` on one image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pair_builders._columns import ragged_positions
+from pair_builders._grouped import Grouped, grouped_pairs
+from pair_builders._near_images import nearest_images
+from pair_builders._near_questions import Texts
+from pair_builders._nearest import Edges, at_most, unique_edges
+from pair_builders._regions import Progress, pooled_features, require_images, standardised
+from pair_builders.base import PairSources, made_with, pair_builder
+from pair_builders.table import ALIGNMENTS, IDENTITY, PairTable
+from vqa_gs.common.errors import UsageError
+
+KIND = "near-duplicate"
+ONE_IMAGE = "near-duplicate-question"
+
+# Pairs of questions looked at together.
+_BLOCK = 1 << 22
+
+
+@dataclass(frozen=True)
+class Settings(Grouped):
+    """Which images and which questions count as near.
+
+    Args:
+        near_images: pair questions about near-duplicate images.
+        same_image: pair questions about one image.
+        any_images: pair questions equal in content about the most similar images there are.
+        questions: on near or equal images: `same` after normalisation; `content`: equal content words; `edit`: these,
+            or at most `edits` letters apart; `word`: these, or one content word changed.
+        edits: the most letters between two questions of one text.
+        neighbours: how many of its nearest images an image is compared with.
+        distance: the largest distance of near-duplicate images; None: any of the neighbours.
+        exact: compare all images with all, instead of an approximate search.
+    """
+
+    near_images: bool = True
+    same_image: bool = True
+    any_images: bool = False
+    questions: Literal["same", "content", "edit", "word"] = "word"
+    edits: int = 2
+    neighbours: int = 16
+    distance: float | None = None
+    exact: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (self.near_images or self.same_image or self.any_images):
+            raise UsageError("no images are wanted", mend="set near_images, same_image or any_images")
+        if self.edits < 0 or self.neighbours < 1:
+            raise UsageError("edits or neighbours is too small", mend="give 0 edits or more, 1 neighbour or more")
+        if self.distance is not None and not self.distance >= 0:
+            raise UsageError(f"distance is {self.distance}", mend="give a number of 0 or more")
+
+
+@pair_builder(KIND, Settings, needs=("store",))
+def build(sources: PairSources, settings: Settings, seed: int, progress: Progress | None = None) -> PairTable:
+    """Near-duplicate questions on near-duplicate images, or either half alone, with different answers.
+
+    Args:
+        sources: questions with annotations, and the region store.
+        settings: see :class:`Settings`.
+        seed: of the dealing of large groups; nothing else is random.
+        progress: called with images.
+
+    Returns:
+        The pairs, their regions not matched yet. A pair that two settings find is there once.
+
+    Raises:
+        DataError: an image is not in the store.
+    """
+    questions = sources.questions
+    texts = Texts([question.question for question in questions.questions])
+    image_ids = list(dict.fromkeys(questions.image_ids))
+    number = {image_id: at for at, image_id in enumerate(image_ids)}
+    images = np.fromiter((number[image_id] for image_id in questions.image_ids), np.int64, len(questions))
+    answers = sources.ends.answers[1][: len(questions)]
+    found: list[Edges] = []
+    if settings.same_image:
+        everyone = np.arange(len(image_ids), dtype=np.int64)
+        links = Edges(everyone, everyone, np.zeros(len(everyone), np.float32))
+        found.append(_questions_of(links, images, texts, answers, settings))
+    if settings.near_images:
+        require_images(sources.require_store(), questions.image_ids, questions.question_ids)
+        vectors = standardised(pooled_features(sources.require_store(), image_ids, progress))
+        found.append(_questions_of(_links(vectors, settings), images, texts, answers, settings))
+    if settings.any_images:
+        family = texts.families(settings.edits)[texts.of]
+        found.append(grouped_pairs(sources, family, settings, seed, progress))
+    edges = unique_edges(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+    order = np.lexsort((edges.b, edges.a))
+    return _table(edges.take(order), images, sources, settings, seed)
+
+
+def _links(vectors: NDArray[np.float32], settings: Settings) -> Edges:
+    """Returns the pairs of near-duplicate images, nearest first."""
+    near, distance = nearest_images(vectors, settings.neighbours, settings.metric, settings.exact)
+    wanted = near >= 0
+    if settings.distance is not None:
+        wanted &= distance <= settings.distance
+    image, rank = np.nonzero(wanted)
+    return unique_edges(image.astype(np.int64), near[image, rank], distance[image, rank])
+
+
+def _questions_of(
+    links: Edges, images: NDArray[np.int64], texts: Texts, answers: NDArray[np.int64], settings: Settings
+) -> Edges:
+    """Returns the pairs of near-duplicate questions about linked images, nearest first, not too many of a question."""
+    order = np.argsort(images, kind="stable")
+    first = np.concatenate([[0], np.cumsum(np.bincount(images, minlength=int(images.max(initial=-1)) + 1))])
+    parts = []
+    for block in _blocks(links, np.diff(first)):
+        bounds, position_a = ragged_positions(first, block.a)
+        owner = np.repeat(np.arange(len(block.a)), np.diff(bounds))
+        bounds, position_b = ragged_positions(first, block.b[owner])
+        again = np.repeat(np.arange(len(owner)), np.diff(bounds))
+        a, b = order[position_a[again]], order[position_b]
+        distance = block.distance[owner[again]]
+        differ = (a < b) | (images[a] != images[b])
+        edges = Edges(a, b, distance).take(differ & (answers[a] != answers[b]))
+        parts.append(edges.take(_near(edges, texts, settings)))
+    if not parts:
+        return Edges(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
+    edges = unique_edges(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+    return edges.take(at_most(edges, len(images), settings.partners))
+
+
+def _blocks(links: Edges, counts: NDArray[np.int64]) -> Iterator[Edges]:
+    """Cuts links of images so that each part makes a bounded number of pairs of questions."""
+    made = np.cumsum(counts[links.a] * counts[links.b])
+    start = 0
+    while start < len(made):
+        before = made[start - 1] if start else 0
+        end = max(start + 1, int(np.searchsorted(made, before + _BLOCK, side="right")))
+        yield links.take(np.arange(start, min(end, len(made))))
+        start = end
+
+
+def _near(edges: Edges, texts: Texts, settings: Settings) -> NDArray[np.bool_]:
+    a, b = texts.of[edges.a], texts.of[edges.b]
+    if settings.questions == "same":
+        return a == b
+    changed = texts.changed_words(a, b)
+    near = changed <= (settings.questions == "word")
+    if settings.questions != "content" and settings.edits:
+        rest = np.flatnonzero(~near)
+        near[rest] = texts.within(a[rest], b[rest], settings.edits)
+    return near
+
+
+def _table(edges: Edges, images: NDArray[np.int64], sources: PairSources, settings: Settings, seed: int) -> PairTable:
+    ids = sources.questions.question_ids
+    table = PairTable.of_one_kind(
+        KIND,
+        [ids[row] for row in edges.a.tolist()],
+        [ids[row] for row in edges.b.tolist()],
+        alignment=settings.alignment,
+        weight=settings.weight,
+        distance=edges.distance,
+        settings=made_with(settings, seed, {}),
+        sources=sources.files(),
+    )
+    one = images[edges.a] == images[edges.b]
+    alignment: NDArray[Any] = np.where(one, IDENTITY, ALIGNMENTS.index(settings.alignment))
+    return replace(table, kind=one.astype(np.uint8), kinds=(KIND, ONE_IMAGE), alignment=alignment.astype(np.uint8))
