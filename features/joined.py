@@ -139,16 +139,21 @@ class JoinedStore(RegionStore):
         """Returns an image's regions; DataError where no store has any."""
         return self._of(image_id)[image_id]
 
-    def read_batch(self, image_ids: Sequence[ImageId] | np.ndarray, out: RegionBatch | None = None) -> RegionBatch:
+    def read_batch(
+        self,
+        image_ids: Sequence[ImageId] | np.ndarray,
+        out: RegionBatch | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> RegionBatch:
         """Reads images into one padded batch; see `RegionStore.read_batch`."""
         ids = list(image_ids)
         parts = list(self._parts(ids))
         if len(parts) <= 1:
-            return (parts[0][0] if parts else self.stores[0]).read_batch(ids, out=out)
-        read = [(places, store.read_batch([ids[place] for place in places])) for store, places in parts]
+            return (parts[0][0] if parts else self.stores[0]).read_batch(ids, out, dtype)
+        read = [(places, store.read_batch([ids[place] for place in places], dtype=dtype)) for store, places in parts]
         longest = max(batch.mask.shape[1] for _, batch in read)
         whole = RegionBatch(
-            torch.zeros(len(ids), longest, self.dim),
+            torch.zeros(len(ids), longest, self.dim, dtype=dtype),
             torch.zeros(len(ids), longest, 4),
             torch.zeros(len(ids), longest, dtype=torch.bool),
             torch.zeros(len(ids), 2),
