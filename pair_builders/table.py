@@ -393,10 +393,8 @@ def _check_format(file: h5py.File) -> None:
         raise DataError("is not a pair table", mend="make one with `vqa-gs pairs build`")
     version = file.attrs.get("format_version")
     if version != FORMAT_VERSION:
-        raise DataError(
-            f"is a pair table of version {version}, this program reads {FORMAT_VERSION}",
-            mend="build it again",
-        )
+        problem = f"is a pair table of version {version}, this program reads {FORMAT_VERSION}"
+        raise DataError(problem, mend="build it again")
     names = read_texts(file, "alignments")
     if names != ALIGNMENTS:
         raise DataError(f"names the alignments {list(names)}, expected {list(ALIGNMENTS)}")
