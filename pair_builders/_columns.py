@@ -164,6 +164,19 @@ def write_column(file: h5py.File, name: str, column: NDArray[Any]) -> None:
     file.create_dataset(name, data=data, track_times=False)
 
 
+def write_text(file: h5py.File, name: str, text: str | Sequence[str]) -> None:
+    """Writes an attribute of text, of fixed length like the columns."""
+    encoded = [_utf8(one) for one in ([text] if isinstance(text, str) else text)]
+    kind = h5py.string_dtype("utf-8", max([1, *map(len, encoded)]))
+    file.attrs.create(name, np.array(encoded[0] if isinstance(text, str) else encoded, dtype=kind))
+
+
+def read_texts(file: h5py.File, name: str) -> tuple[str, ...]:
+    """Reads an attribute of one or several texts."""
+    values = np.atleast_1d(file.attrs[name]).tolist()
+    return tuple(value.decode("utf-8") if isinstance(value, bytes) else str(value) for value in values)
+
+
 def _utf8(text: str) -> bytes:
     try:
         encoded = text.encode("utf-8")

@@ -18,7 +18,7 @@ from pair_builders._nearest import Metric
 # Below so many images the whole matrix of distances takes seconds.
 _EXACT = 8192
 _CELL = 256
-_PROBES = 128
+_PROBES = 96
 _DIMENSIONS = 256
 _SAMPLE = 16384
 # Candidates that are ranked again, for each neighbour wanted.

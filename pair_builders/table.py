@@ -30,8 +30,10 @@ from pair_builders._columns import (
     join_ids,
     ragged_positions,
     read_column,
+    read_texts,
     repeated,
     write_column,
+    write_text,
 )
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath, require_file, write_bytes
@@ -310,13 +312,14 @@ def write_pair_table(path: StrPath, table: PairTable) -> None:
     """
     # In memory first: HDF5 does not get over a full disk, and complains of it again for every object it still holds.
     content = io.BytesIO()
-    with h5py.File(content, "w") as file:
-        file.attrs["format"] = FORMAT
+    # From version 1.8 on HDF5's structure has checksums; in a damaged file without, it searches for ever or crashes.
+    with h5py.File(content, "w", libver=("v108", "v108")) as file:
         file.attrs["format_version"] = FORMAT_VERSION
-        file.attrs["settings"] = json.dumps(table.settings, sort_keys=True, default=str)
-        file.attrs["sources"] = json.dumps(table.sources, sort_keys=True)
-        file.attrs["kinds"] = np.array(table.kinds, dtype=h5py.string_dtype())
-        file.attrs["alignments"] = np.array(ALIGNMENTS, dtype=h5py.string_dtype())
+        write_text(file, "format", FORMAT)
+        write_text(file, "settings", json.dumps(table.settings, sort_keys=True, default=str))
+        write_text(file, "sources", json.dumps(table.sources, sort_keys=True))
+        write_text(file, "kinds", table.kinds)
+        write_text(file, "alignments", ALIGNMENTS)
         file.attrs["has_answer_b"] = table.answer_b is not None
         columns: dict[str, NDArray[Any] | None] = {
             "pairs/question_a": table.question_a,
@@ -369,12 +372,12 @@ def read_pair_table(path: StrPath, *, require_pairs: bool = False) -> PairTable:
                 distance=read_column(file, "pairs/distance"),
                 first=read_column(file, "alignment/first"),
                 rows=read_column(file, "alignment/rows"),
-                kinds=tuple(str(name) for name in file.attrs["kinds"]),
+                kinds=read_texts(file, "kinds"),
                 mask_first=read_column(file, "masks/first") if has_masks else None,
                 mask_keep=read_column(file, "masks/keep") if has_masks else None,
                 answer_b=answers,
-                settings=json.loads(file.attrs["settings"]),
-                sources=json.loads(file.attrs["sources"]),
+                settings=json.loads(read_texts(file, "settings")[0]),
+                sources=json.loads(read_texts(file, "sources")[0]),
             )
     except DataError as error:
         raise DataError(error.problem, file=source, record=error.record, mend=error.mend) from error
@@ -386,13 +389,12 @@ def read_pair_table(path: StrPath, *, require_pairs: bool = False) -> PairTable:
 
 
 def _check_format(file: h5py.File) -> None:
-    if file.attrs.get("format") != FORMAT:
+    if "format" not in file.attrs or read_texts(file, "format") != (FORMAT,):
         raise DataError("is not a pair table", mend="make one with `vqa-gs pairs build`")
     version = file.attrs.get("format_version")
     if version != FORMAT_VERSION:
-        raise DataError(
-            f"is a pair table of version {version}, this program reads {FORMAT_VERSION}",
-            mend="build it again",
-        )
-    if list(file.attrs["alignments"]) != list(ALIGNMENTS):
-        raise DataError(f"names the alignments {list(file.attrs['alignments'])}, expected {list(ALIGNMENTS)}")
+        problem = f"is a pair table of version {version}, this program reads {FORMAT_VERSION}"
+        raise DataError(problem, mend="build it again")
+    names = read_texts(file, "alignments")
+    if names != ALIGNMENTS:
+        raise DataError(f"names the alignments {list(names)}, expected {list(ALIGNMENTS)}")
