@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from features.geometry import normalized_boxes
 from vqa_gs.common.errors import UsageError
-from vqa_gs.models._base import MODELS, HeadOutput, RegionModel
+from vqa_gs.models._base import MODELS, AttentionTrace, HeadOutput, RegionModel
 from vqa_gs.models._layers import GatedTanh, WeightNormLinear, WeightNormReLU, masked_softmax
 
 BOX_NUMBERS = 6
@@ -138,15 +138,31 @@ class UpDn(RegionModel):
         _, last = self.gru(words)
         return last.squeeze(0)
 
-    def head(self, regions: Tensor, mask: Tensor, question: Tensor) -> HeadOutput:
-        """Attention over the regions, joint vector, answers; twice differentiable by ``regions``."""
-        joint = self.attention_regions(regions) * self.attention_question(question).unsqueeze(1)
-        scores = self.attention_score(self.attention_dropout(joint)).squeeze(-1)
-        attention = masked_softmax(scores, mask)
-        attended = torch.einsum("bk,bkd->bd", attention.to(regions.dtype), regions)
-        return self._answer(attention, attended, question)
+    def no_closed_form(self) -> str | None:
+        """Says why the closed form of the gradient by the regions does not hold; None where it does."""
+        return None if self.settings.activation == "relu" else "it is derived for the activation relu, not gated_tanh"
 
-    def _answer(self, attention: Tensor, attended: Tensor, question: Tensor) -> HeadOutput:
+    def head(self, regions: Tensor, mask: Tensor, question: Tensor, trace: bool = False) -> HeadOutput:
+        """Attention over the regions, joint vector, answers; twice differentiable by ``regions``."""
+        if torch.is_autocast_enabled(regions.device.type):
+            # Autocast would make a copy for each product.
+            regions = regions.to(torch.get_autocast_dtype(regions.device.type))
+        # w . (f_v(v) * f_q(q)) as f_v(v) . (w * f_q(q)): the same number without a tensor of (batch, regions, hidden).
+        signal = self.attention_question(question) * self.attention_score.weight()
+        if trace:
+            z = self.attention_regions.linear(regions)
+            slope = self.attention_dropout((z > 0).to(z.dtype))
+            dropped = z * slope
+        else:
+            dropped = self.attention_dropout(self.attention_regions(regions))
+        scores = torch.bmm(dropped, signal.to(dropped.dtype).unsqueeze(2)).squeeze(2) + self.attention_score.bias
+        attention = masked_softmax(scores, mask)
+        attended = torch.bmm(attention.to(regions.dtype).unsqueeze(1), regions).squeeze(1)
         logits = self.classifier(self.question_net(question) * self.region_net(attended))
         logits = logits if logits.dtype == torch.float64 else logits.float()
-        return HeadOutput(logits, attention, attended)
+        if not trace:
+            return HeadOutput(logits, attention, attended)
+        layer = self.attention_regions.linear
+        return HeadOutput(
+            logits, attention, attended, AttentionTrace(z, slope, signal, layer.weight(), layer.bias, attention)
+        )
