@@ -56,7 +56,7 @@ def closed_form_cosine(
         ud = torch.bmm(direction.to(precise), u.unsqueeze(2)).squeeze(2)
         c = a * (uv - (a * uv).sum(1, keepdim=True))
         moved, square = _Products.apply(
-            trace.z, signal, weight @ weight.T, trace.slope, trace.bias.detach(), counterpart, moves
+            trace.z, signal, weight @ weight.T, trace.slope, trace.bias, counterpart, moves
         )
         wu = u @ weight.T
         cross = torch.bmm(trace.slope.to(precise), (signal * wu).unsqueeze(2)).squeeze(2)
@@ -118,9 +118,11 @@ class _Products(torch.autograd.Function):
         flat = p.reshape(-1, hidden)
         grad_gram = (flat.to(half).T @ (p * grad_square).reshape(-1, hidden).to(half)).to(p.dtype)
         by_z = (p * grad_moved).reshape(-1, hidden)
-        known = (counterpart >= 0).reshape(-1, 1)
-        grad_z = by_z.clone().index_add_(0, rows, by_z * known, alpha=-1)
-        return grad_z.view_as(p).to(z_type), grad_signal, grad_gram, None, None, None, None
+        known = (counterpart >= 0).reshape(-1)
+        # Where there is no counterpart, the step is z_k - b.
+        grad_bias = -((~known).to(by_z.dtype) @ by_z)
+        grad_z = by_z.clone().index_add_(0, rows, by_z * known.unsqueeze(1), alpha=-1)
+        return grad_z.view_as(p).to(z_type), grad_signal, grad_gram, None, grad_bias, None, None
 
 
 def _products_type(z: Tensor) -> torch.dtype:
