@@ -33,7 +33,7 @@ class WeightNormLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps (..., inputs) to (..., outputs)."""
-        outputs, inputs = self.direction.shape
+        inputs = self.direction.shape[1]
         # The scale goes where there is less to multiply: the regions of a batch are nine times the matrix.
         if x.numel() > inputs * inputs:
             return functional.linear(x, self.weight(), self.bias)

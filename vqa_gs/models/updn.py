@@ -75,7 +75,7 @@ class UpDn(RegionModel):
         self.word_dropout = nn.Dropout(settings.dropout_words)
         self.gru = nn.GRU(settings.word_dim, hidden, batch_first=True)
 
-        self.attention_regions = layer(dim, hidden)
+        self.attention_regions: WeightNormReLU | GatedTanh = layer(dim, hidden)
         self.attention_question = layer(hidden, hidden)
         self.attention_dropout = nn.Dropout(settings.dropout_attention)
         self.attention_score = WeightNormLinear(hidden, 1)
@@ -149,12 +149,14 @@ class UpDn(RegionModel):
             regions = regions.to(torch.get_autocast_dtype(regions.device.type))
         # w . (f_v(v) * f_q(q)) as f_v(v) . (w * f_q(q)): the same number without a tensor of (batch, regions, hidden).
         signal = self.attention_question(question) * self.attention_score.weight()
+        layer = self.attention_regions
         if trace:
-            z = self.attention_regions.linear(regions)
+            assert isinstance(layer, WeightNormReLU)
+            z = layer.linear(regions)
             slope = self.attention_dropout((z > 0).to(z.dtype))
             dropped = z * slope
         else:
-            dropped = self.attention_dropout(self.attention_regions(regions))
+            dropped = self.attention_dropout(layer(regions))
         scores = torch.bmm(dropped, signal.to(dropped.dtype).unsqueeze(2)).squeeze(2) + self.attention_score.bias
         attention = masked_softmax(scores, mask)
         attended = torch.bmm(attention.to(regions.dtype).unsqueeze(1), regions).squeeze(1)
@@ -162,7 +164,6 @@ class UpDn(RegionModel):
         logits = logits if logits.dtype == torch.float64 else logits.float()
         if not trace:
             return HeadOutput(logits, attention, attended)
-        layer = self.attention_regions.linear
-        return HeadOutput(
-            logits, attention, attended, AttentionTrace(z, slope, signal, layer.weight(), layer.bias, attention)
-        )
+        linear = layer.linear
+        traced = AttentionTrace(z, slope, signal, linear.weight(), linear.bias, attention)
+        return HeadOutput(logits, attention, attended, traced)

@@ -55,9 +55,7 @@ def closed_form_cosine(
         uv = torch.bmm(regions.to(precise), u.unsqueeze(2)).squeeze(2)
         ud = torch.bmm(direction.to(precise), u.unsqueeze(2)).squeeze(2)
         c = a * (uv - (a * uv).sum(1, keepdim=True))
-        moved, square = _Products.apply(
-            trace.z, signal, weight @ weight.T, trace.slope, trace.bias, counterpart, moves
-        )
+        moved, square = _Products.apply(trace.z, signal, weight @ weight.T, trace.slope, trace.bias, counterpart, moves)
         wu = u @ weight.T
         cross = torch.bmm(trace.slope.to(precise), (signal * wu).unsqueeze(2)).squeeze(2)
         length = torch.linalg.vector_norm(direction, dim=(1, 2), dtype=precise)
@@ -90,7 +88,7 @@ class _Products(torch.autograd.Function):
         counterpart: Tensor,
         moves: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        ends, regions, hidden = z.shape
+        hidden = z.shape[-1]
         rows = _partner_rows(counterpart)
         p = slope * signal.unsqueeze(1)
         steps = z.reshape(-1, hidden).index_select(0, rows)
@@ -105,7 +103,7 @@ class _Products(torch.autograd.Function):
         return moved, square
 
     @staticmethod
-    @once_differentiable  # type: ignore[misc]
+    @once_differentiable
     def backward(ctx: Any, grad_moved: Tensor, grad_square: Tensor) -> tuple[Tensor | None, ...]:
         slope, p, steps, image, counterpart, moves, rows = ctx.saved_tensors
         z_type, half = ctx.types

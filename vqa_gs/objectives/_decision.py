@@ -110,7 +110,7 @@ class _Cosine(torch.autograd.Function):
         return cos, moves
 
     @staticmethod
-    @once_differentiable  # type: ignore[misc]
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor, None]:
         g, d, g_scale, d_scale, by_norms, by_square = ctx.saved_tensors
         # d cos / d g = d / (|g| |d|) - cos g / |g|^2

@@ -233,9 +233,9 @@ class _Run:
         self.steps_log, self.epochs_log = saved.steps_log, saved.epochs_log
 
     def _open_logs(self) -> None:
-        path = self.directory.path
-        self.step_csv = CsvLog(path / "log.csv", ["step", "epoch", *self.logged, "questions_per_second"], self.steps_log)
-        self.epoch_csv = CsvLog(path / "epochs.csv", ["epoch", "step", *self.logged, "iid_val", "seconds"], self.epochs_log)
+        path, names = self.directory.path, self.logged
+        self.step_csv = CsvLog(path / "log.csv", ["step", "epoch", *names, "questions_per_second"], self.steps_log)
+        self.epoch_csv = CsvLog(path / "epochs.csv", ["epoch", "step", *names, "iid_val", "seconds"], self.epochs_log)
         self.events = EventLog(path / "tensorboard", self.done_steps)
 
     def _record(self) -> None:
