@@ -149,12 +149,13 @@ class UpDn(RegionModel):
             regions = regions.to(torch.get_autocast_dtype(regions.device.type))
         # w . (f_v(v) * f_q(q)) as f_v(v) . (w * f_q(q)): the same number without a tensor of (batch, regions, hidden).
         signal = self.attention_question(question) * self.attention_score.weight()
-        layer = self.attention_regions
+        layer, traced = self.attention_regions, None
         if trace:
             assert isinstance(layer, WeightNormReLU)
             z = layer.linear(regions)
             slope = self.attention_dropout((z > 0).to(z.dtype))
             dropped = z * slope
+            traced = z, slope, signal, layer.linear.weight(), layer.linear.bias
         else:
             dropped = self.attention_dropout(layer(regions))
         scores = torch.bmm(dropped, signal.to(dropped.dtype).unsqueeze(2)).squeeze(2) + self.attention_score.bias
@@ -162,8 +163,4 @@ class UpDn(RegionModel):
         attended = torch.bmm(attention.to(regions.dtype).unsqueeze(1), regions).squeeze(1)
         logits = self.classifier(self.question_net(question) * self.region_net(attended))
         logits = logits if logits.dtype == torch.float64 else logits.float()
-        if not trace:
-            return HeadOutput(logits, attention, attended)
-        linear = layer.linear
-        traced = AttentionTrace(z, slope, signal, linear.weight(), linear.bias, attention)
-        return HeadOutput(logits, attention, attended, traced)
+        return HeadOutput(logits, attention, attended, traced and AttentionTrace(*traced, attention))
