@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from features.geometry import normalized_boxes
 from vqa_gs.common.errors import UsageError
 from vqa_gs.models._base import MODELS, AttentionTrace, HeadOutput, RegionModel
-from vqa_gs.models._layers import GatedTanh, WeightNormLinear, WeightNormReLU, masked_softmax
+from vqa_gs.models._gru import last_state
+from vqa_gs.models._layers import GatedTanh, WeightNormLinear, WeightNormReLU, masked_softmax, relu_slope
 
 BOX_NUMBERS = 6
 
@@ -138,6 +139,14 @@ class UpDn(RegionModel):
         _, last = self.gru(words)
         return last.squeeze(0)
 
+    def encode_question(self, tokens: Tensor) -> Tensor:
+        """Returns the question vector (batch, hidden) of ``tokens: (batch, length) int64``."""
+        words = self.embed_words(tokens)
+        if words.device.type != "cpu":
+            return self.encode_words(words)
+        begun = (tokens != 0).cumsum(1) > 0
+        return last_state(self.gru, words, (~begun).sum(1))
+
     def no_closed_form(self) -> str | None:
         """Says why the closed form of the gradient by the regions does not hold; None where it does."""
         return None if self.settings.activation == "relu" else "it is derived for the activation relu, not gated_tanh"
@@ -150,12 +159,13 @@ class UpDn(RegionModel):
         # w . (f_v(v) * f_q(q)) as f_v(v) . (w * f_q(q)): the same number without a tensor of (batch, regions, hidden).
         signal = self.attention_question(question) * self.attention_score.weight()
         layer, traced = self.attention_regions, None
-        if trace:
-            assert isinstance(layer, WeightNormReLU)
+        if isinstance(layer, WeightNormReLU):
             z = layer.linear(regions)
-            slope = self.attention_dropout((z > 0).to(z.dtype))
+            slope, factor = relu_slope(z, self.attention_dropout.p if self.training else 0.0)
+            signal = signal * factor
             dropped = z * slope
-            traced = z, slope, signal, layer.linear.weight(), layer.linear.bias
+            if trace:
+                traced = z, slope, signal, layer.linear.weight(), layer.linear.bias
         else:
             dropped = self.attention_dropout(layer(regions))
         scores = torch.bmm(dropped, signal.to(dropped.dtype).unsqueeze(2)).squeeze(2) + self.attention_score.bias
