@@ -223,7 +223,9 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     unit = Unit()
     print(f"{torch.get_num_threads()} torch threads, {os.cpu_count()} cores, load {load()}")
-    print(f"{'case':12s}{'batch':>6s}{'':>6s}{'units':>8s}{'CPU units':>11s}{'ms/row':>8s}{'ratio':>7s}{'CPU ratio':>11s}")
+    print(
+        f"{'case':12s}{'batch':>6s}{'':>6s}{'units':>8s}{'CPU units':>11s}{'ms/row':>8s}{'ratio':>7s}{'CPU ratio':>11s}"
+    )
     peers = {}
     if options.peer_like:  # before freed memory is kept: the public recipe does not
         for rows in options.batch:
@@ -238,7 +240,9 @@ def main() -> None:
                 found = show(case, rows, bf16, measure(case, batch, bf16, options.rounds, unit), base)
                 base = found if case == "baseline" else base
                 if case == "baseline" and rows in peers and not bf16:
-                    print(f"{'':12s}of the plain recipe: {found[0] / peers[rows][0]:.2f}, CPU {found[1] / peers[rows][1]:.2f}")
+                    print(
+                        f"{'':12s}of the plain recipe: {found[0] / peers[rows][0]:.2f}, CPU {found[1] / peers[rows][1]:.2f}"
+                    )
                 if options.profile:
                     trainer = Trainer(case)
                     trainer.step(batch, bf16)
@@ -248,7 +252,9 @@ def main() -> None:
     if not options.no_data:
         for precision in options.precision:
             share = data_wait(options.batch[0], precision == "bf16", options.rounds)
-            print(f"data wait at batch {options.batch[0]}, {precision}: {100 * share:.1f} % of a step (bar 5 %), load {load()}")
+            print(
+                f"data wait at batch {options.batch[0]}, {precision}: {100 * share:.1f} % of a step (bar 5 %), load {load()}"
+            )
 
 
 def show(

@@ -168,8 +168,9 @@ class UpDn(RegionModel):
                 traced = z, slope, signal, layer.linear.weight(), layer.linear.bias
         else:
             dropped = self.attention_dropout(layer(regions))
-        scores = torch.bmm(dropped, signal.to(dropped.dtype).unsqueeze(2)).squeeze(2) + self.attention_score.bias
-        attention = masked_softmax(scores, mask)
+        # The vector comes first: on the CPU this product and its gradients run several times faster so.
+        scores = torch.bmm(signal.to(dropped.dtype).unsqueeze(1), dropped.transpose(1, 2)).squeeze(1)
+        attention = masked_softmax(scores + self.attention_score.bias, mask)
         attended = torch.bmm(attention.to(regions.dtype).unsqueeze(1), regions).squeeze(1)
         logits = self.classifier(self.question_net(question) * self.region_net(attended))
         logits = logits if logits.dtype == torch.float64 else logits.float()

@@ -78,7 +78,8 @@ class Ends:
         labels: (2P,) int64, the answer with the highest soft target, -1 where the vocabulary holds none.
         partner_labels: (2P,) int64, the same of the other end.
         weight: (2P,) float32, the pair's weight.
-        counterpart: (2P, regions) int64, the region of the partner that corresponds to each, -1 for none.
+        counterpart: (2P, regions) int64, the partner's region that corresponds to each, as a row of all ends' regions
+            (2P * regions), -1 for none.
         moves: (2P, regions) bool, which regions are aligned at all; the others have direction zero.
         trace: what the attention computed on its way; None unless a term `needs_trace`.
     """

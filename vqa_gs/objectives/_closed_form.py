@@ -24,6 +24,9 @@ from torch.autograd.function import once_differentiable
 
 from vqa_gs.objectives._base import AttentionTrace
 
+# Numbers of a piece: a few MB, which is also enough rows for a product at full speed.
+_PIECE = 1 << 20
+
 
 def closed_form_cosine(
     trace: AttentionTrace,
@@ -41,7 +44,8 @@ def closed_form_cosine(
         regions: (2P, regions, dim), the ends' regions, a constant.
         by_attended: (2P, dim), u, differentiable.
         direction: (2P, regions, dim), each end minus its partner, zero where ``moves`` is False.
-        counterpart: (2P, regions) int64, the partner's region that each corresponds to, -1 for none.
+        counterpart: (2P, regions) int64, the partner's region that each corresponds to, as a row of all the ends'
+            regions (2P * regions), -1 for none.
         moves: (2P, regions) bool, where the direction counts.
         counted: (2P, regions) bool, regions whose gradient counts; None: all.
 
@@ -52,12 +56,11 @@ def closed_form_cosine(
     u, a = by_attended.to(precise), trace.attention.to(precise)
     signal, weight = trace.signal.to(precise), trace.weight.to(precise)
     with torch.autocast(u.device.type, enabled=False):
-        uv = torch.bmm(regions.to(precise), u.unsqueeze(2)).squeeze(2)
-        ud = torch.bmm(direction.to(precise), u.unsqueeze(2)).squeeze(2)
+        uv, ud = _along(regions.to(precise), u), _along(direction.to(precise), u)
         c = a * (uv - (a * uv).sum(1, keepdim=True))
         moved, square = _Products.apply(trace.z, signal, weight @ weight.T, trace.slope, trace.bias, counterpart, moves)
         wu = u @ weight.T
-        cross = torch.bmm(trace.slope.to(precise), (signal * wu).unsqueeze(2)).squeeze(2)
+        cross = _along(trace.slope.to(precise), signal * wu)
         length = torch.linalg.vector_norm(direction, dim=(1, 2), dtype=precise)
         inner = a * ud + c * moved
         squares = a * a * (u * u).sum(1, keepdim=True) + 2 * a * c * cross + c * c * square
@@ -71,10 +74,20 @@ def closed_form_cosine(
         return torch.where(alive, inner.sum(1) / (root * length.clamp_min(tiny)), 0), length > 0
 
 
+def _along(x: Tensor, u: Tensor) -> Tensor:
+    """``x_k . u`` of each row: x (n, regions, dim), u (n, dim) -> (n, regions).
+
+    The vector comes first: on the CPU this product, and its gradient by u, run several times faster than the other
+    way round.
+    """
+    return torch.bmm(u.unsqueeze(1), x.transpose(1, 2)).squeeze(1)
+
+
 class _Products(torch.autograd.Function):
     """``p_k . (z_k - z_l)`` and ``p_k^T M p_k`` for p = slope * signal, with two products in all where M is symmetric.
 
-    Plain autograd needs three for the second alone, and a copy of z for each step of the first.
+    Plain autograd needs three for the second alone. The rest is bound by memory, so it is done in pieces that stay in
+    a core's cache. Products run in the type that the forward pass ran them in.
     """
 
     @staticmethod
@@ -88,48 +101,52 @@ class _Products(torch.autograd.Function):
         counterpart: Tensor,
         moves: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        hidden = z.shape[-1]
-        rows = _partner_rows(counterpart)
-        p = slope * signal.unsqueeze(1)
-        steps = z.reshape(-1, hidden).index_select(0, rows)
-        steps = torch.where((counterpart >= 0).reshape(-1, 1), steps, bias.to(z.dtype))
-        steps = torch.sub(z.reshape(-1, hidden), steps).mul_(moves.reshape(-1, 1)).view_as(z)
-        moved = torch.linalg.vecdot(p, steps.to(p.dtype))
-        half = _products_type(z)
-        image = (p.to(half).reshape(-1, hidden) @ gram.to(half)).view_as(p)
-        square = torch.linalg.vecdot(p, image.to(p.dtype))
-        ctx.save_for_backward(slope, p, steps, image, counterpart, moves, rows)
-        ctx.types = z.dtype, half
+        hidden, exact = z.shape[-1], signal.dtype
+        flat, half_gram = z.reshape(-1, hidden), gram.to(z.dtype)
+        image = torch.empty_like(z)
+        steps = torch.empty(z.shape, dtype=exact, device=z.device)
+        moved, square = (torch.empty(moves.shape, dtype=exact, device=z.device) for _ in range(2))
+        for part in _pieces(z):
+            p = slope[part] * signal[part].unsqueeze(1)
+            there = flat.index_select(0, counterpart[part].clamp_min(0).reshape(-1)).to(exact).view_as(p)
+            there[counterpart[part] < 0] = bias.to(exact)
+            torch.sub(z[part], there, out=steps[part])
+            steps[part][~moves[part]] = 0
+            half = p.to(z.dtype).view(-1, hidden)
+            torch.mm(half, half_gram, out=image[part].view(-1, hidden))
+            torch.sum(p * steps[part], 2, out=moved[part])
+            torch.sum(p * image[part], 2, out=square[part])
+        ctx.save_for_backward(slope, signal, steps, image, counterpart, moves)
         return moved, square
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_moved: Tensor, grad_square: Tensor) -> tuple[Tensor | None, ...]:
-        slope, p, steps, image, counterpart, moves, rows = ctx.saved_tensors
-        z_type, half = ctx.types
-        hidden = p.shape[-1]
-        grad_moved = (grad_moved * moves).unsqueeze(2)
-        grad_square = grad_square.unsqueeze(2)
-        # By p: the step it is multiplied with, and 2 M p, which the forward pass has.
-        grad_p = (grad_moved * steps).addcmul_(2 * grad_square, image.to(p.dtype))
-        grad_signal = torch.linalg.vecdot(slope.transpose(1, 2), grad_p.transpose(1, 2))
-        flat = p.reshape(-1, hidden)
-        grad_gram = (flat.to(half).T @ (p * grad_square).reshape(-1, hidden).to(half)).to(p.dtype)
-        by_z = (p * grad_moved).reshape(-1, hidden)
-        known = (counterpart >= 0).reshape(-1)
+        slope, signal, steps, image, counterpart, moves = ctx.saved_tensors
+        hidden, half = slope.shape[-1], image.dtype
+        grad_moved, grad_square = (grad_moved * moves).unsqueeze(2), grad_square.unsqueeze(2)
+        grad_signal, grad_bias = torch.empty_like(signal), signal.new_zeros(hidden)
+        grad_gram = torch.zeros(hidden, hidden, dtype=half, device=signal.device)
+        by_z = torch.empty_like(steps)
+        for part in _pieces(steps):
+            p = slope[part] * signal[part].unsqueeze(1)
+            # By p: the step it is multiplied with, and 2 M p, which the forward pass has.
+            grad_p = (steps[part] * grad_moved[part]).addcmul_(image[part], 2 * grad_square[part])
+            torch.sum(grad_p.mul_(slope[part]), 1, out=grad_signal[part])
+            torch.mul(p, grad_moved[part], out=by_z[part])
+            weighted = (p * grad_square[part]).to(half).view(-1, hidden)
+            grad_gram.addmm_(p.to(half).view(-1, hidden).T, weighted)
         # Where there is no counterpart, the step is z_k - b.
-        grad_bias = -((~known).to(by_z.dtype) @ by_z)
-        grad_z = by_z.clone().index_add_(0, rows, by_z * known.unsqueeze(1), alpha=-1)
-        return grad_z.view_as(p).to(z_type), grad_signal, grad_gram, None, grad_bias, None, None
+        known = (counterpart >= 0).reshape(-1)
+        there = by_z.view(-1, hidden)
+        grad_bias = -((~known).to(there.dtype) @ there)
+        taken = known.nonzero().squeeze(1)
+        back = there.index_select(0, taken)
+        there.index_add_(0, counterpart.reshape(-1)[taken], back, alpha=-1)
+        return by_z.to(half), grad_signal, grad_gram.to(signal.dtype), None, grad_bias, None, None
 
 
-def _products_type(z: Tensor) -> torch.dtype:
-    """Products run in the type the forward pass ran them in."""
-    return z.dtype
-
-
-def _partner_rows(counterpart: Tensor) -> Tensor:
-    """Returns the row of (2P * regions) that each region's counterpart is in, (2P * regions,); row 0 for none."""
-    ends, regions = counterpart.shape
-    partner = torch.arange(ends, device=counterpart.device).roll(ends // 2).unsqueeze(1)
-    return (partner * regions + counterpart).where(counterpart >= 0, 0).reshape(-1)
+def _pieces(x: Tensor) -> list[slice]:
+    """Slices of ends that fit a cache; on a GPU, where each call costs, all at once."""
+    ends = len(x) if x.device.type != "cpu" else max(1, _PIECE // max(1, x[0].numel()))
+    return [slice(start, start + ends) for start in range(0, len(x), max(1, ends))]

@@ -93,9 +93,12 @@ class _Cosine(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, g: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
         tiny = torch.finfo(g.dtype).tiny
-        g_scale, d_scale = (torch.linalg.vector_norm(x, float("inf"), 1, keepdim=True).clamp_min(tiny) for x in (g, d))
         inner, gg, dd = dots = g.new_empty(3, len(g))
+        g_scale, d_scale = scales = g.new_empty(2, len(g), 1)
         for rows in _pieces(g):
+            for scale, x in zip(scales, (g, d), strict=True):
+                torch.maximum(x[rows].amax(1, keepdim=True), -x[rows].amin(1, keepdim=True), out=scale[rows])
+            scales[:, rows].clamp_min_(tiny)
             a, b = g[rows] / g_scale[rows], d[rows] / d_scale[rows]
             for out, left, right in zip(dots, (a, a, b), (b, a, b), strict=True):
                 torch.linalg.vecdot(left, right, out=out[rows])

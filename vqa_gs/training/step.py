@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pair_builders.directions import directions
+from pair_builders.directions import counterpart_rows, differences
 from vqa_gs.common.errors import UsageError
 from vqa_gs.models import HeadOutput, RegionModel
 from vqa_gs.objectives import OBJECTIVES, Ends, Inputs, Step
@@ -97,14 +97,12 @@ class TrainingStep(nn.Module):
         ways: dict[str, Tensor] = {}
         counterpart = moves = None
         if "regions" in self.aligned:
-            there = leaf.detach()
-            ways["regions"] = torch.cat(directions(there[:pairs], there[pairs:], *batch.alignment))
-            counterpart, moves = (torch.cat(batch.alignment[part::2]) for part in (0, 1))
+            counterpart, moves, ways["regions"] = _directions(leaf.detach(), batch.alignment)
         if "attended" in self.aligned:
             ways["attended"] = end_directions(head.attended)
         if words is not None:
-            inputs["question"], fixed = words, words.detach()
-            ways["question"] = torch.cat(directions(fixed[:pairs], fixed[pairs:], *batch.word_alignment))
+            inputs["question"] = words
+            _, _, ways["question"] = _directions(words.detach(), batch.word_alignment)
         return Ends(
             head.logits,
             inputs,
@@ -117,3 +115,11 @@ class TrainingStep(nn.Module):
             moves,
             head.trace,
         )
+
+
+def _directions(ends: Tensor, alignment: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns where each end's regions have their counterparts (rows of all ends'), which move, and the directions."""
+    partner = torch.arange(len(ends), device=ends.device).roll(len(ends) // 2)
+    rows = counterpart_rows(torch.cat(alignment[::2]), partner)
+    moves = torch.cat(alignment[1::2])
+    return rows, moves, differences(ends, ends, rows, moves)
