@@ -5,10 +5,10 @@
     python benchmarks/step.py --peer-like             # the plain public recipe beside it
     python benchmarks/step.py --threads 1 --rounds 3 --profile
 
-UpDn with 36 x 2048 regions, 1024 hidden, 3,129 answers; forward, loss, backward, clipping, Adamax. The unit is one
-4096 x 2048 by 2048 x 1024 product in float32 (17.2 GFLOP), timed between the steps. The clock's ratio is disturbed by
-other users of the machine, the processors' own seconds less; both are of the fastest step and the fastest product.
-Questions have the lengths of VQA v2's (6.2 words on average) unless `--full-length` says 14.
+UpDn with 36 x 2048 regions, 1024 hidden, 3,129 answers; forward, loss, backward, clipping, Adamax; gradient supervision
+with every row in a pair. The unit is one 4096 x 2048 by 2048 x 1024 product in float32 (17.2 GFLOP), timed between the
+steps. Other users of the machine disturb the clock, and the processors' own seconds less. Questions have the lengths
+of VQA v2's (6.2 words on average) unless `--full-length` says 14: padding is skipped.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import weight_norm
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from features.store import RegionStore
 from features.writer import RegionStoreWriter
@@ -45,6 +49,7 @@ LENGTHS = (2, 32, 190, 253, 213, 121, 77, 45, 27, 17, 10, 6, 7)
 # (batch, bf16) -> bars of the baseline, in units; bars of gradient supervision, as ratios to the baseline.
 BARS = {(512, False): 26.0, (512, True): 15.0}
 RATIO_BARS = {"gs": 1.65, "gs-closed": 1.4}
+UNIT_FLOPS = 2 * 4096 * 2048 * 1024
 COSTS = {"gs": "double_backward", "gs-closed": "closed_form"}
 
 
@@ -102,6 +107,7 @@ class PlainUpDn(nn.Module):
         self.classifier = nn.Sequential(layer(HIDDEN, 2 * HIDDEN), nn.Dropout(0.5), last)
 
     def forward(self, batch: Batch) -> Tensor:
+        """Returns the loss."""
         question = self.gru(self.embedding(batch.tokens))[0][:, -1]
         joint = self.region_projection(batch.features)
         joint = joint * self.question_projection(question).unsqueeze(1).repeat(1, REGIONS, 1)
@@ -127,6 +133,7 @@ class Trainer:
         self.optimizer = torch.optim.Adamax(self.parameters, lr=2e-3)
 
     def step(self, batch: Batch, bf16: bool) -> None:
+        """Trains one step."""
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             loss = self.module(batch)
         self.optimizer.zero_grad()
@@ -138,39 +145,65 @@ class Trainer:
         self.optimizer.step()
 
 
-def timed(work: Callable[[], object]) -> tuple[float, float]:
-    """Returns the seconds of a call, by the clock and of all processors together."""
-    start, used = time.perf_counter(), time.process_time()
-    work()
-    return time.perf_counter() - start, time.process_time() - used
+@dataclass
+class Cost:
+    """What a step costs: seconds by the clock and of all processors, one number a round; and its arithmetic."""
+
+    wall: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+    flops: float = 0.0
+
+    def time(self, work: Callable[[], object]) -> None:
+        """Times one round of something."""
+        start, used = time.perf_counter(), time.process_time()
+        work()
+        self.wall.append(time.perf_counter() - start)
+        self.cpu.append(time.process_time() - used)
+
+    def in_units(self, unit: Cost) -> tuple[float, float]:
+        """The fastest step over the fastest product, by the clock and by processor."""
+        return min(self.wall) / min(unit.wall), min(self.cpu) / min(unit.cpu)
+
+    def over(self, base: Cost) -> tuple[float, float]:
+        """The median over rounds of the ratio to another case's step of the same round."""
+        rounds = ((self.wall, base.wall), (self.cpu, base.cpu))
+        wall, cpu = (median(a / b for a, b in zip(ours, theirs, strict=True)) for ours, theirs in rounds)
+        return wall, cpu
 
 
-def least(times: list[tuple[float, float]]) -> tuple[float, float]:
-    return min(wall for wall, _ in times), min(cpu for _, cpu in times)
+class CountFlops(TorchDispatchMode):
+    """Counts the arithmetic of matrix products, those of backward passes included."""
+
+    total = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if func._overloadpacket in flop_registry:
+            self.total += flop_registry[func._overloadpacket](*args, **(kwargs or {}), out_val=out)
+        return out
 
 
-class Unit:
-    """The matrix product everything is measured in."""
-
-    def __init__(self) -> None:
-        self.a, self.b, self.out = torch.randn(4096, 2048), torch.randn(2048, 1024), torch.empty(4096, 1024)
-
-    def __call__(self) -> tuple[float, float]:
-        return timed(lambda: torch.mm(self.a, self.b, out=self.out))
-
-
-def measure(case: str, batch: Batch, bf16: bool, rounds: int, unit: Unit) -> tuple[float, float, float]:
-    """Returns a step's cost in units, by the clock and by processor, and its seconds by the clock."""
-    trainer = Trainer(case)
-    trainer.step(batch, bf16)  # pays for memory and code seen for the first time
-    unit()
-    steps, units = [], []
-    for _ in range(rounds):
-        units.append(unit())
-        steps.append(timed(lambda: trainer.step(batch, bf16)))
-        units.append(unit())
-    (wall, cpu), (unit_wall, unit_cpu) = least(steps), least(units)
-    return wall / unit_wall, cpu / unit_cpu, wall
+def measure(cases: list[str], rows: int, bf16: bool, options: argparse.Namespace, unit: Cost) -> dict[str, Cost]:
+    """Times the cases' steps in turn, so that other users of the machine disturb all alike."""
+    a, b, out = torch.randn(4096, 2048), torch.randn(2048, 1024), torch.empty(4096, 1024)
+    trainers = {case: Trainer(case) for case in cases}
+    plain, paired = make_batch(rows, 0, options.full_length), make_batch(rows, rows // 2, options.full_length)
+    batches = {case: paired if case in COSTS else plain for case in cases}
+    costs = {case: Cost() for case in cases}
+    for case, trainer in trainers.items():  # the first step pays for memory and code seen for the first time
+        with CountFlops() as counted:
+            trainer.step(batches[case], bf16)
+        costs[case].flops = counted.total
+    for _ in range(options.rounds):
+        for case, trainer in trainers.items():
+            unit.time(lambda: torch.mm(a, b, out=out))
+            costs[case].time(lambda trainer=trainer, case=case: trainer.step(batches[case], bf16))
+    if options.profile:
+        for case, trainer in trainers.items():
+            with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+                trainer.step(batches[case], bf16)
+            print(case, profile.key_averages().table(sort_by="self_cpu_time_total", row_limit=24))
+    return costs
 
 
 def data_wait(rows: int, bf16: bool, steps: int) -> float:
@@ -208,6 +241,25 @@ def load() -> str:
     return " ".join(f"{part:.1f}" for part in os.getloadavg())
 
 
+def verdict(bar: float, wall: float, cpu: float) -> str:
+    said = "met" if wall <= bar else "met by CPU" if cpu <= bar else "not met"
+    return f"  bar {bar:g} {said}"
+
+
+def show(costs: dict[str, Cost], rows: int, bf16: bool, unit: Cost) -> None:
+    for case, cost in costs.items():
+        wall, cpu = cost.in_units(unit)
+        line = f"{case:10s}{rows:5d} {'bf16' if bf16 else 'fp32'}{cost.flops / UNIT_FLOPS:7.1f}{wall:7.1f}{cpu:7.1f}"
+        line += f"{1e3 * min(cost.wall) / rows:8.2f}"
+        if case in COSTS and "baseline" in costs:
+            ratio = cost.over(costs["baseline"])
+            line += f"{cost.flops / costs['baseline'].flops:7.2f}{ratio[0]:6.2f}{ratio[1]:6.2f}"
+            line += verdict(RATIO_BARS[case], *ratio)
+        elif (rows, bf16) in BARS and case == "baseline":
+            line += " " * 19 + verdict(BARS[rows, bf16], wall, cpu)
+        print(line, flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--batch", type=int, nargs="+", default=[512, 64])
@@ -218,61 +270,30 @@ def main() -> None:
     parser.add_argument("--full-length", action="store_true", help="all questions have 14 words")
     parser.add_argument("--peer-like", action="store_true", help="time the plain public recipe too (fp32)")
     parser.add_argument("--no-data", action="store_true", help="leave the wait for data out")
-    parser.add_argument("--profile", action="store_true", help="print where a step's time goes")
+    parser.add_argument("--profile", action="store_true", help="print where the time of one more step goes")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    unit = Unit()
+    unit = Cost()
     print(f"{torch.get_num_threads()} torch threads, {os.cpu_count()} cores, load {load()}")
+    print("units: arithmetic alone, by the clock, by processor; ratios to the baseline likewise")
     print(
-        f"{'case':12s}{'batch':>6s}{'':>6s}{'units':>8s}{'CPU units':>11s}{'ms/row':>8s}{'ratio':>7s}{'CPU ratio':>11s}"
+        f"{'case':10s}{'batch':>5s}{'':5s}{'arith':>7s}{'clock':>7s}{'CPU':>7s}{'ms/row':>8s}{'arith':>7s}{'clock':>6s}{'CPU':>6s}"
     )
-    peers = {}
-    if options.peer_like:  # before freed memory is kept: the public recipe does not
+    if options.peer_like:  # before freed memory is kept: the public recipe does not do that
         for rows in options.batch:
-            batch = make_batch(rows, 0, options.full_length)
-            peers[rows] = show("peer-like", rows, False, measure("peer-like", batch, False, options.rounds, unit), None)
+            show(measure(["peer-like"], rows, False, options, unit), rows, False, unit)
     keep_freed_memory()
     for rows in options.batch:
         for precision in options.precision:
-            bf16, base = precision == "bf16", None
-            for case in options.cases:
-                batch = make_batch(rows, rows // 2 if case in COSTS else 0, options.full_length)
-                found = show(case, rows, bf16, measure(case, batch, bf16, options.rounds, unit), base)
-                base = found if case == "baseline" else base
-                if case == "baseline" and rows in peers and not bf16:
-                    print(
-                        f"{'':12s}of the plain recipe: {found[0] / peers[rows][0]:.2f}, CPU {found[1] / peers[rows][1]:.2f}"
-                    )
-                if options.profile:
-                    trainer = Trainer(case)
-                    trainer.step(batch, bf16)
-                    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
-                        trainer.step(batch, bf16)
-                    print(profile.key_averages().table(sort_by="self_cpu_time_total", row_limit=24))
+            bf16 = precision == "bf16"
+            show(measure(options.cases, rows, bf16, options, unit), rows, bf16, unit)
     if not options.no_data:
         for precision in options.precision:
-            share = data_wait(options.batch[0], precision == "bf16", options.rounds)
-            print(
-                f"data wait at batch {options.batch[0]}, {precision}: {100 * share:.1f} % of a step (bar 5 %), load {load()}"
-            )
-
-
-def show(
-    case: str, rows: int, bf16: bool, found: tuple[float, float, float], base: tuple[float, float, float] | None
-) -> tuple[float, float, float]:
-    """Prints a case and its bars; returns what was measured."""
-    wall, cpu, seconds = found
-    line = f"{case:12s}{rows:6d}{'bf16' if bf16 else 'fp32':>6s}{wall:8.1f}{cpu:11.1f}{1e3 * seconds / rows:8.2f}"
-    bar = BARS.get((rows, bf16)) if case == "baseline" else None
-    if base is not None:
-        line += f"{wall / base[0]:7.2f}{cpu / base[1]:11.2f}"
-        bar = RATIO_BARS[case]
-    if bar is not None:
-        met = (wall, cpu) if base is None else (wall / base[0], cpu / base[1])
-        verdict = "met" if met[0] <= bar else "met by CPU" if met[1] <= bar else "not met"
-        line += f"   bar {bar:g}: {verdict}"
-    print(f"{line}   load {load()}", flush=True)
-    return found
+            share = 100 * data_wait(options.batch[0], precision == "bf16", options.rounds)
+            print(f"wait for data, batch {options.batch[0]}, {precision}: {share:.1f} % of a step (bar 5 %)")
+    print(
+        f"load {load()}; the product took {1e3 * min(unit.wall):.0f} ms, {1e3 * median(unit.wall):.0f} ms in the median"
+    )
 
 
 if __name__ == "__main__":

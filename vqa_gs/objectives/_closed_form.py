@@ -25,7 +25,7 @@ from torch.autograd.function import once_differentiable
 from vqa_gs.objectives._base import AttentionTrace
 
 # Numbers of a piece: a few MB, which is also enough rows for a product at full speed.
-_PIECE = 1 << 20
+_PIECE = 1 << 21
 
 
 def closed_form_cosine(
