@@ -10,7 +10,6 @@ from accelerate.state import AcceleratorState
 
 from vqa_gs.common.errors import UsageError
 from vqa_gs.training.config import RunConfig
-from vqa_gs.training.memory import keep_freed_memory
 
 
 def computes_bf16(device: torch.device) -> bool:
@@ -32,8 +31,6 @@ def make_accelerator(config: RunConfig) -> Accelerator:
     if config.training.device == "cuda" and not torch.cuda.is_available():
         raise UsageError("training.device is cuda, but no CUDA device is there", mend="use auto or cpu")
     device = torch.device("cpu" if cpu else "cuda")
-    if cpu:
-        keep_freed_memory()
     # benchmarks/precision.py, on a CPU with AVX-512 BF16, one thread, bf16 / fp32: hidden 64 1.0-1.2, 128 0.6-0.8,
     # 256 0.6-0.7, 512 0.5-0.6, 1024 0.5, with and without gradient supervision, for 8 x 496 and 36 x 2048 regions
     # alike. The smallest models lose more to the conversions than they gain.
