@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -41,12 +42,15 @@ class HeadOutput(NamedTuple):
         logits: (batch, answers) float32, one independent logit an answer.
         attention: (batch, regions) float32, sums to 1 over the regions that are there.
         attended: (batch, dim) float32, the attention-pooled regions.
+        pick: (batch,) int64 answers -> (batch,), the logit of one answer a row. Its gradient goes through one row of
+            the last layer each, not through all answers.
         trace: what the attention computed on its way, where it was asked for.
     """
 
     logits: Tensor
     attention: Tensor
     attended: Tensor
+    pick: Callable[[Tensor], Tensor]
     trace: AttentionTrace | None = None
 
 

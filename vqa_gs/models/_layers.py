@@ -31,6 +31,11 @@ class WeightNormLinear(nn.Module):
         """Returns the whole matrix, (outputs, inputs)."""
         return self.direction * self._factor()
 
+    def pick(self, x: Tensor, outputs: Tensor) -> Tensor:
+        """Returns one output of each row, (n,), in float32 or better: x (n, inputs), outputs (n,) int64."""
+        rows = self.direction.index_select(0, outputs)
+        return (x * rows).sum(1) * self._factor() + self.bias.index_select(0, outputs)
+
     def forward(self, x: Tensor) -> Tensor:
         """Maps (..., inputs) to (..., outputs)."""
         inputs = self.direction.shape[1]

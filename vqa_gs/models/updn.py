@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -172,6 +173,15 @@ class UpDn(RegionModel):
         scores = torch.bmm(signal.to(dropped.dtype).unsqueeze(1), dropped.transpose(1, 2)).squeeze(1)
         attention = masked_softmax(scores + self.attention_score.bias, mask)
         attended = torch.bmm(attention.to(regions.dtype).unsqueeze(1), regions).squeeze(1)
-        logits = self.classifier(self.question_net(question) * self.region_net(attended))
+        hidden_layer, dropout, last = self.classifier
+        assert isinstance(last, WeightNormLinear)
+        hidden = dropout(hidden_layer(self.question_net(question) * self.region_net(attended)))
+        logits = last(hidden)
         logits = logits if logits.dtype == torch.float64 else logits.float()
-        return HeadOutput(logits, attention, attended, traced and AttentionTrace(*traced, attention))
+        return HeadOutput(
+            logits,
+            attention,
+            attended,
+            partial(last.pick, hidden),
+            traced and AttentionTrace(*traced, attention),
+        )

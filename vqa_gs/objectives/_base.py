@@ -82,6 +82,7 @@ class Ends:
             (2P * regions), -1 for none.
         moves: (2P, regions) bool, which regions are aligned at all; the others have direction zero.
         trace: what the attention computed on its way; None unless a term `needs_trace`.
+        pick: (2P,) int64 answers -> (2P,), one logit a row, cheaper to differentiate than a column of ``logits``.
     """
 
     logits: Tensor
@@ -94,6 +95,7 @@ class Ends:
     counterpart: Tensor | None = None
     moves: Tensor | None = None
     trace: AttentionTrace | None = None
+    pick: Callable[[Tensor], Tensor] | None = None
     _gradients: dict[tuple[str, str], Tensor] = field(default_factory=dict, repr=False)
 
     def gradient(self, score: Tensor, place: str, name: str) -> Tensor:

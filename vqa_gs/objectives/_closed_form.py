@@ -135,7 +135,7 @@ class _Products(torch.autograd.Function):
             torch.sum(grad_p.mul_(slope[part]), 1, out=grad_signal[part])
             torch.mul(p, grad_moved[part], out=by_z[part])
             weighted = (p * grad_square[part]).to(half).view(-1, hidden)
-            grad_gram.addmm_(p.to(half).view(-1, hidden).T, weighted)
+            torch.addmm(grad_gram, p.to(half).view(-1, hidden).T, weighted, out=grad_gram)
         # Where there is no counterpart, the step is z_k - b.
         known = (counterpart >= 0).reshape(-1)
         there = by_z.view(-1, hidden)

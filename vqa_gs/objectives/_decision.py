@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from vqa_gs.objectives._base import Ends
 from vqa_gs.objectives.answer import answer_loss
 
 Variant = Literal["true", "contrast", "loss"]
@@ -22,6 +24,7 @@ def decision(
     partner_labels: Tensor | None = None,
     targets: Tensor | None = None,
     variant: Variant = "contrast",
+    pick: Callable[[Tensor], Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The function f whose gradient is supervised.
 
@@ -34,6 +37,7 @@ def decision(
         partner_labels: (n,) int64, the partner's answer, -1 where it has none; needed for ``contrast``.
         targets: (n, answers) float in [0, 1]; needed for ``loss``.
         variant: which f.
+        pick: (n,) int64 answers -> (n,) one logit of each example; None takes it from ``logits``.
 
     Returns:
         f (n,), and (n,) bool: where f says anything. It does not where the example has no answer, nor, for
@@ -47,15 +51,25 @@ def decision(
         if targets is None:
             raise ValueError("the variant 'loss' needs targets: (n, answers)")
         return -answer_loss(logits, targets), valid
-    own = logits.gather(1, labels.clamp_min(0).unsqueeze(1)).squeeze(1)
+    if pick is None:
+
+        def pick(answers: Tensor) -> Tensor:
+            return logits.gather(1, answers.unsqueeze(1)).squeeze(1)
+
+    own = pick(labels.clamp_min(0))
     if variant == "true":
         return own, valid
     if variant != "contrast":
         raise ValueError(f"there is no variant {variant!r}, choose one of {', '.join(get_args(Variant))}")
     if partner_labels is None:
         raise ValueError("the variant 'contrast' needs partner_labels: (n,)")
-    other = logits.gather(1, partner_labels.clamp_min(0).unsqueeze(1)).squeeze(1)
+    other = pick(partner_labels.clamp_min(0))
     return own - other * (partner_labels >= 0), valid & (labels != partner_labels)
+
+
+def end_decision(ends: Ends, variant: Variant) -> tuple[Tensor, Tensor]:
+    """`decision` at the ends of pairs."""
+    return decision(ends.logits, ends.labels, ends.partner_labels, ends.targets, variant, ends.pick)
 
 
 def cosine(gradient: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:

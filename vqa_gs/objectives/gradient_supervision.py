@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from vqa_gs.common.errors import UsageError
 from vqa_gs.objectives._base import OBJECTIVES, Ends, Objective, ObjectiveOutput, Step, input_gradient, reported
 from vqa_gs.objectives._closed_form import closed_form_cosine
-from vqa_gs.objectives._decision import Variant, cosine, decision
+from vqa_gs.objectives._decision import Variant, cosine, decision, end_decision
 from vqa_gs.objectives._regions import differing
 from vqa_gs.objectives._schedule import Scheduled
 
@@ -192,7 +192,7 @@ class GradientSupervisionTerm(Objective):
         if not scale or ends is None or a + b == 0:
             return self.nothing(step)
         variant = self.settings.variant
-        score, valid = decision(ends.logits, ends.labels, ends.partner_labels, ends.targets, variant)
+        score, valid = end_decision(ends, variant)
         cos, moves = self._cosine(ends, score)
         loss = 1 - cos
         pairs = len(loss) // 2

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from vqa_gs.common.errors import UsageError
 from vqa_gs.objectives._base import OBJECTIVES, Objective, ObjectiveOutput, Step, reported
-from vqa_gs.objectives._decision import Variant, decision
+from vqa_gs.objectives._decision import Variant, end_decision
 from vqa_gs.objectives._regions import differing
 from vqa_gs.objectives._schedule import Scheduled
 
@@ -79,7 +79,7 @@ class Orthogonality(Objective):
         if not scale or ends is None:
             return self.nothing(step)
         variant = self.settings.variant
-        score, valid = decision(ends.logits, ends.labels, ends.partner_labels, ends.targets, variant)
+        score, valid = end_decision(ends, variant)
         chosen = differing(ends.directions["regions"], self.settings.sparse)
         share = share_elsewhere(ends.gradient(score, "regions", variant), chosen)
         counted = (valid & chosen.any(1)).to(share.dtype)

@@ -114,6 +114,7 @@ class TrainingStep(nn.Module):
             counterpart,
             moves,
             head.trace,
+            head.pick,
         )
 
 

@@ -174,7 +174,9 @@ def test_path_looks_between_the_ends(make_model, make_batch, run_step):
     def head(regions, mask, question, trace=False):
         from vqa_gs.models import HeadOutput
 
-        return HeadOutput(linear(regions.flatten(1)), mask.double(), regions.mean(1))
+        logits = linear(regions.flatten(1))
+        pick = lambda answers: logits.gather(1, answers.unsqueeze(1)).squeeze(1)  # noqa: E731
+        return HeadOutput(logits, mask.double(), regions.mean(1), pick)
 
     model.head = head
     step = TrainingStep(model, {"path": PathSettings(weight=1.0)})
