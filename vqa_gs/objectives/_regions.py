@@ -17,7 +17,13 @@ def differing(direction: Tensor, most: int = 0) -> Tensor:
     Returns:
         (n, regions) bool.
     """
-    length = torch.linalg.vector_norm(direction, dim=2, dtype=torch.promote_types(direction.dtype, torch.float32))
+    precise = torch.promote_types(direction.dtype, torch.float32)
+    return longest(torch.linalg.vector_norm(direction, dim=2, dtype=precise), most)
+
+
+@torch.no_grad()
+def longest(length: Tensor, most: int = 0) -> Tensor:
+    """Says which regions' directions are not zero and among the ``most`` longest: (n, regions) -> (n, regions) bool."""
     there = length > 0
     if most and most < length.shape[1]:
         chosen = torch.zeros_like(there).scatter_(1, length.topk(most, dim=1).indices, True)

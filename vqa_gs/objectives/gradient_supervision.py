@@ -182,8 +182,8 @@ class GradientSupervisionTerm(Objective):
         return frozenset({"attended" if self.needs_trace else self.settings.place})
 
     def aligned(self) -> frozenset[str]:
-        """Returns the place whose directions are the target."""
-        return frozenset({self.settings.place})
+        """Returns the place whose directions are the target; the closed form makes do without them."""
+        return frozenset() if self.needs_trace else frozenset({self.settings.place})
 
     def forward(self, step: Step) -> ObjectiveOutput:
         """Averages ``pair weight * (1 - cos)`` over the pair ends it acts on; ends it cannot act on count as 0."""
@@ -205,21 +205,20 @@ class GradientSupervisionTerm(Objective):
 
     def _cosine(self, ends: Ends, score: Tensor) -> tuple[Tensor, Tensor]:
         settings = self.settings
-        direction = ends.directions[settings.place]
-        chosen = None
-        if settings.sparse or settings.rest == "free":
-            chosen = differing(direction, settings.sparse)
-            if settings.sparse:
-                direction = direction * chosen.unsqueeze(2)
-        counted = chosen if settings.rest == "free" else None
-        if settings.cost == "closed_form":
+        if self.needs_trace:
             assert ends.trace is not None and ends.counterpart is not None and ends.moves is not None  # noqa: PT018
-            moves = ends.moves if chosen is None else chosen
-            u = ends.gradient(score, "attended", settings.variant)
-            regions = ends.inputs["regions"]
-            return closed_form_cosine(ends.trace, regions, u, direction, ends.counterpart, moves, counted)
+            u, regions = ends.gradient(score, "attended", settings.variant), ends.inputs["regions"]
+            alignment = ends.counterpart, ends.moves
+            return closed_form_cosine(
+                ends.trace, regions, u, *alignment, sparse=settings.sparse, free=settings.rest == "free"
+            )
+        direction = ends.directions[settings.place]
         gradient = ends.gradient(score, settings.place, settings.variant)
-        return cosine(gradient if counted is None else gradient * counted.unsqueeze(2), direction)
+        if settings.sparse or settings.rest == "free":
+            chosen = differing(direction, settings.sparse).unsqueeze(2)
+            direction = direction * chosen
+            gradient = gradient * chosen if settings.rest == "free" else gradient
+        return cosine(gradient, direction)
 
 
 def end_directions(inputs: Tensor) -> Tensor:

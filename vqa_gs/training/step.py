@@ -95,14 +95,15 @@ class TrainingStep(nn.Module):
         pairs = ends // 2
         inputs = {"regions": leaf, "attended": head.attended}
         ways: dict[str, Tensor] = {}
-        counterpart = moves = None
+        counterpart, moves = _counterparts(batch.alignment)
         if "regions" in self.aligned:
-            counterpart, moves, ways["regions"] = _directions(leaf.detach(), batch.alignment)
+            there = leaf.detach()
+            ways["regions"] = differences(there, there, counterpart, moves)
         if "attended" in self.aligned:
             ways["attended"] = end_directions(head.attended)
         if words is not None:
-            inputs["question"] = words
-            _, _, ways["question"] = _directions(words.detach(), batch.word_alignment)
+            inputs["question"], there = words, words.detach()
+            ways["question"] = differences(there, there, *_counterparts(batch.word_alignment))
         return Ends(
             head.logits,
             inputs,
@@ -118,9 +119,8 @@ class TrainingStep(nn.Module):
         )
 
 
-def _directions(ends: Tensor, alignment: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns where each end's regions have their counterparts (rows of all ends'), which move, and the directions."""
-    partner = torch.arange(len(ends), device=ends.device).roll(len(ends) // 2)
-    rows = counterpart_rows(torch.cat(alignment[::2]), partner)
-    moves = torch.cat(alignment[1::2])
-    return rows, moves, differences(ends, ends, rows, moves)
+def _counterparts(alignment: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+    """Returns where each end's regions have their counterparts, as rows of all ends' regions, and which move."""
+    index, moves = torch.cat(alignment[::2]), torch.cat(alignment[1::2])
+    partner = torch.arange(len(index), device=index.device).roll(len(index) // 2)
+    return counterpart_rows(index, partner), moves
