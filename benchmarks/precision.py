@@ -49,6 +49,7 @@ def make_batch(rows: int, pairs: int, shape: Shape) -> Batch:
         torch.rand(rows, shape.answers, generator=generator).pow(8),
         torch.randint(0, shape.answers, (ends,), generator=generator),
         (counterpart, moves, counterpart, moves) if pairs else (),
+        (),
         torch.ones(ends),
         float(rows),
         float(ends),

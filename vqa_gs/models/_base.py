@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -12,6 +13,28 @@ from vqa_gs.common.registry import Registry
 MODELS: Registry[type[RegionModel]] = Registry("model", "vqa_gs.models")
 
 
+class AttentionTrace(NamedTuple):
+    """What product attention with ReLU computed on its way, for the closed form of its gradient by the regions.
+
+    With ``z_k = W v_k + b``, the score of region k is ``sum(slope_k * signal * z_k)`` and a constant.
+
+    Attributes:
+        z: (batch, regions, hidden) before the ReLU, bias included.
+        slope: (batch, regions, hidden), a constant: 1 where the ReLU lets through, times dropout's factor.
+        signal: (batch, hidden), the question's factor times the score's weight.
+        weight: (hidden, dim), W.
+        bias: (hidden,), b.
+        attention: (batch, regions), the softmax of the scores.
+    """
+
+    z: Tensor
+    slope: Tensor
+    signal: Tensor
+    weight: Tensor
+    bias: Tensor
+    attention: Tensor
+
+
 class HeadOutput(NamedTuple):
     """What the head says of a batch.
 
@@ -19,11 +42,16 @@ class HeadOutput(NamedTuple):
         logits: (batch, answers) float32, one independent logit an answer.
         attention: (batch, regions) float32, sums to 1 over the regions that are there.
         attended: (batch, dim) float32, the attention-pooled regions.
+        pick: (batch,) int64 answers -> (batch,), the logit of one answer a row. Its gradient goes through one row of
+            the last layer each, not through all answers.
+        trace: what the attention computed on its way, where it was asked for.
     """
 
     logits: Tensor
     attention: Tensor
     attended: Tensor
+    pick: Callable[[Tensor], Tensor]
+    trace: AttentionTrace | None = None
 
 
 class RegionModel(nn.Module):
@@ -60,9 +88,20 @@ class RegionModel(nn.Module):
         """Returns the question vector (batch, hidden) of ``words: (batch, length, word_dim)``."""
         raise NotImplementedError
 
-    def head(self, regions: Tensor, mask: Tensor, question: Tensor) -> HeadOutput:
-        """Answers from prepared regions (batch, regions, dim), their mask and the question vector."""
+    def head(self, regions: Tensor, mask: Tensor, question: Tensor, trace: bool = False) -> HeadOutput:
+        """Answers from prepared regions (batch, regions, dim), their mask and the question vector.
+
+        Args:
+            regions: as `prepare_regions` returns them.
+            mask: (batch, regions) bool.
+            question: (batch, hidden).
+            trace: return the attention's trace too; only where `no_closed_form` is None.
+        """
         raise NotImplementedError
+
+    def no_closed_form(self) -> str | None:
+        """Says why the closed form of the gradient by the regions does not hold for this model; None where it does."""
+        return "it is derived for one glimpse of product attention only"
 
     def load_word_vectors(self, vectors: Tensor, found: Tensor) -> None:
         """Overwrites the vectors of the words that ``found: (words,) bool`` marks."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -10,8 +11,9 @@ from torch import Tensor, nn
 
 from features.geometry import normalized_boxes
 from vqa_gs.common.errors import UsageError
-from vqa_gs.models._base import MODELS, HeadOutput, RegionModel
-from vqa_gs.models._layers import GatedTanh, WeightNormLinear, WeightNormReLU, masked_softmax
+from vqa_gs.models._base import MODELS, AttentionTrace, HeadOutput, RegionModel
+from vqa_gs.models._gru import last_state
+from vqa_gs.models._layers import GatedTanh, WeightNormLinear, WeightNormReLU, masked_softmax, relu_slope
 
 BOX_NUMBERS = 6
 
@@ -75,7 +77,7 @@ class UpDn(RegionModel):
         self.word_dropout = nn.Dropout(settings.dropout_words)
         self.gru = nn.GRU(settings.word_dim, hidden, batch_first=True)
 
-        self.attention_regions = layer(dim, hidden)
+        self.attention_regions: WeightNormReLU | GatedTanh = layer(dim, hidden)
         self.attention_question = layer(hidden, hidden)
         self.attention_dropout = nn.Dropout(settings.dropout_attention)
         self.attention_score = WeightNormLinear(hidden, 1)
@@ -138,15 +140,48 @@ class UpDn(RegionModel):
         _, last = self.gru(words)
         return last.squeeze(0)
 
-    def head(self, regions: Tensor, mask: Tensor, question: Tensor) -> HeadOutput:
-        """Attention over the regions, joint vector, answers; twice differentiable by ``regions``."""
-        joint = self.attention_regions(regions) * self.attention_question(question).unsqueeze(1)
-        scores = self.attention_score(self.attention_dropout(joint)).squeeze(-1)
-        attention = masked_softmax(scores, mask)
-        attended = torch.einsum("bk,bkd->bd", attention.to(regions.dtype), regions)
-        return self._answer(attention, attended, question)
+    def encode_question(self, tokens: Tensor) -> Tensor:
+        """Returns the question vector (batch, hidden) of ``tokens: (batch, length) int64``."""
+        words = self.embed_words(tokens)
+        if words.device.type != "cpu":
+            return self.encode_words(words)
+        begun = (tokens != 0).cumsum(1) > 0
+        return last_state(self.gru, words, (~begun).sum(1))
 
-    def _answer(self, attention: Tensor, attended: Tensor, question: Tensor) -> HeadOutput:
-        logits = self.classifier(self.question_net(question) * self.region_net(attended))
+    def no_closed_form(self) -> str | None:
+        """Says why the closed form of the gradient by the regions does not hold; None where it does."""
+        return None if self.settings.activation == "relu" else "it is derived for the activation relu, not gated_tanh"
+
+    def head(self, regions: Tensor, mask: Tensor, question: Tensor, trace: bool = False) -> HeadOutput:
+        """Attention over the regions, joint vector, answers; twice differentiable by ``regions``."""
+        if torch.is_autocast_enabled(regions.device.type):
+            # Autocast would make a copy for each product.
+            regions = regions.to(torch.get_autocast_dtype(regions.device.type))
+        # w . (f_v(v) * f_q(q)) as f_v(v) . (w * f_q(q)): the same number without a tensor of (batch, regions, hidden).
+        signal = self.attention_question(question) * self.attention_score.weight()
+        layer, traced = self.attention_regions, None
+        if isinstance(layer, WeightNormReLU):
+            z = layer.linear(regions)
+            slope, factor = relu_slope(z, self.attention_dropout.p if self.training else 0.0)
+            signal = signal * factor
+            dropped = z * slope
+            if trace:
+                traced = z, slope, signal, layer.linear.weight(), layer.linear.bias
+        else:
+            dropped = self.attention_dropout(layer(regions))
+        # The vector comes first: on the CPU this product and its gradients run several times faster so.
+        scores = torch.bmm(signal.to(dropped.dtype).unsqueeze(1), dropped.transpose(1, 2)).squeeze(1)
+        attention = masked_softmax(scores + self.attention_score.bias, mask)
+        attended = torch.bmm(attention.to(regions.dtype).unsqueeze(1), regions).squeeze(1)
+        hidden_layer, dropout, last = self.classifier
+        assert isinstance(last, WeightNormLinear)
+        hidden = dropout(hidden_layer(self.question_net(question) * self.region_net(attended)))
+        logits = last(hidden)
         logits = logits if logits.dtype == torch.float64 else logits.float()
-        return HeadOutput(logits, attention, attended)
+        return HeadOutput(
+            logits,
+            attention,
+            attended,
+            partial(last.pick, hidden),
+            traced and AttentionTrace(*traced, attention),
+        )

@@ -1,5 +1,5 @@
 """The terms of the training loss, one a file, found by name through `OBJECTIVES`."""
 
-from vqa_gs.objectives._base import OBJECTIVES, Ends, Objective, ObjectiveOutput, Step
+from vqa_gs.objectives._base import OBJECTIVES, Ends, Inputs, Objective, ObjectiveOutput, Step, logged_names
 
-__all__ = ["OBJECTIVES", "Ends", "Objective", "ObjectiveOutput", "Step"]
+__all__ = ["OBJECTIVES", "Ends", "Inputs", "Objective", "ObjectiveOutput", "Step", "logged_names"]

@@ -53,6 +53,7 @@ class AnswerLoss(Objective):
 
     Settings = AnswerSettings
     settings: AnswerSettings
+    logged = ("answer_loss",)
 
     def forward(self, step: Step) -> ObjectiveOutput:
         """Averages over all rows, pair ends weighted by ``pair_rows``."""

@@ -19,86 +19,14 @@ import torch
 from torch import Tensor, nn
 
 from vqa_gs.common.errors import UsageError
-from vqa_gs.objectives._base import OBJECTIVES, Ends, Objective, ObjectiveOutput, Step
-from vqa_gs.objectives.answer import answer_loss
+from vqa_gs.objectives._base import OBJECTIVES, Ends, Objective, ObjectiveOutput, Step, input_gradient, reported
+from vqa_gs.objectives._closed_form import closed_form_cosine
+from vqa_gs.objectives._decision import Variant, cosine, decision, end_decision
+from vqa_gs.objectives._regions import differing
+from vqa_gs.objectives._schedule import Scheduled
 
-Variant = Literal["true", "contrast", "loss"]
-Place = Literal["regions", "attended"]
+Place = Literal["regions", "attended", "question"]
 EndsChoice = Literal["both", "a", "b"]
-
-
-def decision(
-    logits: Tensor,
-    labels: Tensor,
-    partner_labels: Tensor | None = None,
-    targets: Tensor | None = None,
-    variant: Variant = "contrast",
-) -> tuple[Tensor, Tensor]:
-    """The function f whose gradient is supervised.
-
-    ``true`` is the logit of the example's own answer (the paper); ``contrast`` that logit minus the one of the
-    partner's answer, and ``true`` where the partner has no answer; ``loss`` is minus the answer loss.
-
-    Args:
-        logits: (n, answers) float.
-        labels: (n,) int64, the example's own answer, -1 where it has none.
-        partner_labels: (n,) int64, the partner's answer, -1 where it has none; needed for ``contrast``.
-        targets: (n, answers) float in [0, 1]; needed for ``loss``.
-        variant: which f.
-
-    Returns:
-        f (n,), and (n,) bool: where f says anything. It does not where the example has no answer, nor, for
-        ``contrast``, where both ends have the same one.
-
-    Raises:
-        ValueError: the variant is unknown or lacks what it needs.
-    """
-    valid = labels >= 0
-    if variant == "loss":
-        if targets is None:
-            raise ValueError("the variant 'loss' needs targets: (n, answers)")
-        return -answer_loss(logits, targets), valid
-    own = logits.gather(1, labels.clamp_min(0).unsqueeze(1)).squeeze(1)
-    if variant == "true":
-        return own, valid
-    if variant != "contrast":
-        raise ValueError(f"there is no variant {variant!r}, choose one of {', '.join(get_args(Variant))}")
-    if partner_labels is None:
-        raise ValueError("the variant 'contrast' needs partner_labels: (n,)")
-    other = logits.gather(1, partner_labels.clamp_min(0).unsqueeze(1)).squeeze(1)
-    return own - other * (partner_labels >= 0), valid & (labels != partner_labels)
-
-
-def cosine(gradient: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
-    """Cosine between two tensors, all axes but the first flattened, in float32 or better.
-
-    Args:
-        gradient: (n, ...) float.
-        direction: (n, ...) float, the same shape.
-
-    Returns:
-        The cosine (n,), and (n,) bool: where the direction is not zero, that is where the cosine means anything.
-        A zero gradient gives cosine 0.
-
-    Raises:
-        ValueError: the shapes differ.
-    """
-    if gradient.shape != direction.shape:
-        raise ValueError(
-            f"gradient and direction must have one shape, got {tuple(gradient.shape)} and {tuple(direction.shape)}"
-        )
-    precise = torch.promote_types(gradient.dtype, torch.float32)
-    # bfloat16 has eight bits of mantissa: a sum over 36 x 2048 products in it is noise.
-    g = gradient.flatten(1).to(precise)
-    d = direction.flatten(1).to(precise)
-    # The cosine does not change with scale, so each row is brought to a largest number of 1 first: gradients of
-    # 1e-25 have squares that float32 does not hold.
-    tiny = torch.finfo(precise).tiny
-    g = g / g.detach().abs().amax(dim=1, keepdim=True).clamp_min(tiny)
-    d = d / d.detach().abs().amax(dim=1, keepdim=True).clamp_min(tiny)
-    g_norm = torch.linalg.vector_norm(g, dim=1)
-    d_norm = torch.linalg.vector_norm(d, dim=1)
-    return (g * d).sum(dim=1) / (g_norm * d_norm).clamp_min(tiny), d_norm > 0
 
 
 def gradient_supervision_loss(
@@ -132,14 +60,7 @@ def gradient_supervision_loss(
         raise ValueError(f"score must be ({len(x)},), one number an example, got {tuple(score.shape)}")
     if not x.requires_grad:
         raise ValueError("x does not require grad: call x.requires_grad_() before the model sees it")
-    try:
-        # The inner gradient is taken outside of autocast's reach: its products keep the types of the forward pass.
-        (gradient,) = torch.autograd.grad(score.sum(), x, create_graph=create_graph)
-    except RuntimeError as error:
-        if "not have been used" in str(error):
-            raise ValueError("score does not depend on x") from error
-        raise
-    cos, valid = cosine(gradient, direction.detach())
+    cos, valid = cosine(input_gradient(score, x, create_graph=create_graph), direction)
     return (1 - cos) * valid, cos, valid
 
 
@@ -197,29 +118,50 @@ class GradientSupervision(nn.Module):
 
 
 @dataclass(frozen=True)
-class GradientSupervisionSettings:
-    """Settings of gradient supervision.
+class GradientSupervisionSettings(Scheduled):
+    """Settings of gradient supervision; ``weight`` is the paper's lambda.
 
     Attributes:
-        weight: lambda, the term's weight in the loss; 0 switches it off.
         variant: the decision function: ``true``, ``contrast`` or ``loss``.
-        place: differentiate by the ``regions`` or the ``attended`` (pooled) image vector.
+        place: differentiate by the ``regions``, by the ``attended`` (pooled) image vector, or by the word vectors of
+            the ``question``.
         ends: ends of a pair it acts on: ``both``, ``a`` or ``b``.
-        warmup_epochs: the weight rises linearly from 0 over so many epochs.
+        b_weight: weight of an end b beside an end a, as where b is an edited image.
+        sparse: use the direction only on so many regions (or words), those that differ most; 0: on all that the pair
+            table aligns.
+        rest: what becomes of the gradient on regions without a direction: ``zero``, it lowers the cosine, or
+            ``free``, it does not count.
+        cost: how the gradient is taken: ``double_backward`` holds for every model, ``closed_form`` for product
+            attention with ReLU and the place ``regions``; both give the same numbers.
     """
 
-    weight: float = 0.0
     variant: Variant = "contrast"
     place: Place = "regions"
     ends: EndsChoice = "both"
-    warmup_epochs: float = 0.0
+    b_weight: float = 1.0
+    sparse: int = 0
+    rest: Literal["zero", "free"] = "zero"
+    cost: Literal["double_backward", "closed_form"] = "double_backward"
 
     def __post_init__(self) -> None:
-        if self.weight < 0 or self.warmup_epochs < 0:
+        super().__post_init__()
+        for name in ("b_weight", "sparse"):
+            if not getattr(self, name) >= 0:
+                raise UsageError(f"objectives: {name} must not be negative, got {getattr(self, name)}")
+        if self.place == "attended" and (self.sparse or self.rest == "free"):
             raise UsageError(
-                "objectives.gradient_supervision: weight and warmup_epochs must not be negative, "
-                f"got {self.weight} and {self.warmup_epochs}"
+                "objectives.gradient_supervision: the attended vector has no regions to choose from",
+                mend="leave sparse and rest out, or choose the place regions",
             )
+        if self.cost == "closed_form" and self.place != "regions":
+            raise UsageError(
+                f"objectives.gradient_supervision: there is no closed form at the place {self.place}",
+                mend="choose the place regions, or the cost double_backward",
+            )
+
+    def end_weights(self) -> tuple[float, float]:
+        """Returns the weights of the ends a and b."""
+        return float(self.ends != "b"), self.b_weight if self.ends != "a" else 0.0
 
 
 @OBJECTIVES.register("gradient_supervision")
@@ -229,36 +171,54 @@ class GradientSupervisionTerm(Objective):
     Settings = GradientSupervisionSettings
     settings: GradientSupervisionSettings
     needs_pairs = True
+    logged = ("gs_loss", "gs_cosine")
+
+    def __init__(self, settings: GradientSupervisionSettings) -> None:
+        super().__init__(settings)
+        self.needs_trace = settings.cost == "closed_form"
 
     def places(self) -> frozenset[str]:
-        """Returns the one place the gradient is taken by."""
-        return frozenset({self.settings.place})
+        """Returns the one place the gradient is taken by; the closed form takes it by the attended vector."""
+        return frozenset({"attended" if self.needs_trace else self.settings.place})
+
+    def aligned(self) -> frozenset[str]:
+        """Returns the place whose directions are the target; the closed form makes do without them."""
+        return frozenset() if self.needs_trace else frozenset({self.settings.place})
 
     def forward(self, step: Step) -> ObjectiveOutput:
         """Averages ``pair weight * (1 - cos)`` over the pair ends it acts on; ends it cannot act on count as 0."""
-        chosen, ends = self.settings.ends, step.ends
-        if ends is None:
-            # Another process of the same step may have pairs: all report the same names.
-            zero = step.logits.new_zeros(())
-            nothing = {"gs_loss": zero, "gs_cosine": zero}
-            return ObjectiveOutput(zero, sums=nothing, counts=nothing)
-        score, valid = decision(ends.logits, ends.labels, ends.partner_labels, ends.targets, self.settings.variant)
-        loss, cos, moves = gradient_supervision_loss(
-            score, ends.inputs[self.settings.place], ends.directions[self.settings.place]
-        )
+        scale, ends = self.settings.scale(step.epoch), step.ends
+        a, b = self.settings.end_weights()
+        if not scale or ends is None or a + b == 0:
+            return self.nothing(step)
+        variant = self.settings.variant
+        score, valid = end_decision(ends, variant)
+        cos, moves = self._cosine(ends, score)
+        loss = 1 - cos
+        pairs = len(loss) // 2
         counted = (valid & moves).to(loss.dtype)
-        if chosen != "both":
-            pairs = len(counted) // 2
-            counted[slice(pairs, None) if chosen == "a" else slice(0, pairs)] = 0
-        share = 1.0 if chosen == "both" else 0.5
+        counted[:pairs] *= a
+        counted[pairs:] *= b
         total = (loss * counted * ends.weight).sum()
-        ramp = self.settings.warmup_epochs
-        return ObjectiveOutput(
-            total / (step.end_rows * share),
-            sums={"gs_loss": (loss * counted).sum().detach(), "gs_cosine": (cos * counted).sum().detach()},
-            counts={"gs_loss": counted.sum(), "gs_cosine": counted.sum()},
-            scale=min(1.0, step.epoch / ramp) if ramp > 0 else 1.0,
-        )
+        report = reported(gs_loss=(loss, counted), gs_cosine=(cos, counted))
+        return ObjectiveOutput(total / (step.end_rows * (a + b) / 2), **report, scale=scale)
+
+    def _cosine(self, ends: Ends, score: Tensor) -> tuple[Tensor, Tensor]:
+        settings = self.settings
+        if self.needs_trace:
+            assert ends.trace is not None and ends.counterpart is not None and ends.moves is not None  # noqa: PT018
+            u, regions = ends.gradient(score, "attended", settings.variant), ends.inputs["regions"]
+            alignment = ends.counterpart, ends.moves
+            return closed_form_cosine(
+                ends.trace, regions, u, *alignment, sparse=settings.sparse, free=settings.rest == "free"
+            )
+        direction = ends.directions[settings.place]
+        gradient = ends.gradient(score, settings.place, settings.variant)
+        if settings.sparse or settings.rest == "free":
+            chosen = differing(direction, settings.sparse).unsqueeze(2)
+            direction = direction * chosen
+            gradient = gradient * chosen if settings.rest == "free" else gradient
+        return cosine(gradient, direction)
 
 
 def end_directions(inputs: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from features.store import RegionBatch, RegionStore
 from pair_builders.directions import alignment_index, remaining_regions
+from pair_builders.token_alignment import align_tokens
 from vqa_gs.training.examples import Examples, TrainingData
 
 T = TypeVar("T")
@@ -37,6 +38,7 @@ class Batch:
         targets: (n, answers) float32.
         labels: (2P,) int64, best answers of the ends, -1 for none.
         alignment: gather indices of the directions at both ends, see `pair_builders.directions`.
+        word_alignment: the same of the words of the two questions; empty where nobody asks for it.
         weight: (2P,) float32 pair weights.
         rows: rows of all processes' batches divided by the number of processes.
         end_rows: as ``rows``, for pair ends.
@@ -52,6 +54,7 @@ class Batch:
     targets: Tensor
     labels: Tensor
     alignment: tuple[Tensor, ...]
+    word_alignment: tuple[Tensor, ...]
     weight: Tensor
     rows: float
     end_rows: float
@@ -124,10 +127,11 @@ class Batcher:
         data: examples and pairs.
         store: the region store.
         plan: what each step takes.
+        align_words: whether the words of pairs' questions are aligned.
     """
 
-    def __init__(self, data: TrainingData, store: RegionStore, plan: Plan) -> None:
-        self.data, self.store, self.plan = data, store, plan
+    def __init__(self, data: TrainingData, store: RegionStore, plan: Plan, align_words: bool = False) -> None:
+        self.data, self.store, self.plan, self.align_words = data, store, plan, align_words
         self._buffers: list[RegionBatch | None] = [None] * _BUFFERS
 
     def __call__(self, step: int) -> Batch:
@@ -144,6 +148,8 @@ class Batcher:
         labels = torch.from_numpy(examples.best[ends])
         mask, features = regions.mask, regions.features
         alignment: tuple[Tensor, ...] = ()
+        word_alignment: tuple[Tensor, ...] = ()
+        tokens = examples.tokens[torch.from_numpy(rows)]
         weight = torch.ones(0)
         if data.pairs is not None and len(pairs):
             count = len(pairs)
@@ -152,6 +158,8 @@ class Batcher:
             alignment = alignment_index(
                 data.pairs, pairs, counts[:count], counts[count : 2 * count], width_a=width, width_b=width
             ).to("cpu")
+            if self.align_words:
+                word_alignment = align_tokens(tokens[:count].numpy(), tokens[count : 2 * count].numpy()).to("cpu")
             weight = torch.from_numpy(np.tile(data.pairs.weight[pairs], 2))
             if data.pairs.mask_first is not None:
                 kept = torch.from_numpy(remaining_regions(data.pairs, pairs, counts[count : 2 * count], width_b=width))
@@ -166,10 +174,11 @@ class Batcher:
             regions.boxes,
             regions.sizes,
             mask,
-            examples.tokens[torch.from_numpy(rows)],
+            tokens,
             targets,
             labels,
             alignment,
+            word_alignment,
             weight,
             (2 * all_pairs + all_ordinary) / world,
             2 * all_pairs / world,

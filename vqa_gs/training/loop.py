@@ -18,7 +18,7 @@ from features.joined import open_stores
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import atomic_path, write_json
 from vqa_gs.data.questions import QuestionId
-from vqa_gs.objectives import OBJECTIVES
+from vqa_gs.objectives import OBJECTIVES, logged_names
 from vqa_gs.training.batches import Batch, Batcher, Plan, read_ahead
 from vqa_gs.training.build import build_model
 from vqa_gs.training.checkpoint import Checkpoint
@@ -34,6 +34,7 @@ from vqa_gs.training.splits import ScoredSplit, prepare_split
 from vqa_gs.training.step import TrainingStep
 from vqa_gs.training.team import Team
 
+# Columns of every run's logs; terms that report more add theirs.
 _LOGGED = ["loss", "answer_loss", "gs_loss", "gs_cosine"]
 
 
@@ -106,6 +107,8 @@ class _Run:
 
         self.model = build_model(config, self.data, self.store)
         self.step: Any = TrainingStep(self.model, objectives)
+        self.align_words = "question" in self.step.aligned
+        self.logged = list(dict.fromkeys([*_LOGGED, *logged_names(OBJECTIVES[name] for name in objectives)]))
         self.parameters = list(self.model.parameters())
         self.optimizer: Any = torch.optim.Adamax(self.parameters, lr=self.settings.lr)
 
@@ -124,7 +127,8 @@ class _Run:
                 self.directory.save_settings()
                 self._record()
                 self._open_logs()
-        batches = read_ahead(Batcher(self.data, self.store, self.plan), range(self.done_steps, self.total_steps))
+        batcher = Batcher(self.data, self.store, self.plan, self.align_words)
+        batches = read_ahead(batcher, range(self.done_steps, self.total_steps))
         self.questions, self.clock, self.epoch_clock = 0, time.perf_counter(), time.perf_counter()
         with TrainingBar(self.total_steps, self.done_steps, self.shown) as self.bar:
             with closing(batches):
@@ -230,9 +234,9 @@ class _Run:
         self.steps_log, self.epochs_log = saved.steps_log, saved.epochs_log
 
     def _open_logs(self) -> None:
-        path = self.directory.path
-        self.step_csv = CsvLog(path / "log.csv", ["step", "epoch", *_LOGGED, "questions_per_second"], self.steps_log)
-        self.epoch_csv = CsvLog(path / "epochs.csv", ["epoch", "step", *_LOGGED, "iid_val", "seconds"], self.epochs_log)
+        path, names = self.directory.path, self.logged
+        self.step_csv = CsvLog(path / "log.csv", ["step", "epoch", *names, "questions_per_second"], self.steps_log)
+        self.epoch_csv = CsvLog(path / "epochs.csv", ["epoch", "step", *names, "iid_val", "seconds"], self.epochs_log)
         self.events = EventLog(path / "tensorboard", self.done_steps)
 
     def _record(self) -> None:

@@ -106,3 +106,18 @@ def test_bad_settings_and_shapes_are_named():
         UpDnSettings(dropout_words=1.0)
     with pytest.raises(ValueError, match=r"\(batch, regions, 12\)"):
         make().prepare_regions(torch.zeros(1, 2, 13), torch.zeros(1, 2, 4), torch.ones(1, 2), torch.ones(1, 2) > 0)
+
+
+def test_one_logit_a_row_is_that_of_all_and_so_is_its_gradient():
+    model = make().double()
+    features, boxes, sizes, mask, tokens = inputs()
+    out = model(features.double(), boxes, sizes, mask, tokens)
+    answers = torch.tensor([2, 0, 6])
+    picked, column = out.pick(answers), out.logits.gather(1, answers.unsqueeze(1)).squeeze(1)
+    torch.testing.assert_close(picked, column, rtol=1e-12, atol=0)
+    weight = torch.tensor([1.0, -2, 3], dtype=torch.float64)
+    for parameter in (model.classifier[2].direction, model.classifier[2].scale, model.region_net.linear.direction):
+        one, other = (
+            torch.autograd.grad((x * weight).sum(), parameter, retain_graph=True)[0] for x in (picked, column)
+        )
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-14)

@@ -91,6 +91,27 @@ def test_every_variant_and_place_trains(tiny, tmp_path, place, variant):
     assert float(rows(run / "epochs.csv")[0]["gs_loss"]) > 0
 
 
+def test_every_term_trains_and_reports(tiny, tmp_path):
+    weights = {name: {"weight": 0.5} for name in ("margin", "path", "orthogonality", "zero_out", "random_image")}
+    weights["orthogonality"]["sparse"] = 1
+    weights["gradient_supervision"] = {"weight": 0.5, "place": "question"}
+    run = train(config_of(tiny, objectives=weights, training__max_steps=2), tmp_path / "run", quiet=True)
+    row = rows(run / "epochs.csv")[0]
+    for name in ("margin_loss", "path_cosine", "gradient_elsewhere", "zero_out_loss", "random_image_score"):
+        assert float(row[name]) != 0
+    assert row["gs_loss"] == ""  # all questions of this world are the same
+
+
+def test_closed_form_trains_to_the_same_model(finished, tiny, tmp_path):
+    closed = config_of(tiny, objectives__gradient_supervision__cost="closed_form", training__max_steps=10)
+    plain = config_of(tiny, training__max_steps=10)
+    first, second = (
+        rows(train(config, tmp_path / str(at), quiet=True) / "epochs.csv") for at, config in enumerate((plain, closed))
+    )
+    for one, other in zip(first, second, strict=True):
+        assert float(one["gs_loss"]) == pytest.approx(float(other["gs_loss"]), rel=1e-3)
+
+
 def test_predict_command_gives_the_runs_own_answers(finished, tiny, tmp_path):
     out = tmp_path / "ood.json"
     questions = tiny["data"]["tests"]["ood_test"]["questions"]

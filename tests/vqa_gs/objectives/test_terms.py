@@ -1,0 +1,233 @@
+"""The controls and the terms beyond the paper, against hand-worked numbers and finite differences."""
+
+import math
+
+import pytest
+import torch
+
+from vqa_gs.common.errors import UsageError
+from vqa_gs.objectives import OBJECTIVES, Ends, Inputs, Step
+from vqa_gs.objectives._schedule import Scheduled
+from vqa_gs.objectives.gradient_supervision import GradientSupervisionSettings
+from vqa_gs.objectives.margin import MarginSettings, pair_margin
+from vqa_gs.objectives.orthogonality import OrthogonalitySettings, share_elsewhere
+from vqa_gs.objectives.path import PathSettings
+from vqa_gs.objectives.random_image import RandomImageSettings, answer_scores
+from vqa_gs.objectives.zero_out import ZeroOutSettings
+from vqa_gs.training.step import TrainingStep
+
+EVERY = {
+    "gradient_supervision": GradientSupervisionSettings(weight=1.0),
+    "gradient_supervision-question": GradientSupervisionSettings(weight=1.0, place="question"),
+    "gradient_supervision-free": GradientSupervisionSettings(weight=1.0, sparse=1, rest="free"),
+    "margin": MarginSettings(weight=1.0),
+    "orthogonality": OrthogonalitySettings(weight=1.0, sparse=2),
+    "path": PathSettings(weight=1.0, points=2),
+    "random_image": RandomImageSettings(weight=1.0),
+    "zero_out": ZeroOutSettings(weight=1.0),
+}
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_parameter_gradients_against_finite_differences(make_model, make_batch, name):
+    model, batch = make_model(), make_batch("matched")
+    step = TrainingStep(model, {name.split("-")[0]: EVERY[name]})
+    parameters = dict(model.named_parameters())
+    for parameter_name in ("attention_question.linear.direction", "classifier.2.direction", "gru.weight_hh_l0"):
+        parameter = parameters[parameter_name]
+        (exact,) = torch.autograd.grad(step(batch)[0], parameter, allow_unused=True)
+        assert exact is not None
+        flat, change = parameter.data.view(-1), 1e-6
+        steepest = exact.abs().view(-1).argsort(descending=True)
+        assert exact.view(-1)[steepest[0]] != 0
+        for at in steepest[:3].tolist() + steepest[10:12].tolist():
+            before, values = flat[at].item(), []
+            for moved in (before + change, before - change):
+                flat[at] = moved
+                values.append(step(batch)[0].item())
+            flat[at] = before
+            numeric = (values[0] - values[1]) / (2 * change)
+            assert exact.view(-1)[at].item() == pytest.approx(numeric, rel=2e-5, abs=2e-8)
+
+
+def test_schedule_rises_holds_and_falls():
+    plan = Scheduled(weight=1.0, start_epoch=2, warmup_epochs=4, decay_start=10, decay_epochs=5)
+    found = [plan.scale(epoch) for epoch in (0, 1.99, 2, 4, 6, 9, 10, 12.5, 15, 30)]
+    assert found == [0, 0, 0, 0.5, 1, 1, 1, 0.5, 0, 0]
+    assert Scheduled(weight=1.0).scale(0.0) == 1.0
+    assert Scheduled(weight=1.0, start_epoch=1).scale(1.0) == 1.0
+    with pytest.raises(UsageError, match="decay_epochs must not be negative, got -1"):
+        Scheduled(decay_epochs=-1)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_before_its_start_a_term_costs_and_says_nothing(make_model, make_batch, run_step, name):
+    import dataclasses
+
+    model, batch = make_model(), make_batch("matched")
+    plain = run_step(model, batch)
+    later = {name.split("-")[0]: dataclasses.replace(EVERY[name], start_epoch=5.0)}
+    loss, gradients, means = run_step(model, batch, **later)
+    torch.testing.assert_close(loss, plain[0])
+    assert means == plain[2]
+    batch.epoch = 5.0
+    started, _, means = run_step(model, batch, **later)
+    assert float(started) != pytest.approx(float(loss))
+    assert set(means) == {"answer_loss", *OBJECTIVES[name.split("-")[0]].logged}
+
+
+def test_zero_out_is_the_answer_loss_of_no_answers_on_ordinary_rows(make_model, make_batch, run_step):
+    model, batch = make_model(), make_batch("matched")
+    loss, _, means = run_step(model, batch, answer=False, zero_out=ZeroOutSettings(weight=2.0))
+    torch.manual_seed(batch.seed)
+    step = TrainingStep(model, {"zero_out": ZeroOutSettings(weight=1.0)})
+    seen = []
+    step.terms["zero_out"].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].logits.detach()))
+    step(batch)
+    by_hand = torch.log1p(torch.exp(seen[0][6:])).sum() / 4
+    assert float(loss) == pytest.approx(2 * float(by_hand))
+    assert means["zero_out_loss"] == pytest.approx(float(by_hand))
+
+
+def test_random_image_asks_each_question_of_another_image():
+    rows, answers = 5, 3
+    regions = torch.arange(rows, dtype=torch.float64).view(rows, 1, 1)
+    seen = []
+
+    def answer(images, mask, question):
+        seen.append((images.flatten().tolist(), mask.flatten().tolist(), question.flatten().tolist()))
+        return torch.zeros(len(images), answers, dtype=torch.float64)
+
+    targets = torch.tensor([[1.0, 0.3, 0], [0, 0, 0], [0, 1, 0], [0.6, 0, 0], [0, 0, 1]], dtype=torch.float64)
+    question = torch.arange(10.0, 10 + rows).unsqueeze(1)
+    mask = torch.arange(rows).unsqueeze(1) % 2 == 0
+    ends = Ends(torch.zeros(2, 3), {}, {}, targets[:2], torch.tensor([0, 1]), torch.tensor([1, 0]), torch.ones(2))
+    for pairs, first in ((None, 0), (ends, 2)):
+        inputs = Inputs(regions, mask, question, answer)
+        step = Step(torch.zeros(rows, answers), targets, torch.ones(rows), 5.0, pairs, float(first), inputs=inputs)
+        for seed in range(6):
+            torch.manual_seed(seed)
+            out = OBJECTIVES["random_image"](RandomImageSettings(weight=1.0))(step)
+            images, masks, questions = seen.pop()
+            own = [int(asked) - 10 for asked in questions]
+            assert own == list(range(first, rows))
+            assert all(image != row for image, row in zip(images, own, strict=True))
+            assert sorted(images) == own
+            assert masks == [image % 2 == 0 for image in images]
+            assert out.loss.item() == pytest.approx(0.5 * targets[first:].sum().item() / (rows - first))
+    assert answer_scores(torch.tensor([[0.0, math.log(3)]]), torch.tensor([[1.0, 0.5]])).item() == pytest.approx(0.875)
+
+
+def test_a_lone_question_has_no_other_image():
+    step = Step(torch.zeros(1, 2), torch.ones(1, 2), torch.ones(1), 1.0)
+    assert OBJECTIVES["random_image"](RandomImageSettings(weight=1.0))(step).loss.item() == 0
+
+
+def test_margin_is_the_change_of_log_odds_between_the_ends():
+    logits = torch.tensor([[2.0, -1, 0], [0, 0, 0], [1, 1, 1], [0.5, 1, 0], [0, 3, 0], [2, 1, 1]])
+    margin, valid = pair_margin(logits, torch.tensor([0, 2, 1, 1, -1, 1]))
+    # pair 0: (2 - -1) - (0.5 - 1); pair 1: b has no answer, the logit of a's alone; pair 2: one answer for both.
+    assert margin.tolist() == [3.5, 0, 0]
+    assert valid.tolist() == [True, True, False]
+    ends = Ends(
+        logits, {}, {}, logits, torch.tensor([0, 2, 1, 1, -1, 1]), torch.zeros(6), torch.tensor([2.0, 1, 1] * 2)
+    )
+    out = OBJECTIVES["margin"](MarginSettings(weight=1.0, margin=1.0))(
+        Step(logits, logits, torch.ones(6), 6.0, ends, 6.0)
+    )
+    by_hand = (2 * math.log1p(math.exp(1 - 3.5)) + math.log1p(math.exp(1.0))) / 3
+    assert out.loss.item() == pytest.approx(by_hand, rel=1e-6)
+    assert out.sums["margin"].item() / out.counts["margin"].item() == 1.75
+
+
+def test_margin_equals_the_integral_of_the_slope_along_the_segment(make_model, make_batch):
+    """The identity that margin and path stand on, by a fine sum over the segment."""
+    model, batch = make_model().eval(), make_batch("identity")
+    regions, question = batch.features, model.encode_question(batch.tokens)[:1]
+    a, b, mask = regions[:1], regions[3:4], batch.mask[:1]
+
+    def score(x):
+        logits = model.head(x, mask.expand(len(x), -1), question.expand(len(x), -1)).logits
+        return logits[:, 0] - logits[:, 1]
+
+    points = 20_000
+    t = (torch.arange(points, dtype=torch.float64) + 0.5) / points
+    x = (b + t.view(-1, 1, 1) * (a - b)).requires_grad_()
+    (gradient,) = torch.autograd.grad(score(x).sum(), x)
+    integral = (gradient * (a - b)).sum() / points
+    change = (score(a) - score(b)).detach()
+    assert float(integral) == pytest.approx(float(change), rel=1e-5)
+
+
+def test_path_looks_between_the_ends(make_model, make_batch, run_step):
+    batch = make_batch("identity")
+    # Without dropout a step of many points tells the mean over the segment, whatever is drawn.
+    model = make_model(dropout_attention=0.0, dropout_classifier=0.0)
+    means = []
+    for seed in (1, 2):
+        batch.seed = seed
+        means.append(run_step(model, batch, answer=False, path=PathSettings(weight=1.0, points=200))[2]["path_cosine"])
+    assert means[0] == pytest.approx(means[1], abs=0.01)
+    # One with a decision that is linear in the regions sees the same everywhere: then it is gradient supervision.
+    linear = torch.nn.Linear(5 * 12, 7).double()
+
+    def head(regions, mask, question, trace=False):
+        from vqa_gs.models import HeadOutput
+
+        logits = linear(regions.flatten(1))
+        pick = lambda answers: logits.gather(1, answers.unsqueeze(1)).squeeze(1)  # noqa: E731
+        return HeadOutput(logits, mask.double(), regions.mean(1), pick)
+
+    model.head = head
+    step = TrainingStep(model, {"path": PathSettings(weight=1.0)})
+    both = TrainingStep(model, {"gradient_supervision": GradientSupervisionSettings(weight=1.0)})
+    torch.testing.assert_close(step(batch)[0], both(batch)[0], rtol=1e-12, atol=0)
+    with pytest.raises(UsageError, match="points must be at least 1"):
+        PathSettings(points=0)
+
+
+def test_orthogonality_is_the_share_of_the_gradient_elsewhere():
+    gradient = torch.tensor([[[3.0, 0], [0, 4]], [[1, 1], [0, 0]], [[0, 0], [0, 0]]]) * 1e-25
+    chosen = torch.tensor([[True, False], [True, False], [True, False]])
+    torch.testing.assert_close(share_elsewhere(gradient, chosen), torch.tensor([16 / 25, 0.0, 0.0]))
+
+
+@pytest.mark.parametrize("sparse", [1, 2, 4])
+def test_cosine_is_the_product_of_its_two_parts(make_model, make_batch, run_step, sparse):
+    model, batch = make_model(), make_batch("identity")
+    batch.weight = torch.tensor([1.0, 0, 0, 0, 0, 0], dtype=torch.float64)
+    whole, free, elsewhere = (
+        run_step(model, batch, answer=False, **{name.split("-")[0]: part})[0] / part.weight * 6
+        for name, part in {
+            "gradient_supervision": GradientSupervisionSettings(weight=1.0, sparse=sparse),
+            "gradient_supervision-free": GradientSupervisionSettings(weight=1.0, sparse=sparse, rest="free"),
+            "orthogonality": OrthogonalitySettings(weight=1.0, sparse=sparse),
+        }.items()
+    )
+    torch.testing.assert_close(1 - whole, (1 - free) * torch.sqrt(1 - elsewhere), rtol=1e-10, atol=0)
+
+
+def test_b_weight_and_ends(make_model, make_batch, run_step):
+    model, batch = make_model(), make_batch("matched")
+    part = {
+        name: float(
+            run_step(
+                model, batch, answer=False, gradient_supervision=GradientSupervisionSettings(weight=1.0, **settings)
+            )[0]
+        )
+        for name, settings in {
+            "a": {"ends": "a"},
+            "b": {"ends": "b", "b_weight": 3.0},
+            "mix": {"b_weight": 3.0},
+        }.items()
+    }
+    assert part["mix"] == pytest.approx((part["a"] + 3 * part["b"]) / 4)
+
+
+def test_settings_that_make_no_sense_are_refused():
+    with pytest.raises(UsageError, match="no regions to choose from"):
+        GradientSupervisionSettings(place="attended", sparse=1)
+    with pytest.raises(UsageError, match="sparse must not be negative"):
+        OrthogonalitySettings(sparse=-1)
+    with pytest.raises(UsageError, match="margin must not be negative"):
+        MarginSettings(margin=-1.0)

@@ -1,0 +1,86 @@
+"""Gradient supervision along the whole segment between the ends of a pair, not at its ends alone.
+
+The decision has to change from x_j to x_i, and
+
+    f(x_i) - f(x_j) = integral over t in [0, 1] of  grad f(x_t) . (x_i - x_j)  dt,    x_t = x_j + t (x_i - x_j).
+
+Slopes at the two ends say nothing of what lies between them. This term draws points t on the segment, uniformly and
+anew at each step, and turns the gradient there towards the segment: an unbiased estimate of the mean of 1 - cos along
+it. Each point costs one more forward pass and one more double backward pass through the head.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from vqa_gs.common.errors import UsageError
+from vqa_gs.objectives._base import OBJECTIVES, Objective, ObjectiveOutput, Step, input_gradient
+from vqa_gs.objectives._decision import Variant, cosine, decision
+from vqa_gs.objectives._schedule import Scheduled
+
+
+@dataclass(frozen=True)
+class PathSettings(Scheduled):
+    """Settings of the path term.
+
+    Attributes:
+        variant: the decision function, as of gradient supervision.
+        points: how many points are drawn on each segment at a step, by stratum: one in each of so many equal parts.
+    """
+
+    variant: Variant = "contrast"
+    points: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.points < 1:
+            raise UsageError(f"objectives.path.points must be at least 1, got {self.points}")
+
+
+@OBJECTIVES.register("path")
+class Path(Objective):
+    """The mean of ``1 - cos(grad f(x_t), x_i - x_j)`` over drawn t, averaged over pair ends.
+
+    Each end has its own segment: from its partner to it in its own order of regions, with its own mask, question and
+    decision. Regions that are not aligned stay where they are.
+    """
+
+    Settings = PathSettings
+    settings: PathSettings
+    needs_pairs = True
+    logged = ("path_cosine",)
+
+    def aligned(self) -> frozenset[str]:
+        """Returns the regions: directions are needed, the ends' own gradients are not."""
+        return frozenset({"regions"})
+
+    def forward(self, step: Step) -> ObjectiveOutput:
+        """Averages ``pair weight * (1 - cos)``; ends without an answer, or that differ nowhere, count as 0."""
+        scale, ends = self.settings.scale(step.epoch), step.ends
+        if not scale or ends is None:
+            return self.nothing(step)
+        assert step.inputs is not None
+        count, variant = len(ends.labels), self.settings.variant
+        direction = ends.directions["regions"]
+        regions, mask = step.inputs.regions[:count].detach(), step.inputs.mask[:count]
+        question = step.inputs.question[:count]
+        total = cosines = counts = torch.zeros((), device=regions.device)
+        for stratum in range(self.settings.points):
+            drawn = torch.rand(count, 1, 1, device=regions.device, dtype=regions.dtype)
+            # How far back from the end towards its partner: 1 - t.
+            back = (stratum + drawn) / self.settings.points
+            point = torch.addcmul(regions, direction, back, value=-1).requires_grad_()
+            logits = step.inputs.answer(point, mask, question)
+            score, valid = decision(logits, ends.labels, ends.partner_labels, ends.targets, variant)
+            cos, moves = cosine(input_gradient(score, point), direction)
+            counted = (valid & moves).to(cos.dtype)
+            total = total + ((1 - cos) * counted * ends.weight).sum() / self.settings.points
+            cosines, counts = cosines + (cos.detach() * counted).sum(), counts + counted.sum()
+        return ObjectiveOutput(
+            total / step.end_rows,
+            {"path_cosine": cosines},
+            {"path_cosine": counts},
+            scale,
+        )

@@ -1,0 +1,43 @@
+"""The zero-out regulariser (Shrestha, Kafle, Kanan, ACL 2020): all answers wrong, on ordinary training images.
+
+It uses no pairs and no annotation, and out of domain gains more than gradient supervision did in its paper. So no
+result means anything without it as a control.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from vqa_gs.objectives._base import OBJECTIVES, Objective, ObjectiveOutput, Step, reported
+from vqa_gs.objectives._schedule import Scheduled
+from vqa_gs.objectives.answer import answer_loss
+
+
+@dataclass(frozen=True)
+class ZeroOutSettings(Scheduled):
+    """Settings of the zero-out regulariser.
+
+    The paper adds it with weight 2 to a model that was trained without it before; ``start_epoch`` does the same
+    within one run.
+    """
+
+
+@OBJECTIVES.register("zero_out")
+class ZeroOut(Objective):
+    """The answer loss of ordinary questions against an empty set of answers, averaged over them."""
+
+    Settings = ZeroOutSettings
+    settings: ZeroOutSettings
+    logged = ("zero_out_loss",)
+
+    def forward(self, step: Step) -> ObjectiveOutput:
+        """Averages over the ordinary rows."""
+        scale = self.settings.scale(step.epoch)
+        logits = step.logits[step.ordinary]
+        if not scale or not len(logits):
+            return self.nothing(step)
+        loss = answer_loss(logits, torch.zeros_like(logits))
+        report = reported(zero_out_loss=(loss, torch.ones_like(loss)))
+        return ObjectiveOutput(loss.sum() / step.ordinary_rows, **report, scale=scale)
