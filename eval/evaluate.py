@@ -10,13 +10,13 @@ import numpy.typing as npt
 
 from eval.metrics import PairAccuracy, by_group, overall, pair_accuracy, same_question_pair_accuracy
 from eval.question_types import with_question_types
-from eval.results import check_ids, read_id_list, read_pair_list, require_known
+from eval.results import check_ids, read_id_list, require_known
 from eval.scoring import score_questions
 from vqa_gs.common.errors import UsageError
 from vqa_gs.data.normalize import normalize_answer, normalize_question, strip_answer
 from vqa_gs.data.questions import Annotation, QuestionId, QuestionSet
 
-__all__ = ["Evaluator", "evaluate", "read_id_list", "read_pair_list"]
+__all__ = ["Evaluator", "evaluate", "read_id_list"]
 
 Pair = tuple[QuestionId, QuestionId]
 

@@ -273,29 +273,6 @@ def read_id_list(path: StrPath) -> list[QuestionId]:
     return ids
 
 
-def read_pair_list(path: StrPath) -> list[tuple[QuestionId, QuestionId]]:
-    """Reads a JSON list of pairs of question ids, such as VQA v2's complementary pairs.
-
-    Raises:
-        DataError: the file is missing, damaged, empty, of another shape, or pairs a question with itself.
-    """
-    content, _ = read_content(path, "pair list")
-    pairs: list[tuple[QuestionId, QuestionId]] = decode(
-        content,
-        list[tuple[QuestionId, QuestionId]],
-        file=path,
-        expected="a list of pairs of question ids",
-    )
-    if not pairs:
-        raise DataError("holds no pairs", file=path, mend="give at least one pair of question ids")
-    for row, (one, other) in enumerate(pairs):
-        if one == other:
-            raise DataError(
-                f"question {one!r} is paired with itself", file=path, record=f"row {row}", mend="drop the row"
-            )
-    return pairs
-
-
 def require_known(ids: Iterable[QuestionId], known: Collection[QuestionId], what: str) -> None:
     """Checks that a list names questions of the set only.
 

@@ -24,7 +24,7 @@ REPLICATES = 1000
 PERMUTATIONS = 10_000
 
 # Replicates in memory at a time; with VQA v2's 40,000 validation images, 10 MB of weights.
-_CHUNK = 32
+CHUNK = 32
 
 
 class Interval(NamedTuple):
@@ -66,11 +66,11 @@ class Groups:
         return csr_array(entries, shape=(len(self.names), self.images))
 
 
-def _weights(images: int, replicates: int, seed: int) -> Iterator[Floats]:
+def image_draws(images: int, replicates: int, seed: int) -> Iterator[Floats]:
     """Yields how often each image is drawn, (images, some replicates) float64, images times with replacement."""
     generator = np.random.default_rng(seed)
-    for start in range(0, replicates, _CHUNK):
-        width = min(_CHUNK, replicates - start)
+    for start in range(0, replicates, CHUNK):
+        width = min(CHUNK, replicates - start)
         drawn = generator.integers(images, size=(images, width), dtype=np.int32).astype(np.int64)
         drawn *= width
         drawn += np.arange(width)
@@ -138,7 +138,7 @@ def _bootstrap(
     counts = groups.sums(np.ones(len(groups.image)))
     of_seeds = np.random.default_rng([seed, 1])
     shares = []
-    for weights in _weights(groups.images, replicates, seed):
+    for weights in image_draws(groups.images, replicates, seed):
         drawn = np.zeros((len(groups.names), weights.shape[1]))
         for sign, arm in zip((1, -1), totals, strict=False):
             runs = len(arm)
@@ -182,8 +182,8 @@ def permutation_test(
     exceeding = np.zeros(len(groups.names), np.int64)
     # The same sums in another order differ in their last bits; that must not make an equal one smaller.
     slack = 1e-9 * np.maximum(1.0, observed)
-    for start in range(0, permutations, _CHUNK):
-        width = min(_CHUNK, permutations - start)
+    for start in range(0, permutations, CHUNK):
+        width = min(CHUNK, permutations - start)
         signs = generator.integers(0, 2, size=(len(kept), width), dtype=np.int8).astype(np.float64) * 2 - 1
         exceeding += (np.abs(sums @ signs) >= (observed - slack)[:, None]).sum(axis=1)
     return {name: (1 + int(exceeding[row])) / (permutations + 1) for row, name in enumerate(groups.names)}

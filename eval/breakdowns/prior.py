@@ -10,23 +10,10 @@ import numpy as np
 
 from eval.breakdowns._base import BREAKDOWNS, Scored
 from vqa_gs.data.normalize import answer_form
+from vqa_gs.data.priors import jensen_shannon
 
 # As many answers as a chart of one type can show.
 SHOWN = 10
-
-
-def jensen_shannon(one: Counter[str], other: Counter[str]) -> float:
-    """Returns the Jensen-Shannon divergence of two counts of answers, in bits: 0 for equal shares, 1 for disjoint."""
-    keys = list(one | other)
-    p = np.array([one[key] for key in keys]) / one.total()
-    q = np.array([other[key] for key in keys]) / other.total()
-    middle = (p + q) / 2
-
-    def towards(shares: Any) -> float:
-        there = shares > 0
-        return float((shares[there] * np.log2(shares[there] / middle[there])).sum())
-
-    return min(1.0, max(0.0, (towards(p) + towards(q)) / 2))
 
 
 def _by_type(types: Iterable[str], answers: Iterable[str]) -> dict[str, Counter[str]]:

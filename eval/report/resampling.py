@@ -13,10 +13,9 @@ import numpy.typing as npt
 
 from eval.arms import Arm
 from eval.report.records import SplitRecords
-from eval.statistics import LEVEL, REPLICATES, Groups, Interval
+from eval.statistics import CHUNK, LEVEL, REPLICATES, Groups, Interval, image_draws
 
 SEED = 0
-_CHUNK = 32
 _CHUNKS_AT_ONCE = 4
 
 Group = tuple[str, str]
@@ -41,19 +40,16 @@ def subset(name: str) -> Group:
 
 
 def _draws(images: int, replicates: int, seed: int) -> Iterator[Floats]:
-    """Yields how often each image is drawn, (some replicates, images); the draws of `eval.statistics.bootstrap`."""
-    generator = np.random.default_rng(seed)
+    """Yields how often each image is drawn, (some replicates, images)."""
     block: list[Floats] = []
-    for start in range(0, replicates, _CHUNK):
-        width = min(_CHUNK, replicates - start)
-        drawn = generator.integers(images, size=(images, width), dtype=np.int32).astype(np.int64)
-        drawn += np.arange(width) * images
-        counts = np.bincount(drawn.reshape(-1), minlength=images * width).reshape(width, images)
-        block.append(counts.astype(np.float32))
+    for weights in image_draws(images, replicates, seed):
+        block.append(weights.T.astype(np.float32, order="C"))
         # A product with few rows waits for memory: four chunks at once halve its time.
-        if len(block) == _CHUNKS_AT_ONCE or start + width == replicates:
+        if len(block) == _CHUNKS_AT_ONCE:
             yield np.concatenate(block)
             block.clear()
+    if block:
+        yield np.concatenate(block)
 
 
 def resampled_means(groups: Groups, values: Floats, replicates: int = REPLICATES, seed: int = SEED) -> Floats:
@@ -99,8 +95,8 @@ def _drawn_seeds(runs: int, others: int, replicates: int, seed: int) -> tuple[Pa
     """Returns the part of each seed of two arms in each resampling; the draws of `bootstrap_difference`."""
     generator = np.random.default_rng([seed, 1])
     parts: tuple[list[Parts], list[Parts]] = ([], [])
-    for start in range(0, replicates, _CHUNK):
-        width = min(_CHUNK, replicates - start)
+    for start in range(0, replicates, CHUNK):
+        width = min(CHUNK, replicates - start)
         for count, drawn in zip((runs, others), parts, strict=True):
             drawn.append(generator.multinomial(count, [1 / count] * count, size=width) / count)
     return np.concatenate(parts[0]), np.concatenate(parts[1])

@@ -1,5 +1,3 @@
-import time
-
 import numpy as np
 import pytest
 import torch
@@ -107,16 +105,3 @@ def test_remaining_regions():
     with pytest.raises(DataError, match="3 entries, but the image has 2"):
         remaining_regions(table, [1, 0], [2, 2])
     assert remaining_regions(PairTable.of_one_kind("x", [1], [2]), [0], [2]).tolist() == [[True, True]]
-
-
-def test_a_large_batch_is_fast():
-    generator = np.random.default_rng(0)
-    rows = [np.stack([generator.permutation(100), generator.permutation(100)], 1) for _ in range(512)]
-    table = PairTable.of_one_kind("x", range(512), range(512), alignment="matched", rows=rows)
-    counts = np.full(512, 100)
-    times = []
-    for _ in range(20):
-        start = time.perf_counter()
-        alignment_index(table, np.arange(512), counts, counts)
-        times.append(time.perf_counter() - start)
-    assert min(times) < 0.005

@@ -10,11 +10,12 @@ from jsonargparse import ArgumentParser, Namespace
 from eval.breakdowns import Evidence
 from eval.edited import EditedAnswers, edited_answers
 from eval.grounding import HINT_THRESHOLD, OVERLAP, Relevance, read_grounding, read_hints, read_relevant_boxes
-from eval.results import read_id_list, read_pair_list, read_rows
+from eval.results import read_id_list, read_rows
 from eval.runs import load_metrics
 from pair_builders.table import read_pair_table
 from vqa_gs.common.errors import UsageError
 from vqa_gs.data.gqa import GqaSet
+from vqa_gs.data.pair_lists import read_pair_list
 from vqa_gs.data.questions import QuestionId, read_annotations, read_question_set
 
 
@@ -53,7 +54,7 @@ def add_evidence_arguments(parser: ArgumentParser) -> None:
 def read_pairs(path: str) -> list[tuple[QuestionId, QuestionId]]:
     """Reads pairs of question ids from a JSON list or a pair table."""
     if not h5py.is_hdf5(path):
-        return read_pair_list(path)
+        return read_pair_list(path)[0]
     table = read_pair_table(path, require_pairs=True)
     return list(zip(table.question_a.tolist(), table.question_b.tolist(), strict=True))
 

@@ -35,7 +35,7 @@ def total_variation(first: Prior, second: Prior) -> float:
         second: as ``first``.
     """
     n, m = sum(first.values()), sum(second.values())
-    return 0.5 * sum(abs(first.get(key, 0) / n - second.get(key, 0) / m) for key in {*first, *second})
+    return 0.5 * math.fsum(abs(first.get(key, 0) / n - second.get(key, 0) / m) for key in {*first, *second})
 
 
 def jensen_shannon(first: Prior, second: Prior) -> float:
@@ -46,12 +46,13 @@ def jensen_shannon(first: Prior, second: Prior) -> float:
         second: as ``first``.
     """
     n, m = sum(first.values()), sum(second.values())
-    total = 0.0
+    terms = []
     for key in {*first, *second}:
         p, q = first.get(key, 0) / n, second.get(key, 0) / m
         middle = (p + q) / 2
-        total += sum(0.5 * share * math.log2(share / middle) for share in (p, q) if share > 0)
-    return min(1.0, max(0.0, total))
+        terms += [0.5 * share * math.log2(share / middle) for share in (p, q) if share > 0]
+    # The order of a set of strings differs from process to process; fsum's result does not depend on it.
+    return min(1.0, max(0.0, math.fsum(terms)))
 
 
 @dataclass(frozen=True)

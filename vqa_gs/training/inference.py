@@ -21,7 +21,7 @@ from vqa_gs.models import MODELS, RegionModel
 from vqa_gs.training.batches import inference_batches
 from vqa_gs.training.checkpoint import tensor_difference
 from vqa_gs.training.config import RunConfig, load_config
-from vqa_gs.training.examples import Examples, make_examples, require_images
+from vqa_gs.training.examples import Examples
 
 _MEND = "train the run again"
 
@@ -90,18 +90,6 @@ class TrainedModel:
             raise DataError(f"holds another model: {difference}", file=weights, mend=_MEND)
         self.model.load_state_dict(state)
         self.model.to(device).eval()
-
-    def answer(self, questions: QuestionSet, store: RegionStore, batch_size: int = 512) -> dict[QuestionId, str]:
-        """Returns the answer of each question by its id.
-
-        Raises:
-            DataError: an image is not in the store, or the store's regions have another dimension.
-        """
-        require_dim(store, self.model.region_dim)
-        require_images(questions, store)
-        examples = make_examples(questions, self.words, None, self.config.data.question_length)
-        labels = predict_labels(self.model, examples, store, batch_size)
-        return answers_by_id(questions, labels, self.answers)
 
 
 def _features(record: Path) -> tuple[str, int]:

@@ -8,8 +8,9 @@ from typing import Any
 from eval.analysis import analyse
 from eval.breakdowns import Evidence
 from eval.evaluate import evaluate
-from eval.results import read_id_list, read_pair_list
+from eval.results import read_id_list
 from features.store import RegionStore
+from vqa_gs.data.pair_lists import read_pair_list
 from vqa_gs.data.questions import QuestionId, QuestionSet
 from vqa_gs.training.config import RunConfig, SplitConfig
 from vqa_gs.training.examples import Examples, TrainingData, make_examples, require_images
@@ -81,7 +82,7 @@ def prepare_split(
         {name: read_id_list(file) for name, file in (files.subsets if files else {}).items()},
         Evidence(
             train=data.train.annotations,
-            pairs={name: read_pair_list(file) for name, file in (files.pairs if files else {}).items()},
+            pairs={name: read_pair_list(file)[0] for name, file in (files.pairs if files else {}).items()},
         ),
         config.data.test_selection == "acknowledged",
     )

@@ -59,15 +59,8 @@ extract_regions(items, Stub(0.02), sys.argv[2], batch_size=2, progress=report)
 
 
 @pytest.fixture
-def pictures(tmp_path):
-    folder = tmp_path / "images"
-    folder.mkdir()
-    rng = np.random.default_rng(0)
-    for number in range(40):
-        height, width = rng.integers(16, 30, 2)
-        pixels = rng.integers(0, 256, (height, width, 3), np.uint8)
-        Image.fromarray(pixels).save(folder / f"{number:03d}.png")
-    return folder
+def pictures(noise_pictures):
+    return noise_pictures([f"{number:03d}.png" for number in range(40)], 16, 30)
 
 
 def test_images_become_a_store(pictures, tmp_path, hidden_files):

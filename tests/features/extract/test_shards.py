@@ -3,7 +3,6 @@ from __future__ import annotations
 import threading
 import time
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,14 +22,8 @@ def tiny():
 
 
 @pytest.fixture
-def pictures(tmp_path):
-    folder = tmp_path / "images"
-    folder.mkdir()
-    rng = np.random.default_rng(0)
-    for number in range(11):
-        height, width = rng.integers(20, 60, 2)
-        Image.fromarray(rng.integers(0, 256, (height, width, 3), np.uint8)).save(folder / f"{number}.png")
-    return folder
+def pictures(noise_pictures):
+    return noise_pictures([f"{number}.png" for number in range(11)], 20, 60)
 
 
 @given(st.integers(0, 200), st.integers(1, 9), st.integers(1, 12))

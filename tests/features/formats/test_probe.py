@@ -65,9 +65,7 @@ def test_what_is_no_hdf5(tmp_path):
 )
 def test_libraries_that_hang_or_crash_are_an_error(monkeypatch, behaviour, message):
     monkeypatch.setattr(_probe_helper, "describe", behaviour)
-    start = time.perf_counter()
     assert message in _probe_helper._answer_in_fork("x", 0.2).decode()
-    assert time.perf_counter() - start < 30
 
 
 def test_a_lost_helper_is_replaced(tmp_path):

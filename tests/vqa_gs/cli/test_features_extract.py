@@ -24,15 +24,8 @@ SMALL = ("--backbone", "resnet10t", "--weights", "random", "--short-side", "32",
 
 
 @pytest.fixture
-def pictures(tmp_path):
-    folder = tmp_path / "images"
-    folder.mkdir()
-    rng = np.random.default_rng(0)
-    for number in range(12):
-        height, width = rng.integers(30, 80, 2)
-        pixels = rng.integers(0, 256, (height, width, 3), np.uint8)
-        Image.fromarray(pixels).save(folder / f"COCO_val2014_{number:012d}.png")
-    return folder
+def pictures(noise_pictures):
+    return noise_pictures([f"COCO_val2014_{number:012d}.png" for number in range(12)], 30, 80)
 
 
 @pytest.fixture
