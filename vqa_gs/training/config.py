@@ -179,6 +179,16 @@ class RunConfig:
             raise UsageError("every objective has weight 0: there is nothing to train on")
         return active
 
+    def check(self) -> dict[str, Any]:
+        """Raises `UsageError` where terms and data do not go together; returns the terms, by name."""
+        objectives = self.active_objectives()
+        needy = [name for name in objectives if OBJECTIVES[name].needs_pairs]
+        if needy and not self.data.pairs:
+            raise UsageError(f"the objective {needy[0]} needs pairs", mend="name pair tables in data.pairs")
+        if self.data.pairs and self.training.pairs_per_batch == 0:
+            raise UsageError("data.pairs are given but training.pairs_per_batch is 0", mend="set it above 0")
+        return objectives
+
     def to_dict(self) -> dict[str, Any]:
         """Returns the settings as plain containers, ready for YAML and JSON."""
         return dataclasses.asdict(self)
