@@ -16,6 +16,7 @@ def run(words: Sequence[str]) -> None:
     from features.extract.shards import Shard
     from vqa_gs.study.plan import make_plan
     from vqa_gs.study.run import all_settled, prepare_study, run_study
+    from vqa_gs.study.spec import read_overrides
 
     parser = new_parser("study", "Train arms x seeds x datasets and compare them; called again it goes on.")
     add = parser.add_argument
@@ -26,6 +27,7 @@ def run(words: Sequence[str]) -> None:
     add("--arms", type=str, nargs="+", default=[], help="only these arms, or all of a sweep by its name")
     add("--seeds", type=int, nargs="+", default=[], help="only these seeds")
     add("--datasets", type=str, nargs="+", default=[], help="only these datasets")
+    add("--set", type=str, nargs="+", default=[], help="section.field=value: settings of all runs, over the arms' own")
     add("--dry-run", action="store_true", help="print the plan with time and memory, and do nothing")
     add("--trial-steps", type=int, default=5, help="with --dry-run: steps timed where no finished run tells; 0: none")
     add("--report-only", action="store_true", help="write the report of what is there")
@@ -37,7 +39,7 @@ def run(words: Sequence[str]) -> None:
     if given.dry_run and given.report_only:
         raise UsageError("--dry-run and --report-only do not go together")
     shard = Shard.parse(given.shard) if given.shard else Shard(1, 1)
-    plan = make_plan(given.config, Path(given.out))
+    plan = make_plan(given.config, Path(given.out), read_overrides(given.set))
     runs = plan.chosen(given.arms, given.seeds, given.datasets)[shard.number - 1 :: shard.of]
     console = Console(stderr=True)
     if given.dry_run:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from eval.runs import flatten
 from vqa_gs.study.costs import Cost, estimate_costs
 from vqa_gs.study.plan import PlannedRun, StudyPlan, require_data, require_ours
 from vqa_gs.study.prepare import outdated
 from vqa_gs.study.progress import duration
+from vqa_gs.study.spec import Settings
 
 
 def _gigabytes(size: int | None) -> str:
@@ -33,7 +34,7 @@ def print_plan(plan: StudyPlan, runs: Sequence[PlannedRun], workers: int, steps:
     Raises:
         UsageError: settings or data of a run changed since it was trained.
     """
-    page = Console(width=max(100, console.width))
+    page = Console(width=max(140, console.width))
     waiting = outdated(plan.spec.prepare)
     for step in waiting:
         page.print(f"to prepare: vqa-gs {' '.join(step.words)}", highlight=False, markup=False, soft_wrap=True)
@@ -57,28 +58,39 @@ def _table(plan: StudyPlan, runs: Sequence[PlannedRun], costs: dict[tuple[str, s
         groups.setdefault((run.dataset, run.arm.name), []).append(run)
     named = any(dataset for dataset, _ in groups)
     table = Table(title=Text(plan.spec.title or plan.spec.file.stem))
-    for name in [*(["dataset"] if named else []), "arm", "differs from the base in", "against", "seeds", "state"]:
-        table.add_column(name, overflow="fold")
-    table.add_column("a run", justify="right")
-    table.add_column("memory", justify="right")
-    table.add_column("known from", overflow="fold")
+    for name in [*(["dataset"] if named else []), "arm", "against", "seeds", "state"]:
+        table.add_column(name, overflow="fold", max_width=24)
+    table.add_column("differs from the base in", overflow="fold", ratio=1)
+    table.add_column("a run", justify="right", max_width=18)
+    table.add_column("memory", justify="right", max_width=12)
     for (dataset, _), members in groups.items():
         arm = members[0].arm
-        settings = {key: value for key, value in flatten(arm.settings).items() if key}
         cost = costs[dataset, arm.name]
         states = Counter(run.status for run in members)
         table.add_row(
             *([Text(dataset)] if named else []),
             Text(arm.name),
-            Text("\n".join(f"{key}: {value}" for key, value in settings.items()) or "nothing"),
             Text(arm.against or "–"),
             Text(", ".join(str(run.seed) for run in members)),
             Text(", ".join(f"{count} {state}" for state, count in states.items())),
-            "?" if cost.seconds is None else duration(cost.seconds),
+            Text("\n".join(_differences(arm.settings, plan.out)) or "nothing"),
+            Text(cost.source if cost.seconds is None else f"{duration(cost.seconds)} ({cost.source})"),
             _gigabytes(cost.memory) + (f" + GPU {_gigabytes(cost.device_memory)}" if cost.device_memory else ""),
-            Text(cost.source),
         )
     return table
+
+
+def _differences(settings: Settings, out: Path, prefix: str = "") -> list[str]:
+    """Returns the leaves of nested settings, a line each; files in the study's folder without the folder."""
+    lines = []
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            lines += _differences(value, out, f"{prefix}{key}.")
+            continue
+        values = value if isinstance(value, list) else [value]
+        shown = ", ".join(str(one).removeprefix(f"{out}/") for one in values) or "none"
+        lines.append(f"{prefix.removeprefix('objectives.')}{key}: {shown}")
+    return lines
 
 
 def _totals(runs: Sequence[PlannedRun], costs: dict[tuple[str, str], Cost], workers: int) -> list[str]:

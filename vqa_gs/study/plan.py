@@ -15,7 +15,7 @@ from features.store import RegionStore
 from vqa_gs.common.errors import DataError, UsageError, VqaGsError
 from vqa_gs.common.files import StrPath, sha256_file
 from vqa_gs.study.arms import Arm, expand_arms, slug
-from vqa_gs.study.spec import Settings, StudySpec, filled, merged, read_study
+from vqa_gs.study.spec import Settings, StudySpec, merged, read_study
 from vqa_gs.training.config import RunConfig, config_from_dict
 from vqa_gs.training.run_dir import RunDirectory
 
@@ -117,8 +117,13 @@ class StudyPlan:
         ]
 
 
-def make_plan(path: StrPath, out: StrPath) -> StudyPlan:
+def make_plan(path: StrPath, out: StrPath, overrides: Settings | None = None) -> StudyPlan:
     """Reads a study and writes out all its runs, every arm's settings validated.
+
+    Args:
+        path: the study's file.
+        out: the study's folder.
+        overrides: settings of all runs, on top of the arms' own.
 
     Raises:
         DataError: the file says what no study says.
@@ -130,7 +135,7 @@ def make_plan(path: StrPath, out: StrPath) -> StudyPlan:
     if len(set(folders.values())) < len(folders):
         raise UsageError("two names would share a folder", file=spec.file, record="datasets", mend="rename one")
     configs = {
-        (dataset, arm.name): _config(spec, dataset, own, arm, out)
+        (dataset, arm.name): _config(spec, dataset, own, arm, overrides or {})
         for dataset, own in spec.datasets.items()
         for arm in arms
     }
@@ -148,15 +153,15 @@ def make_plan(path: StrPath, out: StrPath) -> StudyPlan:
     return StudyPlan(spec, Path(out), tuple(arms), tuple(runs))
 
 
-def _config(spec: StudySpec, dataset: str, own: Settings, arm: Arm, out: StrPath) -> RunConfig:
-    settings = filled(merged(merged(spec.base, own), arm.settings), out)
+def _config(spec: StudySpec, dataset: str, own: Settings, arm: Arm, overrides: Settings) -> RunConfig:
+    settings = merged(merged(merged(spec.base, own), arm.settings), overrides)
     try:
         config = config_from_dict({**settings, "name": arm.name})
         config.check()
         return config
     except Exception as error:  # jsonargparse raises several types for a bad value
         problem, mend = (error.problem, error.mend) if isinstance(error, VqaGsError) else (_one_line(error), None)
-        layers = {f"arms.{arm.family}": arm.settings, f"datasets.{dataset}": own, "settings": spec.base}
+        layers = {"--set": overrides, f"arms.{arm.family}": arm.settings, f"datasets.{dataset}": own, "settings": spec.base}
         raise UsageError(problem, file=spec.file, record=_blamed(problem, layers), mend=mend) from error
 
 
@@ -173,7 +178,7 @@ def _blamed(problem: str, layers: dict[str, Settings]) -> str:
         keys = flatten(settings)
         if any(part in last for key in keys for part in key.split(".")[1:]):
             return record
-    return next(iter(layers))
+    return next(record for record in layers if record != "--set")
 
 
 def require_ours(runs: Sequence[PlannedRun], spec: StudySpec) -> None:

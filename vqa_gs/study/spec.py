@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -158,6 +158,24 @@ def filled(value: Any, out: StrPath) -> Any:
     if isinstance(value, Mapping):
         return {key: filled(inner, out) for key, inner in value.items()}
     return [filled(inner, out) for inner in value] if isinstance(value, list) else value
+
+
+def read_overrides(words: Sequence[str]) -> Settings:
+    """Returns the settings of ``section.field=value`` words, the values read as YAML.
+
+    Raises:
+        UsageError: a word is none of these.
+    """
+    settings: Settings = {}
+    for word in words:
+        field, equals, text = word.partition("=")
+        try:
+            if not equals or not field:
+                raise UsageError(f"--set {word!r} is not section.field=value")
+            settings = merged(settings, _settings({field: yaml.safe_load(text)}, "--set", field))
+        except yaml.YAMLError as error:
+            raise UsageError(f"--set {word!r} has no value that YAML reads") from error
+    return settings
 
 
 def read_study(path: StrPath, out: StrPath) -> StudySpec:
