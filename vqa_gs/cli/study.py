@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from vqa_gs.cli._shared import new_parser
-from vqa_gs.common.errors import UsageError
+from vqa_gs.common.errors import UsageError, VqaGsError
+
+if TYPE_CHECKING:
+    from vqa_gs.study.plan import PlannedRun
 
 
 def run(words: Sequence[str]) -> None:
     """Runs what is left of a study and writes its report."""
     from features.extract.shards import Shard
     from vqa_gs.study.plan import make_plan
-    from vqa_gs.study.run import all_settled, prepare_study, run_study
+    from vqa_gs.study.run import prepare_study, run_study
     from vqa_gs.study.spec import read_overrides
 
     parser = new_parser("study", "Train arms x seeds x datasets and compare them; called again it goes on.")
@@ -47,14 +51,23 @@ def run(words: Sequence[str]) -> None:
 
         print_plan(plan, runs, given.workers, given.trial_steps, console)
         return
-    try:
-        if not given.report_only:
-            prepare_study(plan, runs, console)
+    failure: VqaGsError | None = None
+    if not given.report_only:
+        prepare_study(plan, runs, console)
+        try:
             run_study(plan, runs, given.workers, console)
-    finally:
-        # Failed runs are part of the result. Of a job array, the job that ends last writes the report.
-        if given.report_only or (runs and (all_settled(plan.runs) or (shard.of == 1 and all_settled(runs)))):
-            from vqa_gs.study.report import write_study_report
+        except VqaGsError as error:  # what failed is part of the result
+            failure = error
+    if given.report_only or _reports(plan.runs if shard.of > 1 else runs):
+        from vqa_gs.study.report import write_study_report
 
-            for file in write_study_report(plan):
-                print(file)
+        for file in write_study_report(plan):
+            print(file)
+    if failure is not None:
+        raise failure
+
+
+def _reports(runs: Sequence[PlannedRun]) -> bool:
+    """Whether there is something to report and nothing more to wait for; of a job array, the last job writes it."""
+    states = {run.status for run in runs}
+    return "done" in states and states <= {"done", "failed"}

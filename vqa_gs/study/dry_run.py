@@ -107,7 +107,7 @@ def _totals(runs: Sequence[PlannedRun], costs: dict[tuple[str, str], Cost], work
         lines.append(f"time left: not known for {len(left) - len(times)} of {len(left)} runs")
     memory = max((cost.memory for cost in known if cost.memory is not None), default=None)
     if memory is not None:
-        lines.append(f"memory: about {_gigabytes(memory * workers)} ({workers} x the peak of a process, torch included)")
+        lines.append(
+            f"memory: about {_gigabytes(memory * workers)} ({workers} x the peak of a process, torch included)"
+        )
     return lines
-
-

@@ -15,7 +15,7 @@ from features.store import RegionStore
 from vqa_gs.common.errors import DataError, UsageError, VqaGsError
 from vqa_gs.common.files import StrPath, sha256_file
 from vqa_gs.study.arms import Arm, expand_arms, slug
-from vqa_gs.study.spec import Settings, StudySpec, merged, read_study
+from vqa_gs.study.spec import Settings, StudySpec, merged, read_study, without_null
 from vqa_gs.training.config import RunConfig, config_from_dict
 from vqa_gs.training.run_dir import RunDirectory
 
@@ -106,7 +106,7 @@ class StudyPlan:
         ):
             strange = next((one for one in given if one not in known), None)
             if strange is not None:
-                choices = ", ".join(map(str, sorted(known, key=str)))  # type: ignore[call-overload]
+                choices = ", ".join(map(str, sorted(known, key=str)))
                 raise UsageError(f"the study has no {what} {strange!r}", mend=f"choose among {choices}")
         return [
             run
@@ -154,14 +154,19 @@ def make_plan(path: StrPath, out: StrPath, overrides: Settings | None = None) ->
 
 
 def _config(spec: StudySpec, dataset: str, own: Settings, arm: Arm, overrides: Settings) -> RunConfig:
-    settings = merged(merged(merged(spec.base, own), arm.settings), overrides)
+    settings = without_null(merged(merged(merged(spec.base, own), arm.settings), overrides))
     try:
         config = config_from_dict({**settings, "name": arm.name})
         config.check()
         return config
     except Exception as error:  # jsonargparse raises several types for a bad value
         problem, mend = (error.problem, error.mend) if isinstance(error, VqaGsError) else (_one_line(error), None)
-        layers = {"--set": overrides, f"arms.{arm.family}": arm.settings, f"datasets.{dataset}": own, "settings": spec.base}
+        layers = {
+            "--set": overrides,
+            f"arms.{arm.family}": arm.settings,
+            f"datasets.{dataset}": own,
+            "settings": spec.base,
+        }
         raise UsageError(problem, file=spec.file, record=_blamed(problem, layers), mend=mend) from error
 
 

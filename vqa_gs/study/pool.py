@@ -56,7 +56,8 @@ class Worker:
     def run(self, job: Job) -> Result:
         """Trains a run and returns what became of it; a process that died on the way is a failure of the run."""
         process = self._started()
-        assert process.stdin is not None and process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
         line = b""
         with suppress(BrokenPipeError):
             process.stdin.write(msgspec.json.encode(job) + b"\n")

@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -139,10 +139,8 @@ def _alone(out: Path) -> Iterator[None]:
     except OSError as error:
         raise DataError(f"cannot be written to: {error.strerror}", file=out, mend="choose a writable place") from error
     try:
-        try:
+        with suppress(OSError):
             fcntl.flock(lock, fcntl.LOCK_EX)
-        except OSError:
-            pass
         yield
     finally:
         os.close(lock)

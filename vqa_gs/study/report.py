@@ -51,7 +51,10 @@ def write_study_report(plan: StudyPlan) -> list[Path]:
 
 
 def _part(outcome: Outcome, curves: dict[str, list[Curve]]) -> Part:
-    sections, remarks, minds, absent = [], [], [], []
+    sections: list[Section] = []
+    remarks: list[str] = []
+    minds: list[str] = []
+    absent: list[str] = []
     several = sum(len(data.contents) for data in outcome.datasets) > 1
     contents = []
     for data in outcome.datasets:
@@ -72,7 +75,9 @@ def _part(outcome: Outcome, curves: dict[str, list[Curve]]) -> Part:
 
 
 def _name(data: Dataset, content: Content) -> str:
-    return " ".join(filter(None, (data.name, f"({content.scoring})" if len(data.contents) > 1 or not data.name else "")))
+    return " ".join(
+        filter(None, (data.name, f"({content.scoring})" if len(data.contents) > 1 or not data.name else ""))
+    )
 
 
 def _headline(outcome: Outcome) -> str:

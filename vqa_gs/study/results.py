@@ -145,9 +145,7 @@ def measure(content: Content, arms: Sequence[Arm]) -> list[Measure]:
 
 
 def _values(runs: Sequence[RunSummary], split: str, pick: Pick) -> dict[int, float]:
-    found = {
-        run.seed: pick(run.metrics[split]) for run in runs if run.seed is not None and split in run.metrics
-    }
+    found = {run.seed: pick(run.metrics[split]) for run in runs if run.seed is not None and split in run.metrics}
     return {seed: value for seed, value in sorted(found.items()) if value is not None}
 
 

@@ -74,11 +74,6 @@ def run_study(plan: StudyPlan, runs: Sequence[PlannedRun], workers: int, console
             )
 
 
-def all_settled(runs: Sequence[PlannedRun]) -> bool:
-    """Returns whether every run is done or has failed."""
-    return all(run.status in ("done", "failed") for run in runs)
-
-
 def _job(run: PlannedRun) -> Job:
     return Job(run.config.to_dict(), str(run.folder))
 

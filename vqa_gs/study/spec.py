@@ -66,7 +66,9 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     base: str | None = None
     settings: dict[str, Any] = {}
     datasets: dict[str, dict[str, Any] | None] = {}
-    seeds: Annotated[list[Annotated[int, msgspec.Meta(ge=0)]], msgspec.Meta(min_length=1)] = msgspec.field(default_factory=lambda: [0])
+    seeds: Annotated[list[Annotated[int, msgspec.Meta(ge=0)]], msgspec.Meta(min_length=1)] = msgspec.field(
+        default_factory=lambda: [0]
+    )
     control: str | None = None
     prepare: list[Step] = []
 
@@ -119,7 +121,7 @@ def read_yaml(path: StrPath, what: str) -> dict[str, Any]:
     """
     file = require_file(path, what)
     try:
-        content = yaml.load(file.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a safe loader
+        content = yaml.load(file.read_text(encoding="utf-8"), _Loader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise DataError(f"is not readable YAML: {error}", file=file) from error
     if not isinstance(content, dict):
@@ -138,17 +140,24 @@ def nested(settings: Mapping[str, Any]) -> Settings:
 
 
 def merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> Settings:
-    """Returns ``one`` with what ``other`` says: mappings entry by entry, all else replaced, null takes an entry away."""
+    """Returns ``one`` with what ``other`` says: mappings entry by entry, all else replaced."""
     result = dict(one)
     for key, value in other.items():
-        if value is None:
-            result.pop(key, None)
-        elif isinstance(value, Mapping):
+        if isinstance(value, Mapping):
             before = result.get(key)
             result[key] = merged(before if isinstance(before, Mapping) else {}, value)
         else:
             result[key] = value
     return result
+
+
+def without_null(settings: Mapping[str, Any]) -> Settings:
+    """Returns settings without the entries that an upper layer took away by saying null."""
+    return {
+        key: without_null(value) if isinstance(value, Mapping) else value
+        for key, value in settings.items()
+        if value is not None
+    }
 
 
 def filled(value: Any, out: StrPath) -> Any:

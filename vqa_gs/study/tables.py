@@ -91,8 +91,7 @@ def arms_table(data: Dataset, content: Content) -> Table | None:
     columns = [Column("arm", numeric=False), Column("seeds")]
     columns += [Column(content.splits.label(one.split), side=sides[one.split]) for one in measures]
     columns += [
-        Column(content.splits.label(one.split), "difference, points", sides[one.split], numeric=False)
-        for one in tested
+        Column(content.splits.label(one.split), "difference, points", sides[one.split], numeric=False) for one in tested
     ]
     columns += [Column("s a run"), Column("pairs"), Column("parameters")]
     rows = []
@@ -100,9 +99,7 @@ def arms_table(data: Dataset, content: Content) -> Table | None:
         done = f"{len(arm.done)}" if len(arm.done) == arm.planned else f"{len(arm.done)} of {arm.planned}"
         cells = [text_cell(arm.name), text_cell(done, sort=len(arm.done))]
         cells += [score_text(one.arms.get(arm.name)) for one in measures]
-        cells += [
-            difference_cell(one.arms[arm.name].difference if arm.name in one.arms else None) for one in tested
-        ]
+        cells += [difference_cell(one.arms[arm.name].difference if arm.name in one.arms else None) for one in tested]
         cells += [text_cell(seconds_text(arm), sort=arm.mean_seconds), count_cell(arm.pairs)]
         rows.append((*cells, count_cell(arm.parameters)))
     lost = [

@@ -81,6 +81,19 @@ def test_settings_are_layers(write_study):
     assert str(plan.runs[3].folder) == "out/runs/two/a/seed5"
 
 
+def test_null_takes_an_entry_of_a_lower_layer_away(write_study):
+    arms = {
+        "cut": {"data.iid_val": None},
+        "child": {"extends": "cut", "data": {"tests": {"ood_test": None}}},
+        "plain": {},
+    }
+    plan = make_plan(write_study(arms=arms), "out")
+    cut, child, plain = (run.config.data for run in plan.runs)
+    assert (cut.iid_val, child.iid_val, child.tests) == (None, None, {})
+    assert plain.iid_val is not None
+    assert list(cut.tests) == ["ood_test"]
+
+
 @pytest.fixture(scope="module")
 def plan(tiny, tmp_path_factory):
     file = tmp_path_factory.mktemp("plan") / "study.yaml"

@@ -54,7 +54,7 @@ def undisturbed(tiny, tmp_path_factory):
     out = tmp_path_factory.mktemp("undisturbed")
     file = out / "study.yaml"
     file.write_text(
-        json.dumps({"base": tiny["file"], "arms": ARMS, "seeds": [1, 2], "control": "baseline", "title": "<b>"})
+        json.dumps({"base": tiny["file"], "settings": {"training.epochs": 6}, "arms": ARMS, "seeds": [1, 2]})
     )
     assert study(file, out / "study") == 0
     return file, out / "study"
@@ -109,7 +109,16 @@ def test_shards_make_what_one_call_makes(undisturbed, tmp_path, capsys):
 def test_changed_settings_and_data_are_refused(undisturbed, tiny, refused, tmp_path):
     file, out = undisturbed
     changed = tmp_path / "study.yaml"
-    changed.write_text(json.dumps({"base": tiny["file"], "arms": {**ARMS, "gs": {"training.lr": 0.5}}, "seeds": [2]}))
+    changed.write_text(
+        json.dumps(
+            {
+                "base": tiny["file"],
+                "settings": {"training.epochs": 6},
+                "arms": {"gs": {"training.lr": 0.5}},
+                "seeds": [2],
+            }
+        )
+    )
     error = refused(changed, out)
     assert "training.lr was 0.02, is 0.5" in error
     assert f"remove {out / 'runs' / 'gs' / 'seed2'} to train it anew, or choose another --out" in error
@@ -145,9 +154,7 @@ def refused_after_lines(file, out, capfd):
 def test_a_process_that_dies_is_a_failed_run(write_study, tmp_path, monkeypatch, capfd):
     # A worker without memory to speak of, as under a batch system's limit.
     (tmp_path / "sitecustomize.py").write_text(
-        "import os, signal, sys\n"
-        "if 'vqa_gs.study.worker' in sys.orig_argv:\n"
-        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "import os, signal, sys\nif 'vqa_gs.study.worker' in sys.orig_argv:\n    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setattr(

