@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 def run(words: Sequence[str]) -> None:
     """Runs what is left of a study and writes its report."""
     from features.extract.shards import Shard
+    from vqa_gs.study.checks import require_ours
     from vqa_gs.study.plan import make_plan
     from vqa_gs.study.run import prepare_study, run_study
     from vqa_gs.study.spec import read_overrides
@@ -52,6 +53,8 @@ def run(words: Sequence[str]) -> None:
         print_plan(plan, runs, given.workers, given.trial_steps, console)
         return
     failure: VqaGsError | None = None
+    if given.report_only:
+        require_ours(plan.runs, plan.spec)
     if not given.report_only:
         prepare_study(plan, runs, console)
         try:

@@ -37,7 +37,7 @@ class Curve:
         """Returns the figure as a picture in itself: its ids and styles cannot meet those of the page."""
         data = base64.b64encode(self.source.encode("utf-8")).decode("ascii")
         return Markup(
-            '<figure class="panel" style="grid-column: 1 / -1"><figcaption>{}</figcaption>'
+            '<figure class="panel" style="grid-column: 1 / -1; max-width: 56rem"><figcaption>{}</figcaption>'
             '<img style="width: 100%; background: #fff" alt="{}" src="data:image/svg+xml;base64,{}"></figure>'
         ).format(self.title, self.title, data)
 

@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from vqa_gs.study.checks import require_data, require_ours
 from vqa_gs.study.costs import Cost, estimate_costs
-from vqa_gs.study.plan import PlannedRun, StudyPlan, require_data, require_ours
+from vqa_gs.study.plan import PlannedRun, StudyPlan
 from vqa_gs.study.prepare import outdated
 from vqa_gs.study.progress import duration
 from vqa_gs.study.spec import Settings

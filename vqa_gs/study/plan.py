@@ -6,18 +6,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
 from eval.runs import flatten
-from features.store import RegionStore
-from vqa_gs.common.errors import DataError, UsageError, VqaGsError
-from vqa_gs.common.files import StrPath, sha256_file
+from vqa_gs.common.errors import UsageError, VqaGsError
+from vqa_gs.common.files import StrPath
 from vqa_gs.study.arms import Arm, expand_arms, slug
 from vqa_gs.study.spec import Settings, StudySpec, merged, read_study, without_null
 from vqa_gs.training.config import RunConfig, config_from_dict
-from vqa_gs.training.run_dir import RunDirectory
 
 Status = Literal["done", "failed", "begun", "to do"]
 _LONGEST = 300
@@ -184,71 +182,3 @@ def _blamed(problem: str, layers: dict[str, Settings]) -> str:
         if any(part in last for key in keys for part in key.split(".")[1:]):
             return record
     return next(record for record in layers if record != "--set")
-
-
-def require_ours(runs: Sequence[PlannedRun], spec: StudySpec) -> None:
-    """Refuses runs whose settings or data changed since they were trained, before anything is started.
-
-    Raises:
-        UsageError: one did; the line says in what.
-    """
-    hashes: dict[str, str | None] = {}
-    for run in runs:
-        try:
-            RunDirectory(run.folder, run.config).refuse_other()
-        except UsageError as error:
-            raise UsageError(
-                error.problem, file=spec.file, mend=f"remove {run.folder} to train it anew, or choose another --out"
-            ) from error
-        if run.status != "done":
-            continue
-        for source, trained_on in _sources(run.folder).items():
-            if source not in hashes:
-                hashes[source] = _content_hash(source)
-            if hashes[source] not in (None, trained_on):
-                raise UsageError(
-                    f"{source} changed since {run.folder} was trained",
-                    file=spec.file,
-                    mend="remove that folder to train it anew, or choose another --out",
-                )
-
-
-def _sources(folder: Path) -> dict[str, str]:
-    try:
-        record: Any = msgspec.json.decode((folder / "run.json").read_bytes())
-        return {str(path): str(digest) for path, digest in record["sources"].items()}
-    except (OSError, msgspec.DecodeError, KeyError, TypeError, AttributeError) as error:
-        raise DataError("is no finished run's record", file=folder / "run.json", mend=f"remove {folder}") from error
-
-
-def _content_hash(path: str) -> str | None:
-    """Returns the hash of a file as a run records it, None where it is not there any more."""
-    if not Path(path).is_file():
-        return None
-    try:
-        with RegionStore(path) as store:
-            return store.content_hash
-    except DataError:
-        return sha256_file(path)
-
-
-def require_data(runs: Sequence[PlannedRun], spec: StudySpec) -> None:
-    """Refuses settings that name files which are not there, once all that is to be prepared is prepared.
-
-    Raises:
-        UsageError: a file is missing.
-    """
-    for run in runs:
-        data = run.config.data
-        named = [data.features, data.counterfactual_features, *data.pairs]
-        for split in (data.train, data.iid_val, data.counterfactuals, *data.tests.values()):
-            if split is not None:
-                named += [split.questions, split.annotations, *split.subsets.values(), *split.pairs.values()]
-        missing = next((file for file in named if file is not None and not Path(file).exists()), None)
-        if missing is not None:
-            raise UsageError(
-                f"the file {missing} is not there",
-                file=spec.file,
-                record=f"arms.{run.arm.name}",
-                mend="check the path, or add a step to `prepare` that makes it",
-            )

@@ -75,9 +75,8 @@ def _part(outcome: Outcome, curves: dict[str, list[Curve]]) -> Part:
 
 
 def _name(data: Dataset, content: Content) -> str:
-    return " ".join(
-        filter(None, (data.name, f"({content.scoring})" if len(data.contents) > 1 or not data.name else ""))
-    )
+    rule = f"({content.scoring})" if len(data.contents) > 1 or not data.name else ""
+    return " ".join(filter(None, (data.name, rule)))
 
 
 def _headline(outcome: Outcome) -> str:
@@ -97,7 +96,7 @@ def _count(number: int, what: str) -> str:
 
 def _sections(data: Dataset, content: Content, curves: list[Curve], name: str) -> list[Section]:
     prefix = slug(f"{data.name}-{content.scoring}")
-    sections = []
+    sections: list[Section] = []
     for table in tables_of(data, content):
         blocks: list[Block] = [table]
         if not sections and curves:

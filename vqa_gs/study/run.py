@@ -12,8 +12,9 @@ from rich.console import Console
 
 from vqa_gs.common.errors import VqaGsError
 from vqa_gs.common.files import write_json
+from vqa_gs.study.checks import require_data, require_ours
 from vqa_gs.study.costs import write_cost
-from vqa_gs.study.plan import PlannedRun, StudyPlan, require_data, require_ours
+from vqa_gs.study.plan import PlannedRun, StudyPlan
 from vqa_gs.study.pool import run_all
 from vqa_gs.study.prepare import prepare
 from vqa_gs.study.progress import StudyBar

@@ -108,7 +108,8 @@ def arms_table(data: Dataset, content: Content) -> Table | None:
     left = sum(len(arm.missing) for arm in data.arms)
     if left:
         lost.append(f"{left} runs are still to do.")
-    notes = (*_notes(content), _tests_note(measures))
+    took = "s a run: training, with its looks at the in-domain split, without the tests."
+    notes = (*_notes(content), _tests_note(measures), took)
     return Table("Arms", notes, tuple(columns), tuple(rows), warnings=tuple(lost))
 
 

@@ -8,9 +8,14 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from features.joined import open_stores
+from features.store import RegionStore
+from features.writer import RegionStoreWriter
 from vqa_gs.cli import main
+from vqa_gs.study.checks import content_hash
 from vqa_gs.study.pool import Worker, child_environment, worker_environment
 from vqa_gs.study.worker import Job
 
@@ -208,3 +213,20 @@ def test_dry_run_tells_and_does_nothing(undisturbed, write_study, tmp_path, caps
     assert not (tmp_path / "new" / "runs").exists()
     assert study(file, tmp_path / "new", "--dry-run", "--trial-steps", 0) == 0
     assert "time left: not known for 4 of 4 runs" in capsys.readouterr().out
+
+
+def test_edited_images_in_a_store_of_their_own_are_no_change(tmp_path):
+    for name, image in (("originals", 1), ("edits", "1_edit")):
+        strings = isinstance(image, str)
+        with RegionStoreWriter(
+            tmp_path / f"{name}.h5", dim=2, dtype="float32", fingerprint="x", string_ids=strings
+        ) as writer:
+            writer.add(image, np.ones((1, 2), np.float32), np.zeros((1, 4), np.float32), (4, 4))
+    paths = [str(tmp_path / "originals.h5"), str(tmp_path / "edits.h5")]
+    assert content_hash((paths[0],), True) == RegionStore(paths[0]).content_hash
+    assert content_hash(tuple(paths), True) == open_stores(paths).content_hash
+    (tmp_path / "text").write_text("a")
+    # SHA-256 of "a".
+    expected = "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"
+    assert content_hash((str(tmp_path / "text"),), False) == expected
+    assert content_hash((str(tmp_path / "nowhere"),), True) is None
