@@ -15,7 +15,7 @@ from typing import Any
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import atomic_path, sync_folder, write_json, write_text
 from vqa_gs.common.provenance import environment
-from vqa_gs.training.config import RunConfig, load_config, save_config
+from vqa_gs.training.config import RunConfig, is_saved, load_config, save_config
 
 
 class RunIsBusy(UsageError):
@@ -77,6 +77,8 @@ class RunDirectory:
         """Raises `UsageError` if the folder holds a run with other settings, or something else than a run."""
         saved = self.path / "config.yaml"
         if saved.exists():
+            if is_saved(self.config, saved):
+                return
             earlier = load_config(saved)
             if earlier != self.config:
                 raise UsageError(
