@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vqa_gs.common.errors import UsageError
@@ -20,7 +20,7 @@ class Arm:
         family: the name it is written under; that of several arms where it is swept.
         field: the dotted field that is swept, None where none is.
         value: the field's value.
-        against: the name of the arm it is tested against, None if against none.
+        against: the names of the arms it is tested against.
     """
 
     name: str
@@ -28,7 +28,7 @@ class Arm:
     family: str
     field: str | None = None
     value: Any = None
-    against: str | None = None
+    against: tuple[str, ...] = ()
 
     @property
     def folder(self) -> str:
@@ -92,24 +92,24 @@ def _inherited(spec: StudySpec, name: str, children: tuple[str, ...]) -> Setting
 
 
 def _with_control(arm: Arm, spec: StudySpec, names: set[str]) -> Arm:
-    """Returns an arm with the one it is tested against: of a swept one that of the same value."""
-    against = spec.arms[arm.family].against
-    wanted = against or spec.control
-    if wanted is None or wanted == arm.name:
-        return arm
-    same_value = f"{wanted} @ {_shown(arm.value)}"
-    found = next((name for name in (same_value, wanted) if name in names), None)
-    if found == arm.name:
-        return arm
-    if found is None:
-        record = f"arms.{arm.family}.against" if against else "control"
-        if wanted in spec.arms:
-            problem = f"{wanted!r} is swept and has no value of {arm.name!r}"
-            mend = f"name one of its arms, {wanted!r} @ VALUE"
-        else:
-            problem, mend = f"there is no arm {wanted!r}", f"choose one of {', '.join(sorted(names))}"
-        raise UsageError(problem, file=spec.file, record=record, mend=mend)
-    return Arm(arm.name, arm.settings, arm.family, arm.field, arm.value, found)
+    """Returns an arm with those it is tested against: of a swept one that of the same value."""
+    own = spec.arms[arm.family].against
+    record = f"arms.{arm.family}.against" if own else "control"
+    wanted = own or ((spec.control,) if spec.control else ())
+    found = dict.fromkeys(_resolved(arm, name, spec, names, record) for name in wanted if name != arm.name)
+    return replace(arm, against=tuple(name for name in found if name != arm.name))
+
+
+def _resolved(arm: Arm, wanted: str, spec: StudySpec, names: set[str], record: str) -> str:
+    for name in (f"{wanted} @ {_shown(arm.value)}", wanted):
+        if name in names:
+            return name
+    if wanted in spec.arms:
+        problem = f"{wanted!r} is swept and has no value of {arm.name!r}"
+        mend = f"name one of its arms, {wanted!r} @ VALUE"
+    else:
+        problem, mend = f"there is no arm {wanted!r}", f"choose one of {', '.join(sorted(names))}"
+    raise UsageError(problem, file=spec.file, record=record, mend=mend)
 
 
 def _shown(value: Any) -> str:

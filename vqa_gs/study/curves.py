@@ -67,19 +67,10 @@ def curves_of(data: Dataset) -> list[Curve]:
 
 
 def _levels(data: Dataset, families: dict[str, list[ArmState]]) -> list[str]:
-    """Returns the arms that are not swept but swept ones are tested against, and what those are tested against."""
+    """Returns the arms without a sweep that swept ones are tested against."""
     swept = {arm.name for arms in families.values() for arm in arms}
-    against = {arm.name: arm.against for arm in data.arms}
-    found: dict[str, None] = {}
-    for name in swept:
-        other = against[name]
-        while other is not None and other not in found:
-            if other not in swept:
-                found[other] = None
-            other = against.get(other)
-            if other in swept:
-                break
-    return [arm.name for arm in data.arms if arm.name in found]
+    against = {name for arms in families.values() for arm in arms for name in arm.against}
+    return [arm.name for arm in data.arms if arm.name in against - swept]
 
 
 def _draw(

@@ -71,7 +71,7 @@ def _table(plan: StudyPlan, runs: Sequence[PlannedRun], costs: dict[tuple[str, s
         table.add_row(
             *([Text(dataset)] if named else []),
             Text(arm.name),
-            Text(arm.against or "–"),
+            Text("\n".join(arm.against) or "–"),
             Text(", ".join(str(run.seed) for run in members)),
             Text(", ".join(f"{count} {state}" for state, count in states.items())),
             Text("\n".join(_differences(arm.settings, plan.out)) or "nothing"),

@@ -108,24 +108,24 @@ def _sections(data: Dataset, content: Content, curves: list[Curve], name: str) -
 
 
 def _findings(data: Dataset, content: Content) -> list[str]:
-    """Returns a sentence a split on which arms differ from their controls, and on how many that is open."""
+    """Returns a sentence a split on how arms differ from what they are tested against, as far as that is decided."""
     found = []
     for one in (one for one in data.measures if one.scoring == content.scoring and one.kind == "overall"):
-        differences = {arm: score.difference for arm, score in one.arms.items() if score.difference is not None}
+        differences = [(arm, found) for arm, score in one.arms.items() for found in score.differences]
         if not differences:
             continue
         decided = [
             f"“{arm}” {points(difference.mean, 1)} against “{difference.against}” (p {difference.p_holm:.2g})"
-            for arm, difference in sorted(differences.items(), key=lambda item: -item[1].mean)
+            for arm, difference in sorted(differences, key=lambda item: -item[1].mean)
             if difference.decided
         ]
-        tests = max(difference.comparisons for difference in differences.values())
+        tests = max(difference.comparisons for _, difference in differences)
         split = content.splits.label(one.split)
         if not tests:
             found.append(f"{split}: one seed each, so no difference can be tested.")
             continue
         text = f"{split}, points under {one.scoring}, p after Holm over {_count(tests, 'test')}: "
-        text += "; ".join(decided) if decided else "no arm differs from its control"
+        text += "; ".join(decided) if decided else "no arm differs from what it is tested against"
         if decided and len(differences) > len(decided):
             text += f"; {len(differences) - len(decided)} more are undecided"
         found.append(f"{text}.")

@@ -21,10 +21,15 @@ Pick = Callable[[SplitMetrics], float | None]
 
 
 class Score(msgspec.Struct, frozen=True):
-    """One arm on one measure."""
+    """One arm on one measure, and its differences to the arms it is tested against."""
 
     over_seeds: Mean
-    difference: Difference | None = None
+    differences: tuple[Difference, ...] = ()
+
+    @property
+    def is_above(self) -> bool:
+        """Whether it is above every arm it is tested against, by more than chance."""
+        return bool(self.differences) and all(one.decided and one.mean > 0 for one in self.differences)
 
 
 class Measure(msgspec.Struct, frozen=True):
@@ -130,14 +135,14 @@ def measure(content: Content, arms: Sequence[Arm]) -> list[Measure]:
             for arm in arms:
                 if not values[arm.name]:
                     continue
-                difference = None
-                if comparable and arm.against is not None and values.get(arm.against):
-                    difference = paired_difference(values[arm.name], values[arm.against], arm.against)
-                if difference is not None and arm.against in found_arms and arm.name in found_arms:
-                    both = content.difference(found_arms[arm.name], found_arms[arm.against], split, group)
-                    if both is not None:
-                        difference = msgspec.structs.replace(difference, question_interval=(both.low, both.high))
-                scores[arm.name] = Score(mean_of(values[arm.name]), difference)
+                differences = []
+                for against in arm.against if comparable else ():
+                    difference = paired_difference(values[arm.name], values[against], against)
+                    if difference is not None:
+                        both = content.difference(found_arms[arm.name], found_arms[against], split, group)
+                        resampled = None if both is None else (both.low, both.high)
+                        differences.append(msgspec.structs.replace(difference, question_interval=resampled))
+                scores[arm.name] = Score(mean_of(values[arm.name]), tuple(differences))
             if scores:
                 here.append(Measure(split, content.scoring, kind, name, _count(found, kind, name), scores))
         measures += _corrected(here)
@@ -151,23 +156,28 @@ def _values(runs: Sequence[RunSummary], split: str, pick: Pick) -> dict[int, flo
 
 def _corrected(measures: Sequence[Measure]) -> list[Measure]:
     """Returns the measures of one split with Holm's correction over each kind."""
-    tests: dict[str, dict[tuple[str, str], float]] = {}
+    tests: dict[str, dict[tuple[str, str, str], float]] = {}
     for one in measures:
         for arm, score in one.arms.items():
-            if score.difference is not None and score.difference.p is not None:
-                tests.setdefault(one.kind, {})[one.name, arm] = score.difference.p
-    # `holm` takes names; numbers stand for the pairs of measure and arm.
-    adjusted = {}
+            for difference in score.differences:
+                if difference.p is not None:
+                    tests.setdefault(one.kind, {})[one.name, arm, difference.against] = difference.p
+    adjusted: dict[str, dict[tuple[str, str, str], float]] = {}
     for kind, p_values in tests.items():
+        # `holm` takes names; numbers stand for them.
         numbered = holm({str(number): p for number, p in enumerate(p_values.values())})
         adjusted[kind] = dict(zip(p_values, numbered.values(), strict=True))
 
     def corrected(one: Measure, arm: str, score: Score) -> Score:
-        if score.difference is None:
-            return score
-        p = adjusted.get(one.kind, {}).get((one.name, arm))
-        count = len(tests.get(one.kind, {}))
-        return Score(score.over_seeds, msgspec.structs.replace(score.difference, p_holm=p, comparisons=count))
+        differences = [
+            msgspec.structs.replace(
+                difference,
+                p_holm=adjusted.get(one.kind, {}).get((one.name, arm, difference.against)),
+                comparisons=len(tests.get(one.kind, {})),
+            )
+            for difference in score.differences
+        ]
+        return Score(score.over_seeds, tuple(differences))
 
     return [
         msgspec.structs.replace(one, arms={arm: corrected(one, arm, score) for arm, score in one.arms.items()})

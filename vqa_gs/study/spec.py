@@ -51,13 +51,13 @@ class ArmSpec(msgspec.Struct, frozen=True):
         settings: nested settings of its runs that differ from the base.
         extends: the arm whose settings it starts from.
         sweep: one dotted field and the values it takes, each of which makes an arm.
-        against: the arm it is tested against, in place of the study's control.
+        against: the arms it is tested against, in place of the study's control.
     """
 
     settings: Settings
     extends: str | None = None
     sweep: tuple[str, tuple[Any, ...]] | None = None
-    against: str | None = None
+    against: tuple[str, ...] = ()
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
@@ -234,14 +234,17 @@ def _settings(given: Mapping[str, Any], file: StrPath, record: str, own: bool = 
 
 def _arm(given: dict[str, Any], file: StrPath, record: str) -> ArmSpec:
     said = {name: given.get(name) for name in _OF_AN_ARM}
-    for name in ("extends", "against"):
-        if said[name] is not None and not isinstance(said[name], str):
-            raise DataError("is no arm's name", file=file, record=f"{record}.{name}")
+    against = said["against"] or []
+    against = [against] if isinstance(against, str) else against
+    if said["extends"] is not None and not isinstance(said["extends"], str):
+        raise DataError("is no arm's name", file=file, record=f"{record}.extends")
+    if not isinstance(against, list) or not all(isinstance(name, str) for name in against):
+        raise DataError("is no arm's name, and no list of names", file=file, record=f"{record}.against")
     sweep = None
     if said["sweep"] is not None:
         sweep = _sweep(said["sweep"], file, f"{record}.sweep")
     settings = {key: value for key, value in given.items() if key not in _OF_AN_ARM}
-    return ArmSpec(_settings(settings, file, record), said["extends"], sweep, said["against"])
+    return ArmSpec(_settings(settings, file, record), said["extends"], sweep, tuple(against))
 
 
 def _sweep(given: Any, file: StrPath, record: str) -> tuple[str, tuple[Any, ...]]:

@@ -26,7 +26,7 @@ class ArmState(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         name: the arm's name.
-        against: the arm it is tested against.
+        against: the arms it is tested against.
         family: the name it is written under.
         field: the field that is swept.
         value: the field's value.
@@ -40,7 +40,7 @@ class ArmState(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    against: str | None
+    against: tuple[str, ...]
     family: str
     field: str | None
     value: Any

@@ -32,14 +32,13 @@ def seconds_text(arm: ArmState) -> str:
 
 
 def score_text(score: Score | None) -> Cell:
-    """Returns a mean with its deviation and interval over seeds, strong where it is decidedly above its control."""
+    """Returns a mean with its deviation and interval over seeds, strong where it is above all it is tested against."""
     if score is None:
         return Cell(MISSING, sort=-1e9)
-    found, difference = score.over_seeds, score.difference
+    found = score.over_seeds
     std = "" if found.std is None else f"± {found.std:.2f}"
     interval = interval_text(Interval(*found.interval)) if found.interval else ""
-    strong = difference is not None and difference.decided and difference.mean > 0
-    return Cell(f"{found.mean:.2f}", std, interval, found.mean, strong)
+    return Cell(f"{found.mean:.2f}", std, interval, found.mean, score.is_above)
 
 
 def difference_cell(difference: Difference | None) -> Cell:
@@ -54,7 +53,7 @@ def difference_cell(difference: Difference | None) -> Cell:
         tests += f"; questions {interval_text(Interval(*difference.question_interval))}"
     interval = interval_text(Interval(*difference.interval)) if difference.interval else ""
     strong = difference.decided and difference.mean > 0
-    return Cell(points(difference.mean), f"against {difference.against}: {tests}", interval, difference.mean, strong)
+    return Cell(points(difference.mean), tests, interval, difference.mean, strong)
 
 
 def _notes(content: Content) -> tuple[str, ...]:
@@ -68,7 +67,7 @@ def _notes(content: Content) -> tuple[str, ...]:
 
 def _tests_note(measures: Sequence[Measure]) -> str:
     counts = {
-        one.split: max((score.difference.comparisons for score in one.arms.values() if score.difference), default=0)
+        one.split: max((found.comparisons for score in one.arms.values() for found in score.differences), default=0)
         for one in measures
     }
     made = ", ".join(f"{count} on {split}" for split, count in counts.items() if count)
@@ -76,30 +75,25 @@ def _tests_note(measures: Sequence[Measure]) -> str:
         return "No arm was tested against another."
     return (
         f"Differences: paired t-test over seeds, two-sided, corrected by Holm for the number of tests ({made})."
-        " Bold: above its control with p (Holm) < 0.05."
+        " Bold: above what it is tested against with p (Holm) < 0.05."
     )
 
 
 def arms_table(data: Dataset, content: Content) -> Table | None:
-    """Returns the table of the arms: in-domain and each test side by side, differences, what they took."""
+    """Returns the table of the arms: in-domain and each test side by side, and what they took."""
     measures = [one for one in data.measures if one.scoring == content.scoring and one.kind == "overall"]
     shown = [arm for arm in data.arms if any(arm.name in one.arms for one in measures)]
     if not shown:
         return None
-    tested = [one for one in measures if any(score.difference for score in one.arms.values())]
     sides = content.splits.sides
     columns = [Column("arm", numeric=False), Column("seeds")]
     columns += [Column(content.splits.label(one.split), side=sides[one.split]) for one in measures]
-    columns += [
-        Column(content.splits.label(one.split), "difference, points", sides[one.split], numeric=False) for one in tested
-    ]
     columns += [Column("s a run"), Column("pairs"), Column("parameters")]
     rows = []
     for arm in shown:
         done = f"{len(arm.done)}" if len(arm.done) == arm.planned else f"{len(arm.done)} of {arm.planned}"
         cells = [text_cell(arm.name), text_cell(done, sort=len(arm.done))]
         cells += [score_text(one.arms.get(arm.name)) for one in measures]
-        cells += [difference_cell(one.arms[arm.name].difference if arm.name in one.arms else None) for one in tested]
         cells += [text_cell(seconds_text(arm), sort=arm.mean_seconds), count_cell(arm.pairs)]
         rows.append((*cells, count_cell(arm.parameters)))
     lost = [
@@ -111,6 +105,40 @@ def arms_table(data: Dataset, content: Content) -> Table | None:
     took = "s a run: training, with its looks at the in-domain split, without the tests."
     notes = (*_notes(content), _tests_note(measures), took)
     return Table("Arms", notes, tuple(columns), tuple(rows), warnings=tuple(lost))
+
+
+def differences_table(data: Dataset, content: Content) -> Table | None:
+    """Returns the table of the differences on all questions: a row a pair of arms, in-domain and tests side by side."""
+    measures = [one for one in data.measures if one.scoring == content.scoring and one.kind == "overall"]
+    found = {
+        (one.split, arm, difference.against): difference
+        for one in measures
+        for arm, score in one.arms.items()
+        for difference in score.differences
+    }
+    if not found:
+        return None
+    label, sides = content.splits.label, content.splits.sides
+    columns = [Column("arm", numeric=False), Column("against", numeric=False)]
+    columns += [Column(label(one.split), side=sides[one.split], numeric=False) for one in measures]
+    rows = [
+        (
+            text_cell(arm.name),
+            text_cell(against),
+            *(difference_cell(found.get((one.split, arm.name, against))) for one in measures),
+        )
+        for arm in data.arms
+        for against in arm.against
+        if any((one.split, arm.name, against) in found for one in measures)
+    ]
+    notes = (
+        f"Scoring rule: {scoring_rule(content.scoring)}. Difference of accuracies in points; below or in brackets:"
+        f" {100 * LEVEL:.0f} % interval of the mean difference over seeds (Student); questions: the same by resampling"
+        " images and seeds.",
+        SELECTION,
+        _tests_note(measures),
+    )
+    return Table("Differences", notes, tuple(columns), tuple(rows))
 
 
 def kind_table(data: Dataset, content: Content, kind: Kind) -> Table | None:
@@ -140,5 +168,6 @@ def kind_table(data: Dataset, content: Content, kind: Kind) -> Table | None:
 
 def tables_of(data: Dataset, content: Content) -> list[Table]:
     """Returns all tables of one dataset and scoring rule."""
-    found = [arms_table(data, content), *(kind_table(data, content, kind) for kind in _HEADINGS)]
+    found = [arms_table(data, content), differences_table(data, content)]
+    found += [*(kind_table(data, content, kind) for kind in _HEADINGS)]
     return [table for table in found if table is not None]

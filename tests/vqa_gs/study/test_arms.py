@@ -43,18 +43,26 @@ def test_arms_extend_each_other_and_sweep(write_study):
     }
     assert [arms[name].field for name in arms] == [None, *["data.max_pairs"] * 4, None]
     assert arms["gs @ 100"].value == 100
-    assert {arm.against for name, arm in arms.items() if name != "baseline"} == {"baseline"}
-    assert arms["baseline"].against is None
+    assert {arm.against for name, arm in arms.items() if name != "baseline"} == {("baseline",)}
+    assert arms["baseline"].against == ()
 
 
 def test_a_swept_arm_is_tested_against_that_of_its_value(write_study):
     sweep = {"sweep": {"data.max_pairs": [5, 20]}}
     arms = expand(write_study(arms={"a": {**sweep}, "b": {**sweep}}, control="a"))
     assert {name: arm.against for name, arm in arms.items()} == {
-        "a @ 5": None,
-        "a @ 20": None,
-        "b @ 5": "a @ 5",
-        "b @ 20": "a @ 20",
+        "a @ 5": (),
+        "a @ 20": (),
+        "b @ 5": ("a @ 5",),
+        "b @ 20": ("a @ 20",),
+    }
+    arms = expand(write_study(arms={"a": {**sweep}, "b": {**sweep, "against": ["a", "c", "b @ 5"]}, "c": {}}))
+    assert {name: arm.against for name, arm in arms.items()} == {
+        "a @ 5": (),
+        "a @ 20": (),
+        "b @ 5": ("a @ 5", "c"),
+        "b @ 20": ("a @ 20", "c", "b @ 5"),
+        "c": (),
     }
     with pytest.raises(UsageError, match="'a' is swept and has no value of 'c'"):
         expand(write_study(arms={"a": {**sweep}, "c": {}}, control="a"))

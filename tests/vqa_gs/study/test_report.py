@@ -58,7 +58,7 @@ def test_numbers_worked_by_hand(write_study, tmp_path):
     assert better["over_seeds"]["std"] == pytest.approx(2)
     # t(0.975, 2) = 4.302653: 42 -+ 4.302653 * 2 / sqrt 3.
     assert better["over_seeds"]["interval"] == pytest.approx([37.03173, 46.96827], abs=1e-4)
-    difference = better["difference"]
+    (difference,) = better["differences"]
     # 10, 11, 12: mean 11, deviation 1, t = 11 sqrt 3; p = 1 - t / sqrt(t^2 + 2) = 1 - sqrt(363 / 365).
     assert difference["against"] == "control"
     assert difference["mean"] == pytest.approx(11)
@@ -67,20 +67,20 @@ def test_numbers_worked_by_hand(write_study, tmp_path):
     # Three tests: swept @ 100 differs by 5, 3, 7 (t = 5 sqrt(3) / 2), swept @ 10 by 1, -1, 3 (t = sqrt(3) / 2).
     assert difference["comparisons"] == 3
     assert difference["p_holm"] == pytest.approx(3 * difference["p"])
-    second, third = (ood["arms"][name]["difference"] for name in ("swept @ 100", "swept @ 10"))
+    second, third = (ood["arms"][name]["differences"][0] for name in ("swept @ 100", "swept @ 10"))
     assert second["p"] == pytest.approx(1 - (18.75 / 20.75) ** 0.5)
     assert second["p_holm"] == pytest.approx(2 * second["p"])
     assert third["p_holm"] == pytest.approx(third["p"]) == pytest.approx(1 - (0.75 / 2.75) ** 0.5)
     # In-domain `better` is what the control is, seed by seed: nothing to test.
-    assert find(found, "iid_val")["arms"]["better"]["difference"]["p"] is None
-    assert "difference" not in ood["arms"]["control"] or ood["arms"]["control"]["difference"] is None
+    assert find(found, "iid_val")["arms"]["better"]["differences"][0]["p"] is None
+    assert ood["arms"]["control"]["differences"] == []
 
     arm = next(arm for arm in found["datasets"][0]["arms"] if arm["name"] == "better")
     assert (arm["seconds"], arm["parameters"], arm["pairs"]) == ({"1": 6.0, "2": 6.0, "3": 6.0}, 1234, 5)
-    row = next(line for line in text.splitlines() if line.startswith("| better |"))
-    assert "42.00 ± 2.00 (37.0 to 47.0)" in row
-    assert "+11.00 against control: p 0.0027, Holm 0.0082, 3 seeds (8.5 to 13.5)" in row
-    assert "**" in row
+    row, tested = (line for line in text.splitlines() if line.startswith("| better |"))
+    assert "**42.00 ± 2.00 (37.0 to 47.0)**" in row
+    assert "| better | control |" in tested
+    assert "**+11.00 p 0.0027, Holm 0.0082, 3 seeds (8.5 to 13.5)**" in tested
     assert "“better” +11.0 against “control” (p 0.0082)" in text
     assert "Epochs were chosen by in-domain accuracy" in text
     assert "accuracy&lt;1&gt;" in text
@@ -118,7 +118,7 @@ def test_types_pairs_and_subsets(write_study, tmp_path):
     assert find(found, "ood_test", "pair_accuracy", "same_question")["arms"]["better"]["over_seeds"]["mean"] == 10.5
     assert find(found, "ood_test", "subset", "answerable")["arms"]["better"]["over_seeds"]["mean"] == pytest.approx(14)
     # Two answer types of three arms against the control.
-    halved = find(found, "ood_test", "answer_type", "other")["arms"]["better"]["difference"]
+    halved = find(found, "ood_test", "answer_type", "other")["arms"]["better"]["differences"][0]
     assert halved["comparisons"] == 6
     for heading in ("By answer type", "By question type", "Pair accuracy", "Subsets"):
         assert f"## {heading}" in text
@@ -148,6 +148,19 @@ def test_datasets_stand_apart(write_study, tmp_path):
 
 def test_one_seed_is_no_test(write_study, tmp_path):
     found, text, _ = report(write_study, tmp_path, seeds=[1])
-    difference = find(found, "ood_test")["arms"]["better"]["difference"]
+    (difference,) = find(found, "ood_test")["arms"]["better"]["differences"]
     assert (difference["mean"], difference["p"], difference["p_holm"], difference["interval"]) == (10, None, None, None)
     assert "one seed each, so no difference can be tested" in text
+
+
+def test_above_one_control_of_two_is_not_above(write_study, tmp_path):
+    arms = {"control": {}, "better": {"training.lr": 0.1, "against": ["control", "swept @ 100"]}}
+    arms["swept"] = {"sweep": {"data.max_pairs": [10, 100]}}
+    found, text, _ = report(write_study, tmp_path, arms=arms)
+    both = find(found, "ood_test")["arms"]["better"]["differences"]
+    assert [one["against"] for one in both] == ["control", "swept @ 100"]
+    # Against swept @ 100: 5, 8, 5, mean 6, deviation sqrt 3, t = 6; four tests beside.
+    assert both[1]["t"] == pytest.approx(6)
+    assert both[1]["p_holm"] > 0.05 > both[0]["p_holm"]
+    row = next(line for line in text.splitlines() if line.startswith("| better |"))
+    assert "| 42.00" in row
