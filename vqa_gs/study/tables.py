@@ -72,7 +72,7 @@ def _tests_note(measures: Sequence[Measure]) -> str:
     }
     made = ", ".join(f"{count} on {split}" for split, count in counts.items() if count)
     if not made:
-        return "No arm was tested against another."
+        return "No difference could be tested."
     return (
         f"Differences: paired t-test over seeds, two-sided, corrected by Holm for the number of tests ({made})."
         " Bold: above what it is tested against with p (Holm) < 0.05."
