@@ -255,7 +255,12 @@ def _number(text: str | None) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _load_curves(file: Path) -> Curves | None:
+def load_curves(file: Path) -> Curves | None:
+    """Loads a table by epoch, None if it is not there or has no row; of rows of one epoch the last counts.
+
+    Raises:
+        DataError: the file is damaged.
+    """
     if not file.exists():
         return None
     reader = csv.DictReader(io.StringIO(_read_text(file, "epochs"), newline=""))
@@ -338,7 +343,7 @@ def load_run(folder: StrPath) -> RunSummary:
         config=config,
         config_text=config_text,
         provenance=provenance,
-        curves=_load_curves(path / "epochs.csv"),
+        curves=load_curves(path / "epochs.csv"),
         complete=(path / "done").exists(),
     )
 

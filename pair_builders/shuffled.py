@@ -39,13 +39,17 @@ class Settings:
     Args:
         of: the pair table whose partners are dealt out anew; it has to be given.
         box_weight: what the place of a region counts in matching, appearance counting 1.
+        first: shuffle only the first so many pairs, those that ``data.max_pairs`` would leave; 0: all.
     """
 
     of: Path | None = None
     box_weight: float = BOX_WEIGHT
+    first: int = 0
 
     def __post_init__(self) -> None:
         Alignment(box_weight=self.box_weight)
+        if self.first < 0:
+            raise UsageError(f"shuffled.first must be at least 0, not {self.first}")
 
 
 def shuffle_partners(
@@ -226,7 +230,7 @@ def build(sources: PairSources, settings: Settings, seed: int, progress: Progres
         progress: called with the pairs matched.
 
     Returns:
-        As many pairs as the other table has, see :func:`shuffle_table`.
+        As many pairs as the other table has, or the first of them, see :func:`shuffle_table`.
 
     Raises:
         UsageError: no table is named.
@@ -235,12 +239,14 @@ def build(sources: PairSources, settings: Settings, seed: int, progress: Progres
     if settings.of is None:
         raise UsageError("shuffled pairs need a table to shuffle", mend="name it with `of`")
     table = read_pair_table(settings.of, require_pairs=True)
+    if settings.first:
+        table = table.select(range(min(settings.first, len(table))))
     try:
         shuffled = shuffle_table(table, sources, seed, settings.box_weight, progress)
     except DataError as error:
         if error.file is not None:
             raise
         raise DataError(error.problem, file=settings.of, record=error.record, mend=error.mend) from error
-    shuffled.settings[KIND]["of"] = str(settings.of)
+    shuffled.settings[KIND] |= {"of": str(settings.of), "first": settings.first}
     shuffled.sources[str(settings.of)] = sha256_file(settings.of)
     return shuffled

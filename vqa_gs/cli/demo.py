@@ -8,7 +8,8 @@ from pathlib import Path
 from rich.console import Console
 
 from vqa_gs.cli._shared import new_parser, progress_bar
-from vqa_gs.demo.run import run_demo
+from vqa_gs.common.errors import UsageError
+from vqa_gs.demo.run import prepare_demo, run_demo
 from vqa_gs.demo.settings import WorldSettings
 
 
@@ -19,7 +20,18 @@ def run(words: Sequence[str]) -> None:
     parser.add_argument("--seeds", type=int, default=1, help="runs of each arm")
     parser.add_argument("--epochs", type=int, default=None, help="epochs of each run (default: what the arms need)")
     parser.add_class_arguments(WorldSettings, "world")
+    parser.add_argument("--prepare-only", action="store_true", help="write world, regions and pairs, train nothing")
+    parser.add_argument(
+        "--noise", type=float, nargs="+", default=[], help="with --prepare-only: stores with noise of these strengths"
+    )
     given = parser.parse_args(list(words))
+    if given.noise and not given.prepare_only:
+        raise UsageError("--noise goes with --prepare-only")
     world = WorldSettings(**vars(given.world))
-    report = run_demo(Path(given.out), given.seeds, Console(width=120), progress_bar, world, given.epochs)
+    console = Console(width=120)
+    if given.prepare_only:
+        prepared = prepare_demo(Path(given.out), console, progress_bar, world, given.noise)
+        print(f"{prepared.world.root}, {prepared.store}, {prepared.pairs}")
+        return
+    report = run_demo(Path(given.out), given.seeds, console, progress_bar, world, given.epochs)
     print(f"report: {report}")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 
@@ -20,6 +20,7 @@ from pair_builders.base import BUILDERS, PairSources
 from pair_builders.table import write_pair_table
 from vqa_gs.common.errors import UsageError
 from vqa_gs.data.questions import read_question_set
+from vqa_gs.demo.noise import add_noise, check_strength
 from vqa_gs.demo.world import World, WorldSettings, write_world
 from vqa_gs.training.config import RunConfig, config_from_dict
 from vqa_gs.training.grounding import ground
@@ -73,6 +74,57 @@ def arm_config(world: World, store: Path, pairs: Path, arm: str, seed: int) -> R
     )
 
 
+class Prepared(NamedTuple):
+    """What the arms are trained on.
+
+    Attributes:
+        world: the drawn world.
+        store: its region store.
+        pairs: its pair table, originals and edits in the order of the world.
+    """
+
+    world: World
+    store: Path
+    pairs: Path
+
+
+def prepare_demo(
+    out: Path, console: Console, bar: Bar, settings: WorldSettings | None = None, noises: Sequence[float] = ()
+) -> Prepared:
+    """Writes the world, its region store and its pair table; what is finished is not done again.
+
+    Args:
+        out: folder of all of it.
+        console: where remarks go.
+        bar: makes a progress bar.
+        settings: of the world; the defaults when left out.
+        noises: strengths of noise for which a store ``regions-noise-S.h5`` is written beside, see `add_noise`.
+
+    Raises:
+        UsageError: a strength is not positive.
+    """
+    for strength in noises:
+        check_strength(strength)
+    with bar("drawing scenes") as report:
+        world = write_world(out / "world", settings, report)
+    # Scenes are drawn 128 x 128; no more is to be seen in them.
+    backbone = load_backbone(short_side=224, long_side=224)
+    console.print(f"backbone: efficientnet-lite0, {backbone.weights} weights", highlight=False)
+    store, pairs = out / "regions.h5", out / "pairs.h5"
+    items = [(image.image_id, image.path, image.boxes) for image in world.image_boxes()]
+    if not _holds(store, items, backbone.fingerprint):
+        with bar("extracting regions") as report:
+            extract_regions(items, backbone, store, progress=report)
+    for strength in noises:
+        with bar(f"adding noise of {strength:g}") as report:
+            add_noise(store, out / f"regions-noise-{strength:g}.h5", strength, progress=report)
+    originals = read_question_set(world.questions("train"), world.annotations("train"))
+    edited = read_question_set(world.questions("edited"), world.annotations("edited"))
+    sources = PairSources(originals, RegionStore(store), edited, world.edited_pairs)
+    write_pair_table(pairs, BUILDERS["edited"].build(sources))
+    return Prepared(world, store, pairs)
+
+
 def run_demo(
     out: Path,
     seeds: int,
@@ -96,20 +148,7 @@ def run_demo(
     """
     if seeds < 1:
         raise UsageError(f"{seeds} seeds make no run", mend="give --seeds 1 or more")
-    with bar("drawing scenes") as report:
-        world = write_world(out / "world", settings, report)
-    # Scenes are drawn 128 x 128; no more is to be seen in them.
-    backbone = load_backbone(short_side=224, long_side=224)
-    console.print(f"backbone: efficientnet-lite0, {backbone.weights} weights", highlight=False)
-    store, pairs = out / "regions.h5", out / "pairs.h5"
-    items = [(image.image_id, image.path, image.boxes) for image in world.image_boxes()]
-    if not _holds(store, items, backbone.fingerprint):
-        with bar("extracting regions") as report:
-            extract_regions(items, backbone, store, progress=report)
-    originals = read_question_set(world.questions("train"), world.annotations("train"))
-    edited = read_question_set(world.questions("edited"), world.annotations("edited"))
-    sources = PairSources(originals, RegionStore(store), edited, world.edited_pairs)
-    write_pair_table(pairs, BUILDERS["edited"].build(sources))
+    world, store, pairs = prepare_demo(out, console, bar, settings)
     runs = []
     for seed in range(seeds):
         for arm in ARMS:
@@ -143,4 +182,4 @@ def _holds(store: Path, items: list[Any], fingerprint: str) -> bool:
         return list(there.image_ids) == [item[0] for item in items] and there.fingerprint == fingerprint
 
 
-__all__ = ["ARMS", "arm_config", "run_demo"]
+__all__ = ["ARMS", "Prepared", "arm_config", "prepare_demo", "run_demo"]

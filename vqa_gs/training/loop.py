@@ -57,12 +57,7 @@ def train(config: RunConfig, out: Path, quiet: bool = False) -> Path:
     Raises:
         VqaGsError: settings or data are bad.
     """
-    objectives = config.active_objectives()
-    needy = [name for name in objectives if OBJECTIVES[name].needs_pairs]
-    if needy and not config.data.pairs:
-        raise UsageError(f"the objective {needy[0]} needs pairs", mend="name pair tables in data.pairs")
-    if config.data.pairs and config.training.pairs_per_batch == 0:
-        raise UsageError("data.pairs are given but training.pairs_per_batch is 0", mend="set it above 0")
+    objectives = config.check()
     team = Team(make_accelerator(config))
     directory = RunDirectory(Path(out), config)
     with ExitStack() as stack:

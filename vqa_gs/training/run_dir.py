@@ -15,7 +15,11 @@ from typing import Any
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import atomic_path, sync_folder, write_json, write_text
 from vqa_gs.common.provenance import environment
-from vqa_gs.training.config import RunConfig, load_config, save_config
+from vqa_gs.training.config import RunConfig, is_saved, load_config, save_config
+
+
+class RunIsBusy(UsageError):
+    """Another process is training the run in this moment."""
 
 
 class RunDirectory:
@@ -51,7 +55,7 @@ class RunDirectory:
             DataError: it cannot be made or written to.
         """
         saved = self.path / "config.yaml"
-        self._refuse_other(saved)
+        self.refuse_other()
         if self.is_done:
             with suppress(OSError):  # it may have been killed before its last two acts
                 self.checkpoint.unlink(missing_ok=True)
@@ -60,7 +64,7 @@ class RunDirectory:
             return
         lock = self._locked()
         try:
-            self._refuse_other(saved)  # again: another process may have made a run of it in between
+            self.refuse_other()  # again: another process may have made a run of it in between
             yield
         finally:
             with suppress(OSError):
@@ -69,8 +73,12 @@ class RunDirectory:
                     self.path.rmdir()
             os.close(lock)
 
-    def _refuse_other(self, saved: Path) -> None:
+    def refuse_other(self) -> None:
+        """Raises `UsageError` if the folder holds a run with other settings, or something else than a run."""
+        saved = self.path / "config.yaml"
         if saved.exists():
+            if is_saved(self.config, saved):
+                return
             earlier = load_config(saved)
             if earlier != self.config:
                 raise UsageError(
@@ -105,7 +113,7 @@ class RunDirectory:
         if taken:
             owner = os.pread(lock, 100, 0).decode("ascii", "replace").strip()
             os.close(lock)
-            raise UsageError(
+            raise RunIsBusy(
                 f"{self.path} is being trained by another process" + (f", {owner}" if owner else ""),
                 mend="wait for it to end, or choose another --out",
             )

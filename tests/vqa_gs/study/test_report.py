@@ -1,0 +1,166 @@
+"""The numbers of a report, worked by hand on runs written by hand."""
+
+import json
+import re
+
+import pytest
+import yaml
+
+from vqa_gs.study.plan import make_plan
+from vqa_gs.study.report import write_study_report
+
+# In-domain and OOD accuracy by arm and seed.
+SCORES = {
+    "control": {1: (70.0, 30.0), 2: (72.0, 33.0), 3: (71.0, 30.0)},
+    "better": {1: (70.0, 40.0), 2: (72.0, 44.0), 3: (71.0, 42.0)},
+    "swept @ 10": {1: (69.0, 31.0), 2: (73.0, 32.0), 3: (71.0, 33.0)},
+    "swept @ 100": {1: (69.0, 35.0), 2: (73.0, 36.0), 3: (71.0, 37.0)},
+}
+
+
+def write_run(run, iid, ood, extra):
+    (run.folder / "metrics").mkdir(parents=True)
+    for split, overall in (("iid_val", iid), ("ood_test", ood)):
+        content = {"format": "vqa-gs-metrics", "scoring": "accuracy<1>", "split": split, "overall": overall}
+        (run.folder / "metrics" / f"{split}.json").write_text(json.dumps(content | extra(overall)))
+    (run.folder / "config.yaml").write_text(yaml.safe_dump(run.config.to_dict()))
+    (run.folder / "run.json").write_text(json.dumps({"pairs": 5, "parameters": 1234, "seed": run.seed}))
+    (run.folder / "epochs.csv").write_text("epoch,step,seconds\n0,5,3.5\n1,10,2.5\n")
+    (run.folder / "done").write_text("")
+
+
+def report(write_study, out, extra=lambda overall: {}, **parts):
+    arms = {"control": {}, "better": {"training.lr": 0.1}, "swept": {"sweep": {"data.max_pairs": [10, 100]}}}
+    plan = make_plan(write_study(**{"arms": arms, "seeds": [1, 2, 3], "control": "control"} | parts), out)
+    for run in plan.runs:
+        if run.seed in SCORES[run.arm.name]:
+            write_run(run, *SCORES[run.arm.name][run.seed], extra)
+    files = write_study_report(plan)
+    return json.loads((out / "study.json").read_text()), (out / "study.md").read_text(), files
+
+
+def find(found, split, kind="overall", name=""):
+    (measure,) = [
+        one
+        for one in found["datasets"][0]["measures"]
+        if (one["split"], one["kind"], one["name"]) == (split, kind, name)
+    ]
+    return measure
+
+
+def test_numbers_worked_by_hand(write_study, tmp_path):
+    found, text, files = report(write_study, tmp_path)
+    assert found["format"] == "vqa-gs-study"
+    ood = find(found, "ood_test")
+    better = ood["arms"]["better"]
+    assert better["over_seeds"]["values"] == {"1": 40.0, "2": 44.0, "3": 42.0}
+    assert better["over_seeds"]["mean"] == pytest.approx(42)
+    assert better["over_seeds"]["std"] == pytest.approx(2)
+    # t(0.975, 2) = 4.302653: 42 -+ 4.302653 * 2 / sqrt 3.
+    assert better["over_seeds"]["interval"] == pytest.approx([37.03173, 46.96827], abs=1e-4)
+    (difference,) = better["differences"]
+    # 10, 11, 12: mean 11, deviation 1, t = 11 sqrt 3; p = 1 - t / sqrt(t^2 + 2) = 1 - sqrt(363 / 365).
+    assert difference["against"] == "control"
+    assert difference["mean"] == pytest.approx(11)
+    assert difference["t"] == pytest.approx(19.0526, abs=1e-4)
+    assert difference["p"] == pytest.approx(1 - (363 / 365) ** 0.5)
+    # Three tests: swept @ 100 differs by 5, 3, 7 (t = 5 sqrt(3) / 2), swept @ 10 by 1, -1, 3 (t = sqrt(3) / 2).
+    assert difference["comparisons"] == 3
+    assert difference["p_holm"] == pytest.approx(3 * difference["p"])
+    second, third = (ood["arms"][name]["differences"][0] for name in ("swept @ 100", "swept @ 10"))
+    assert second["p"] == pytest.approx(1 - (18.75 / 20.75) ** 0.5)
+    assert second["p_holm"] == pytest.approx(2 * second["p"])
+    assert third["p_holm"] == pytest.approx(third["p"]) == pytest.approx(1 - (0.75 / 2.75) ** 0.5)
+    # In-domain `better` is what the control is, seed by seed: nothing to test.
+    assert find(found, "iid_val")["arms"]["better"]["differences"][0]["p"] is None
+    assert ood["arms"]["control"]["differences"] == []
+
+    arm = next(arm for arm in found["datasets"][0]["arms"] if arm["name"] == "better")
+    assert (arm["seconds"], arm["parameters"], arm["pairs"]) == ({"1": 6.0, "2": 6.0, "3": 6.0}, 1234, 5)
+    row, tested = (line for line in text.splitlines() if line.startswith("| better |"))
+    assert "**42.00 ± 2.00 (37.0 to 47.0)**" in row
+    assert "| better | control |" in tested
+    assert "**+11.00 p 0.0027, Holm 0.0082, 3 seeds (8.5 to 13.5)**" in tested
+    assert "“better” +11.0 against “control” (p 0.0082)" in text
+    assert "Epochs were chosen by in-domain accuracy" in text
+    assert "accuracy&lt;1&gt;" in text
+    assert len([file for file in files if file.suffix == ".svg"]) == 1
+
+
+def test_only_scoring_and_overall_are_asked_for(write_study, tmp_path):
+    found, text, _ = report(write_study, tmp_path)
+    assert {one["kind"] for one in found["datasets"][0]["measures"]} == {"overall"}
+    assert "By answer type" not in text
+
+
+def test_types_pairs_and_subsets(write_study, tmp_path):
+    def extra(overall):
+        return {
+            "questions": 100,
+            "per_answer_type": {"yes/no": overall, "other": overall / 2},
+            "per_question_type": {"is <b>": overall},
+            "counts": {"per_answer_type": {"yes/no": 60}, "per_question_type": {"is <b>": 100}},
+            "pair_accuracy": {"same_question": {"accuracy": overall / 4, "pairs": 7}},
+            "subsets": {"answerable": {"overall": overall / 3, "questions": 40, "per_answer_type": {"other": 9.0}}},
+        }
+
+    found, text, _ = report(write_study, tmp_path, extra)
+    kinds = {(one["kind"], one["name"]) for one in found["datasets"][0]["measures"]}
+    assert kinds == {
+        ("overall", ""),
+        ("answer_type", "yes/no"),
+        ("answer_type", "other"),
+        ("question_type", "is <b>"),
+        ("pair_accuracy", "same_question"),
+        ("subset", "answerable"),
+        ("subset", "answerable: other"),
+    }
+    assert find(found, "ood_test", "pair_accuracy", "same_question")["arms"]["better"]["over_seeds"]["mean"] == 10.5
+    assert find(found, "ood_test", "subset", "answerable")["arms"]["better"]["over_seeds"]["mean"] == pytest.approx(14)
+    # Two answer types of three arms against the control.
+    halved = find(found, "ood_test", "answer_type", "other")["arms"]["better"]["differences"][0]
+    assert halved["comparisons"] == 6
+    for heading in ("By answer type", "By question type", "Pair accuracy", "Subsets"):
+        assert f"## {heading}" in text
+    page = (tmp_path / "study.html").read_text()
+    assert "is &lt;b&gt;" in page
+    assert "is <b>" not in page
+
+
+def test_curves_are_the_same_files_and_safe(write_study, tmp_path):
+    report(write_study, tmp_path / "one", title="<script>")
+    report(write_study, tmp_path / "two", title="<script>")
+    one, two = ((tmp_path / name / "figures" / "data.max_pairs.svg").read_text() for name in ("one", "two"))
+    assert one == two
+    for shown in ("data.max_pairs", "swept", "control", "in-domain", "OOD", "accuracy&lt;1&gt;"):
+        assert f">{shown}" in one or shown in re.sub(r"<[^>]+>", "", one)
+    page = (tmp_path / "one" / "study.html").read_text()
+    assert "data:image/svg+xml;base64," in page
+    assert "<script>" not in page.split("<script>{", 1)[0].split("</title>")[0]
+
+
+def test_datasets_stand_apart(write_study, tmp_path):
+    found, text, _ = report(write_study, tmp_path, datasets={"one": {}, "two": {"training.lr": 0.3}})
+    assert [data["name"] for data in found["datasets"]] == ["one", "two"]
+    assert "## Arms: one" in text
+    assert "## Arms: two" in text
+
+
+def test_one_seed_is_no_test(write_study, tmp_path):
+    found, text, _ = report(write_study, tmp_path, seeds=[1])
+    (difference,) = find(found, "ood_test")["arms"]["better"]["differences"]
+    assert (difference["mean"], difference["p"], difference["p_holm"], difference["interval"]) == (10, None, None, None)
+    assert "one seed each, so no difference can be tested" in text
+
+
+def test_above_one_control_of_two_is_not_above(write_study, tmp_path):
+    arms = {"control": {}, "better": {"training.lr": 0.1, "against": ["control", "swept @ 100"]}}
+    arms["swept"] = {"sweep": {"data.max_pairs": [10, 100]}}
+    found, text, _ = report(write_study, tmp_path, arms=arms)
+    both = find(found, "ood_test")["arms"]["better"]["differences"]
+    assert [one["against"] for one in both] == ["control", "swept @ 100"]
+    # Against swept @ 100: 5, 8, 5, mean 6, deviation sqrt 3, t = 6; four tests beside.
+    assert both[1]["t"] == pytest.approx(6)
+    assert both[1]["p_holm"] > 0.05 > both[0]["p_holm"]
+    row = next(line for line in text.splitlines() if line.startswith("| better |"))
+    assert "| 42.00" in row

@@ -1,0 +1,76 @@
+"""`vqa-gs study`: arms x seeds x datasets from one file, to completion, and one report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from vqa_gs.cli._shared import new_parser
+from vqa_gs.common.errors import UsageError, VqaGsError
+
+if TYPE_CHECKING:
+    from vqa_gs.study.plan import PlannedRun
+
+
+def run(words: Sequence[str]) -> None:
+    """Runs what is left of a study and writes its report."""
+    from features.extract.shards import Shard
+    from vqa_gs.study.checks import require_ours
+    from vqa_gs.study.plan import make_plan
+    from vqa_gs.study.run import prepare_study, run_study
+    from vqa_gs.study.spec import read_overrides
+
+    parser = new_parser("study", "Train arms x seeds x datasets and compare them; called again it goes on.")
+    add = parser.add_argument
+    add("--config", type=str, required=True, help="the study, a YAML file")
+    add("--out", type=str, required=True, help="folder of all runs and the report")
+    add("--workers", type=int, default=1, help="runs at once, which share the cores and the GPUs")
+    add("--shard", type=str, default=None, help="i/n: only every n-th run, one shard a job of a job array")
+    add("--arms", type=str, nargs="+", default=[], help="only these arms, or all of a sweep by its name")
+    add("--seeds", type=int, nargs="+", default=[], help="only these seeds")
+    add("--datasets", type=str, nargs="+", default=[], help="only these datasets")
+    add("--set", type=str, nargs="+", default=[], help="section.field=value: settings of all runs, over the arms' own")
+    add("--dry-run", action="store_true", help="print the plan with time and memory, and do nothing")
+    add("--trial-steps", type=int, default=5, help="with --dry-run: steps timed where no finished run tells; 0: none")
+    add("--report-only", action="store_true", help="write the report of what is there")
+    given = parser.parse_args(list(words))
+    if given.workers < 1:
+        raise UsageError(f"--workers must be at least 1, not {given.workers}")
+    if given.trial_steps < 0:
+        raise UsageError(f"--trial-steps must be at least 0, not {given.trial_steps}")
+    if given.dry_run and given.report_only:
+        raise UsageError("--dry-run and --report-only do not go together")
+    shard = Shard.parse(given.shard) if given.shard else Shard(1, 1)
+    plan = make_plan(given.config, Path(given.out), read_overrides(given.set))
+    runs = plan.chosen(given.arms, given.seeds, given.datasets)[shard.number - 1 :: shard.of]
+    console = Console(stderr=True)
+    if given.dry_run:
+        from vqa_gs.study.dry_run import print_plan
+
+        print_plan(plan, runs, given.workers, given.trial_steps, console)
+        return
+    failure: VqaGsError | None = None
+    if given.report_only:
+        require_ours(plan.runs, plan.spec)
+    if not given.report_only:
+        prepare_study(plan, runs, console)
+        try:
+            run_study(plan, runs, given.workers, console)
+        except VqaGsError as error:  # what failed is part of the result
+            failure = error
+    if given.report_only or _reports(plan.runs if shard.of > 1 else runs):
+        from vqa_gs.study.report import write_study_report
+
+        for file in write_study_report(plan):
+            print(file)
+    if failure is not None:
+        raise failure
+
+
+def _reports(runs: Sequence[PlannedRun]) -> bool:
+    """Whether there is something to report and nothing more to wait for; of a job array, the last job writes it."""
+    states = {run.status for run in runs}
+    return "done" in states and states <= {"done", "failed"}

@@ -1,0 +1,90 @@
+"""Whether a study may go on in its folder: the files its runs name are there, and finished runs are still its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from features.joined import open_stores
+from vqa_gs.common.errors import DataError, UsageError
+from vqa_gs.common.files import sha256_file
+from vqa_gs.study.plan import PlannedRun
+from vqa_gs.study.spec import StudySpec
+from vqa_gs.training.config import DataConfig
+from vqa_gs.training.run_dir import RunDirectory
+
+
+def require_data(runs: Sequence[PlannedRun], spec: StudySpec) -> None:
+    """Refuses settings that name files which are not there, once all that is to be prepared is prepared.
+
+    Raises:
+        UsageError: a file is missing.
+    """
+    for run in runs:
+        missing = next((file for file in _files(run.config.data) if not Path(file).exists()), None)
+        if missing is not None:
+            raise UsageError(
+                f"the file {missing} is not there",
+                file=spec.file,
+                record=f"arms.{run.arm.name}",
+                mend="check the path, or add a step to `prepare` that makes it",
+            )
+
+
+def _files(data: DataConfig) -> list[str]:
+    """Returns the files a run reads; word vectors, which may be a package's, are left out."""
+    named = [data.features, *data.pairs, *([data.counterfactual_features] if data.counterfactual_features else [])]
+    for split in (data.train, data.iid_val, data.counterfactuals, *data.tests.values()):
+        if split is not None:
+            named += [split.questions, split.annotations, *split.subsets.values(), *split.pairs.values()]
+    return named
+
+
+def require_ours(runs: Sequence[PlannedRun], spec: StudySpec) -> None:
+    """Refuses runs whose settings or data changed since they were trained.
+
+    Raises:
+        UsageError: one did; the line says in what.
+        DataError: the record of a finished run is damaged.
+    """
+    hashes: dict[tuple[str, ...], str | None] = {}
+    for run in runs:
+        try:
+            RunDirectory(run.folder, run.config).refuse_other()
+        except UsageError as error:
+            raise UsageError(
+                error.problem, file=spec.file, mend=f"remove {run.folder} to train it anew, or choose another --out"
+            ) from error
+        if run.status != "done":
+            continue
+        data = run.config.data
+        for source, trained_on in _sources(run.folder).items():
+            # A run records one hash for its region stores, under the first one's name.
+            edits = [data.counterfactual_features] if data.counterfactual_features else []
+            key = (source, *edits) if source == data.features else (source,)
+            if key not in hashes:
+                hashes[key] = content_hash(key, stores=source == data.features)
+            if hashes[key] not in (None, trained_on):
+                raise UsageError(
+                    f"{source} changed since {run.folder} was trained",
+                    file=spec.file,
+                    mend="remove that folder to train it anew, or choose another --out",
+                )
+
+
+def _sources(folder: Path) -> dict[str, str]:
+    try:
+        record: Any = msgspec.json.decode((folder / "run.json").read_bytes())
+        return {str(path): str(digest) for path, digest in record["sources"].items()}
+    except (OSError, msgspec.DecodeError, KeyError, TypeError, AttributeError) as error:
+        raise DataError("is no finished run's record", file=folder / "run.json", mend=f"remove {folder}") from error
+
+
+def content_hash(paths: tuple[str, ...], stores: bool) -> str | None:
+    """Returns the hash that a run records of a file, or of its region stores; None where one is not there any more."""
+    if not all(Path(path).is_file() for path in paths):
+        return None
+    return open_stores(list(paths)).content_hash if stores else sha256_file(paths[0])

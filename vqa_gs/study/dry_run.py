@@ -1,0 +1,114 @@
+"""The plan of a study on the terminal: its arms, in what they differ, what is done, what is left will take."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from vqa_gs.study.checks import require_data, require_ours
+from vqa_gs.study.costs import Cost, estimate_costs
+from vqa_gs.study.plan import PlannedRun, StudyPlan
+from vqa_gs.study.prepare import outdated
+from vqa_gs.study.progress import duration
+from vqa_gs.study.spec import Settings
+
+
+def _gigabytes(size: int | None) -> str:
+    return "?" if size is None else f"{size / 2**30:.1f} GB"
+
+
+def print_plan(plan: StudyPlan, runs: Sequence[PlannedRun], workers: int, steps: int, console: Console) -> None:
+    """Prints the plan; nothing is trained but, in a folder that is removed again, the steps of trials.
+
+    Args:
+        plan: the study.
+        runs: the runs in question.
+        workers: how many at once.
+        steps: steps of a trial of each kind of arm that no finished run tells of; 0: no trials.
+        console: where progress is shown; the plan goes to standard output.
+
+    Raises:
+        UsageError: settings or data of a run changed since it was trained.
+    """
+    page = Console(width=max(140, console.width))
+    waiting = outdated(plan.spec.prepare)
+    for step in waiting:
+        page.print(f"to prepare: vqa-gs {' '.join(step.words)}", highlight=False, markup=False, soft_wrap=True)
+    if not waiting:
+        require_data(runs, plan.spec)
+        require_ours(runs, plan.spec)
+    elif steps:
+        page.print("no trials: data are still to be prepared", highlight=False)
+    logs = plan.out / "logs"
+    costs = estimate_costs(
+        runs, plan.runs, 0 if waiting else steps, logs, lambda line: console.print(line, markup=False, highlight=False)
+    )
+    page.print(_table(plan, runs, costs))
+    for line in _totals(runs, costs, workers):
+        page.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _table(plan: StudyPlan, runs: Sequence[PlannedRun], costs: dict[tuple[str, str], Cost]) -> Table:
+    groups: dict[tuple[str, str], list[PlannedRun]] = {}
+    for run in runs:
+        groups.setdefault((run.dataset, run.arm.name), []).append(run)
+    named = any(dataset for dataset, _ in groups)
+    table = Table(title=Text(plan.spec.title or plan.spec.file.stem))
+    for name in [*(["dataset"] if named else []), "arm", "against", "seeds", "state"]:
+        table.add_column(name, overflow="fold", max_width=24)
+    table.add_column("differs from the base in", overflow="fold", ratio=1)
+    table.add_column("a run", justify="right", max_width=18)
+    table.add_column("memory", justify="right", max_width=12)
+    for (dataset, _), members in groups.items():
+        arm = members[0].arm
+        cost = costs[dataset, arm.name]
+        states = Counter(run.status for run in members)
+        table.add_row(
+            *([Text(dataset)] if named else []),
+            Text(arm.name),
+            Text("\n".join(arm.against) or "–"),
+            Text(", ".join(str(run.seed) for run in members)),
+            Text(", ".join(f"{count} {state}" for state, count in states.items())),
+            Text("\n".join(_differences(arm.settings, plan.out)) or "nothing"),
+            Text(cost.source if cost.seconds is None else f"{duration(cost.seconds)} ({cost.source})"),
+            _gigabytes(cost.memory) + (f" + GPU {_gigabytes(cost.device_memory)}" if cost.device_memory else ""),
+        )
+    return table
+
+
+def _differences(settings: Settings, out: Path, prefix: str = "") -> list[str]:
+    """Returns the leaves of nested settings, a line each; files in the study's folder without the folder."""
+    lines = []
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            lines += _differences(value, out, f"{prefix}{key}.")
+            continue
+        values = value if isinstance(value, list) else [value]
+        shown = ", ".join(str(one).removeprefix(f"{out}/") for one in values) or "none"
+        lines.append(f"{prefix.removeprefix('objectives.')}{key}: {shown}")
+    return lines
+
+
+def _totals(runs: Sequence[PlannedRun], costs: dict[tuple[str, str], Cost], workers: int) -> list[str]:
+    left = [run for run in runs if run.status != "done"]
+    known = [costs[run.dataset, run.arm.name] for run in left]
+    times = [cost.seconds for cost in known if cost.seconds is not None]
+    lines = [f"{len(runs)} runs, {len(runs) - len(left)} done, {len(left)} left"]
+    if not left:
+        return lines
+    if len(times) == len(left):
+        at_once = f", {duration(sum(times) / workers)} with {workers} workers if they do not slow each other down"
+        lines.append(f"time left: at most {duration(sum(times))} one by one{at_once if workers > 1 else ''}")
+    else:
+        lines.append(f"time left: not known for {len(left) - len(times)} of {len(left)} runs")
+    memory = max((cost.memory for cost in known if cost.memory is not None), default=None)
+    if memory is not None:
+        lines.append(
+            f"memory: about {_gigabytes(memory * workers)} ({workers} x the peak of a process, torch included)"
+        )
+    return lines

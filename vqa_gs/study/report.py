@@ -1,0 +1,142 @@
+"""The report of a study: `study.md`, `study.html`, `study.json`, and its figures."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from pathlib import Path
+
+from eval.report.blocks import Block, Figures, Section
+from eval.report.content import Content
+from eval.report.formats.html import render_html
+from eval.report.formats.markdown import escape_markdown, render_markdown
+from eval.report.part import Part
+from eval.report.summary import Summary
+from eval.report.verdicts import Headline, cautions, points
+from vqa_gs import __version__
+from vqa_gs.common.files import write_json, write_text
+from vqa_gs.study.arms import slug
+from vqa_gs.study.curves import Curve, curves_of
+from vqa_gs.study.plan import StudyPlan
+from vqa_gs.study.summary import SELECTION, Dataset, Outcome, outcome_of
+from vqa_gs.study.tables import tables_of
+
+_ERROR_BARS = "Error bars: 95 % interval of the mean over seeds (Student). Broken lines: arms that are not swept."
+
+
+def write_study_report(plan: StudyPlan) -> list[Path]:
+    """Writes the report of the runs that are done.
+
+    Returns:
+        The files written: the page, its Markdown twin, the numbers, the figures.
+
+    Raises:
+        DataError: no run is done, or one is damaged.
+    """
+    outcome = outcome_of(plan)
+    curves = {data.name: curves_of(data) for data in outcome.datasets}
+    part = _part(outcome, curves)
+    title = plan.spec.title or plan.spec.file.stem
+    done = sum(len(arm.done) for data in outcome.datasets for arm in data.arms)
+    day = datetime.now(timezone.utc).date().isoformat()
+    written = f"{done} of {len(plan.runs)} runs; vqa-gs {__version__}, {day}; from {plan.spec.file}"
+    out = plan.out
+    files = [out / "study.html", out / "study.md", out / "study.json"]
+    for curve in (curve for found in curves.values() for curve in found):
+        files.append(out / "figures" / curve.name)
+        write_text(files[-1], curve.source)
+    write_text(files[0], render_html(title, written, [part]))
+    write_text(files[1], render_markdown(title, written, [part]) + _pictures(curves))
+    write_json(files[2], outcome.to_json())
+    return files
+
+
+def _part(outcome: Outcome, curves: dict[str, list[Curve]]) -> Part:
+    sections: list[Section] = []
+    remarks: list[str] = []
+    minds: list[str] = []
+    absent: list[str] = []
+    several = sum(len(data.contents) for data in outcome.datasets) > 1
+    contents = []
+    for data in outcome.datasets:
+        for content in data.contents:
+            contents.append(content)
+            name = _name(data, content) if several else ""
+            sections += _sections(data, content, curves[data.name], name)
+            before = f"{name}: " if name else ""
+            remarks += [before + text for text in _findings(data, content)]
+            minds += [before + text for text in cautions(content.arms, content.splits)]
+            absent += [before + text for text in content.records.reasons]
+    headline = Headline(_headline(outcome), "open", None)
+    summary = Summary(
+        headline, tuple(outcome.warnings), (), tuple(remarks), tuple(dict.fromkeys(minds)), tuple(dict.fromkeys(absent))
+    )
+    rules = ", ".join(dict.fromkeys(content.rule for content in contents))
+    return Part(contents[0].scoring, rules, tuple(contents[0].arms), contents[0].splits, summary, tuple(sections))
+
+
+def _name(data: Dataset, content: Content) -> str:
+    rule = f"({content.scoring})" if len(data.contents) > 1 or not data.name else ""
+    return " ".join(filter(None, (data.name, rule)))
+
+
+def _headline(outcome: Outcome) -> str:
+    spec = outcome.plan.spec
+    parts = [_count(len(outcome.plan.arms), "arm"), _count(len(spec.seeds), "seed")]
+    if len(spec.datasets) > 1:
+        parts.append(_count(len(spec.datasets), "dataset"))
+    done = sum(len(arm.done) for data in outcome.datasets for arm in data.arms)
+    failed = sum(len(arm.failed) for data in outcome.datasets for arm in data.arms)
+    lost = f", {failed} failed" if failed else ""
+    return f"{', '.join(parts)}: {done} of {_count(len(outcome.plan.runs), 'run')} done{lost}. {SELECTION}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _sections(data: Dataset, content: Content, curves: list[Curve], name: str) -> list[Section]:
+    prefix = slug(f"{data.name}-{content.scoring}")
+    sections: list[Section] = []
+    for table in tables_of(data, content):
+        blocks: list[Block] = [table]
+        if not sections and curves:
+            own = tuple(curve for curve in curves if f"({content.scoring})" in curve.title)
+            blocks.append(Figures(own, notes=(_ERROR_BARS,)))
+        heading = f"{table.name}: {name}" if name else table.name
+        sections.append(Section(heading, f"{prefix}-{slug(table.name)}", heading, tuple(blocks)))
+    return sections
+
+
+def _findings(data: Dataset, content: Content) -> list[str]:
+    """Returns a sentence a split on how arms differ from what they are tested against, as far as that is decided."""
+    found = []
+    for one in (one for one in data.measures if one.scoring == content.scoring and one.kind == "overall"):
+        differences = [(arm, found) for arm, score in one.arms.items() for found in score.differences]
+        if not differences:
+            continue
+        decided = [
+            f"“{arm}” {points(difference.mean, 1)} against “{difference.against}” (p {difference.p_holm:.2g})"
+            for arm, difference in sorted(differences, key=lambda item: -item[1].mean)
+            if difference.decided
+        ]
+        tests = max(difference.comparisons for _, difference in differences)
+        split = content.splits.label(one.split)
+        if not tests:
+            found.append(f"{split}: one seed each, so no difference can be tested.")
+            continue
+        text = f"{split}, points under {one.scoring}, p after Holm over {_count(tests, 'test')}: "
+        text += "; ".join(decided) if decided else "no arm differs from what it is tested against"
+        if decided and len(differences) > len(decided):
+            text += f"; {len(differences) - len(decided)} more are undecided"
+        found.append(f"{text}.")
+    return found
+
+
+def _pictures(curves: dict[str, list[Curve]]) -> str:
+    shown = [curve for found in curves.values() for curve in found]
+    if not shown:
+        return ""
+    lines = ["", "## Figures", "", _ERROR_BARS, ""]
+    for curve in shown:
+        lines += [f"![{escape_markdown(curve.title)}](figures/{curve.name})", ""]
+    return "\n".join(lines)

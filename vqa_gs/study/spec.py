@@ -1,0 +1,259 @@
+"""The file of a study: what it says, and one line for whatever is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import yaml
+
+from vqa_gs.common.errors import DataError, UsageError
+from vqa_gs.common.files import StrPath, require_file
+from vqa_gs.training.config import RunConfig
+
+Settings = dict[str, Any]
+
+# What an arm says beside its settings.
+_OF_AN_ARM = ("extends", "sweep", "against")
+# What the study itself decides of each run.
+_OF_THE_STUDY = ("name", "seed")
+
+
+class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A command line that makes files.
+
+    Attributes:
+        makes: the file, or the files, it makes.
+        run: the words after ``vqa-gs``.
+    """
+
+    makes: str | list[str]
+    run: Annotated[list[str | int | float], msgspec.Meta(min_length=1)]
+
+    @property
+    def files(self) -> list[str]:
+        """The files it makes."""
+        return [self.makes] if isinstance(self.makes, str) else self.makes
+
+    @property
+    def words(self) -> list[str]:
+        """The words after ``vqa-gs``."""
+        return [str(word) for word in self.run]
+
+
+class ArmSpec(msgspec.Struct, frozen=True):
+    """An arm as it is written.
+
+    Attributes:
+        settings: nested settings of its runs that differ from the base.
+        extends: the arm whose settings it starts from.
+        sweep: one dotted field and the values it takes, each of which makes an arm.
+        against: the arms it is tested against, in place of the study's control.
+    """
+
+    settings: Settings
+    extends: str | None = None
+    sweep: tuple[str, tuple[Any, ...]] | None = None
+    against: tuple[str, ...] = ()
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    arms: Annotated[dict[str, dict[str, Any] | None], msgspec.Meta(min_length=1)]
+    title: str = ""
+    base: str | None = None
+    settings: dict[str, Any] = {}
+    datasets: dict[str, dict[str, Any] | None] = {}
+    seeds: Annotated[list[Annotated[int, msgspec.Meta(ge=0)]], msgspec.Meta(min_length=1)] = msgspec.field(
+        default_factory=lambda: [0]
+    )
+    control: str | None = None
+    prepare: list[Step] = []
+
+
+class StudySpec(msgspec.Struct, frozen=True):
+    """A study as it is written, its settings nested and its placeholders filled in.
+
+    Attributes:
+        file: where it was read.
+        title: of the report.
+        base: settings of all runs.
+        datasets: settings of each dataset's runs; one without a name where there are none.
+        arms: the arms by name.
+        seeds: the seeds of every arm.
+        control: the arm the others are tested against.
+        prepare: what is made before the runs, in this order.
+    """
+
+    file: Path
+    title: str
+    base: Settings
+    datasets: dict[str, Settings]
+    arms: dict[str, ArmSpec]
+    seeds: tuple[int, ...]
+    control: str | None
+    prepare: tuple[Step, ...]
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice in one mapping: of two arms of one name the first would silently be lost."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, str | int | float) and key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{key!r} stands twice", key_node.start_mark)
+            if isinstance(key, str | int | float):
+                seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: StrPath, what: str) -> dict[str, Any]:
+    """Reads a mapping.
+
+    Raises:
+        DataError: the file is missing, no YAML, or holds no mapping.
+    """
+    file = require_file(path, what)
+    try:
+        content = yaml.load(file.read_text(encoding="utf-8"), _Loader)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DataError(f"is not readable YAML: {error}", file=file) from error
+    if not isinstance(content, dict):
+        raise DataError(f"is no {what}: its top level is no mapping", file=file)
+    return content
+
+
+def nested(settings: Mapping[str, Any]) -> Settings:
+    """Returns settings whose outermost keys may be dotted (``data.max_pairs: 50``) as nested ones."""
+    result: Settings = {}
+    for key, value in settings.items():
+        for part in reversed(key.split(".")):
+            value = {part: value}
+        result = merged(result, value)
+    return result
+
+
+def merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> Settings:
+    """Returns ``one`` with what ``other`` says: mappings entry by entry, all else replaced."""
+    result = dict(one)
+    for key, value in other.items():
+        if isinstance(value, Mapping):
+            before = result.get(key)
+            result[key] = merged(before if isinstance(before, Mapping) else {}, value)
+        else:
+            result[key] = value
+    return result
+
+
+def without_null(settings: Mapping[str, Any]) -> Settings:
+    """Returns settings without the entries that an upper layer took away by saying null."""
+    return {
+        key: without_null(value) if isinstance(value, Mapping) else value
+        for key, value in settings.items()
+        if value is not None
+    }
+
+
+def filled(value: Any, out: StrPath) -> Any:
+    """Returns a value with ``{out}`` in its texts replaced by the study's folder."""
+    if isinstance(value, str):
+        return value.replace("{out}", str(out))
+    if isinstance(value, Mapping):
+        return {key: filled(inner, out) for key, inner in value.items()}
+    return [filled(inner, out) for inner in value] if isinstance(value, list) else value
+
+
+def read_overrides(words: Sequence[str]) -> Settings:
+    """Returns the settings of ``section.field=value`` words, the values read as YAML.
+
+    Raises:
+        UsageError: a word is none of these.
+    """
+    settings: Settings = {}
+    for word in words:
+        field, equals, text = word.partition("=")
+        try:
+            if not equals or not field:
+                raise UsageError(f"--set {word!r} is not section.field=value")
+            settings = merged(settings, _settings({field: yaml.safe_load(text)}, "--set", field))
+        except yaml.YAMLError as error:
+            raise UsageError(f"--set {word!r} has no value that YAML reads") from error
+    return settings
+
+
+def read_study(path: StrPath, out: StrPath) -> StudySpec:
+    """Reads the file of a study.
+
+    Args:
+        path: the file.
+        out: the study's folder, for ``{out}``.
+
+    Raises:
+        DataError: it is missing, no YAML, or says what no study says; the line names the key.
+        UsageError: its seeds repeat, or a sweep sweeps over nothing.
+    """
+    raw = read_yaml(path, "study")
+    try:
+        found = msgspec.convert(filled(raw, out), _File)
+    except msgspec.ValidationError as error:
+        problem, _, place = str(error).partition(" - at ")
+        raise DataError(problem, file=path, record=place.strip("`").removeprefix("$").lstrip(".") or None) from error
+    if len(set(found.seeds)) < len(found.seeds):
+        raise UsageError("a seed stands twice", file=path, record="seeds")
+    base = _settings(read_yaml(found.base, "configuration"), path, "base", own=False) if found.base else {}
+    return StudySpec(
+        Path(path),
+        found.title,
+        merged(base, _settings(found.settings, path, "settings")),
+        {name: _settings(given or {}, path, f"datasets.{name}") for name, given in found.datasets.items()} or {"": {}},
+        {name: _arm(given or {}, path, f"arms.{name}") for name, given in found.arms.items()},
+        tuple(found.seeds),
+        found.control,
+        tuple(found.prepare),
+    )
+
+
+def _settings(given: Mapping[str, Any], file: StrPath, record: str, own: bool = True) -> Settings:
+    """Checks the outermost keys of settings: what is deeper, the run's own settings check."""
+    known = [part.name for part in fields(RunConfig)]
+    for key in given:
+        section = str(key).split(".")[0]
+        if section not in known:
+            choices = ", ".join(name for name in known if name not in _OF_THE_STUDY)
+            raise DataError(f"there is no setting {key!r}", file=file, record=record, mend=f"choose among {choices}")
+        if own and section in _OF_THE_STUDY:
+            raise DataError(f"{section!r} is set by the study", file=file, record=record, mend="leave it out")
+    return nested({key: value for key, value in given.items() if key not in _OF_THE_STUDY})
+
+
+def _arm(given: dict[str, Any], file: StrPath, record: str) -> ArmSpec:
+    said = {name: given.get(name) for name in _OF_AN_ARM}
+    against = said["against"] or []
+    against = [against] if isinstance(against, str) else against
+    if said["extends"] is not None and not isinstance(said["extends"], str):
+        raise DataError("is no arm's name", file=file, record=f"{record}.extends")
+    if not isinstance(against, list) or not all(isinstance(name, str) for name in against):
+        raise DataError("is no arm's name, and no list of names", file=file, record=f"{record}.against")
+    sweep = None
+    if said["sweep"] is not None:
+        sweep = _sweep(said["sweep"], file, f"{record}.sweep")
+    settings = {key: value for key, value in given.items() if key not in _OF_AN_ARM}
+    return ArmSpec(_settings(settings, file, record), said["extends"], sweep, tuple(against))
+
+
+def _sweep(given: Any, file: StrPath, record: str) -> tuple[str, tuple[Any, ...]]:
+    if not isinstance(given, dict) or len(given) != 1:
+        raise DataError("a sweep is one field with a list of values", file=file, record=record)
+    field, values = next(iter(given.items()))
+    if not isinstance(values, list) or not values:
+        raise DataError("a sweep needs a list of values", file=file, record=f"{record}.{field}")
+    if len({str(value) for value in values}) < len(values):
+        raise DataError("a value stands twice", file=file, record=f"{record}.{field}")
+    _settings({field: None}, file, record)
+    return field, tuple(values)

@@ -1,0 +1,160 @@
+"""What came out of a study, as `study.json` holds it and the report shows it."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from eval.report.content import Content, by_scoring
+from eval.report.selection import selection_warnings
+from eval.runs import RunSummary, load_run
+from eval.statistics import LEVEL
+from vqa_gs.common.errors import DataError
+from vqa_gs.common.provenance import environment
+from vqa_gs.study.arms import Arm
+from vqa_gs.study.plan import PlannedRun, StudyPlan
+from vqa_gs.study.results import Measure, measure, read_results
+
+SELECTION = "Epochs were chosen by in-domain accuracy; tests were looked at once, after training."
+
+
+class ArmState(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of the runs of an arm on one dataset.
+
+    Attributes:
+        name: the arm's name.
+        against: the arms it is tested against.
+        family: the name it is written under.
+        field: the field that is swept.
+        value: the field's value.
+        planned: its runs.
+        done: seeds that are done.
+        failed: why, by seed.
+        missing: seeds that are still to do.
+        seconds: of training, by seed.
+        parameters: numbers the model learns.
+        pairs: pairs it was trained with.
+    """
+
+    name: str
+    against: tuple[str, ...]
+    family: str
+    field: str | None
+    value: Any
+    planned: int
+    done: list[int]
+    failed: dict[int, str]
+    missing: list[int]
+    seconds: dict[int, float]
+    parameters: int | None
+    pairs: int | None
+
+    @property
+    def mean_seconds(self) -> float | None:
+        """Seconds of a run."""
+        return statistics.fmean(self.seconds.values()) if self.seconds else None
+
+
+class Dataset(msgspec.Struct, frozen=True):
+    """What came out on one dataset; ``contents`` are what the measures were made from, a scoring rule each."""
+
+    name: str
+    arms: list[ArmState]
+    measures: list[Measure]
+    contents: list[Content]
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What came out of a study."""
+
+    plan: StudyPlan
+    datasets: list[Dataset]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What makes numbers no test at all."""
+        return [
+            text for data in self.datasets for content in data.contents for text in selection_warnings(content.runs)
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the content of ``study.json``."""
+        spec = self.plan.spec
+        return {
+            "format": "vqa-gs-study",
+            "format_version": 1,
+            "title": spec.title,
+            "study": str(spec.file),
+            "seeds": list(spec.seeds),
+            "control": spec.control,
+            "level": LEVEL,
+            "selection": SELECTION,
+            "tests": "paired t-test over seeds, two-sided; p_holm: Holm over the tests of one split and kind",
+            "warnings": self.warnings,
+            "datasets": [
+                {
+                    "name": data.name,
+                    "arms": [msgspec.to_builtins(arm, str_keys=True) for arm in data.arms],
+                    "measures": [msgspec.to_builtins(one, str_keys=True) for one in data.measures],
+                }
+                for data in self.datasets
+            ],
+            "environment": environment(),
+        }
+
+
+def outcome_of(plan: StudyPlan) -> Outcome:
+    """Reads all runs of a study that are done.
+
+    Raises:
+        DataError: none is, or one of them is damaged.
+    """
+    datasets = []
+    for name in plan.spec.datasets:
+        runs = [run for run in plan.runs if run.dataset == name]
+        loaded = {run.folder: load_run(run.folder) for run in runs if run.status == "done"}
+        # Arms go by the study's own names, whatever a later version of a run says.
+        summaries = [
+            msgspec.structs.replace(loaded[run.folder], arm=run.arm.name, seed=run.seed)
+            for run in runs
+            if run.folder in loaded
+        ]
+        contents = [read_results(rule, members) for rule, members in by_scoring(summaries).items()]
+        states = [_state(arm, [run for run in runs if run.arm.name == arm.name], loaded) for arm in plan.arms]
+        measures = [one for content in contents for one in measure(content, plan.arms)]
+        datasets.append(Dataset(name, states, measures, contents))
+    if not any(data.measures for data in datasets):
+        raise DataError("no run is done yet", file=plan.out, mend="run the study without --report-only")
+    return Outcome(plan, datasets)
+
+
+def _state(arm: Arm, runs: Sequence[PlannedRun], loaded: dict[Any, RunSummary]) -> ArmState:
+    done = {run.seed: loaded[run.folder] for run in runs if run.folder in loaded}
+    failed = {run.seed: run.failure or "" for run in runs if run.status == "failed"}
+    records = [run.provenance for run in done.values()]
+    seconds = {
+        seed: sum(took for _, took in run.curves.points("seconds"))
+        for seed, run in done.items()
+        if run.curves and "seconds" in run.curves.columns
+    }
+    return ArmState(
+        name=arm.name,
+        against=arm.against,
+        family=arm.family,
+        field=arm.field,
+        value=arm.value,
+        planned=len(runs),
+        done=sorted(done),
+        failed=failed,
+        missing=sorted(run.seed for run in runs if run.seed not in done and run.seed not in failed),
+        seconds=seconds,
+        parameters=_same(records, "parameters"),
+        pairs=_same(records, "pairs"),
+    )
+
+
+def _same(records: Sequence[dict[str, Any]], name: str) -> int | None:
+    return next((record[name] for record in records if isinstance(record.get(name), int)), None)

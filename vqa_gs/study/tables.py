@@ -1,0 +1,173 @@
+"""The tables of a study's report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from eval.report.blocks import MISSING, Cell, Column, Table, count_cell, interval_text, text_cell
+from eval.report.content import Content, scoring_rule
+from eval.report.verdicts import points
+from eval.statistics import LEVEL, Interval
+from vqa_gs.study.results import Kind, Measure, Score
+from vqa_gs.study.statistics import Difference
+from vqa_gs.study.summary import SELECTION, ArmState, Dataset
+
+_HEADINGS: dict[Kind, str] = {
+    "answer_type": "By answer type",
+    "question_type": "By question type",
+    "pair_accuracy": "Pair accuracy",
+    "subset": "Subsets",
+}
+
+
+def _p(value: float | None) -> str:
+    if value is None:
+        return "unknown"
+    return f"{value:.4f}" if value >= 0.0001 else "< 0.0001"
+
+
+def seconds_text(arm: ArmState) -> str:
+    """Returns the mean training time of an arm's runs."""
+    return MISSING if arm.mean_seconds is None else f"{arm.mean_seconds:,.0f}"
+
+
+def score_text(score: Score | None) -> Cell:
+    """Returns a mean with its deviation and interval over seeds, strong where it is above all it is tested against."""
+    if score is None:
+        return Cell(MISSING, sort=-1e9)
+    found = score.over_seeds
+    std = "" if found.std is None else f"± {found.std:.2f}"
+    interval = interval_text(Interval(*found.interval)) if found.interval else ""
+    return Cell(f"{found.mean:.2f}", std, interval, found.mean, score.is_above)
+
+
+def difference_cell(difference: Difference | None) -> Cell:
+    """Returns a difference with its interval over seeds, p-values, and its interval over questions where known."""
+    if difference is None:
+        return Cell(MISSING, sort=-1e9)
+    if difference.seeds > 1:
+        tests = f"p {_p(difference.p)}, Holm {_p(difference.p_holm)}, {difference.seeds} seeds"
+    else:
+        tests = "one seed"
+    if difference.question_interval is not None:
+        tests += f"; questions {interval_text(Interval(*difference.question_interval))}"
+    interval = interval_text(Interval(*difference.interval)) if difference.interval else ""
+    strong = difference.decided and difference.mean > 0
+    return Cell(points(difference.mean), tests, interval, difference.mean, strong)
+
+
+def _notes(content: Content) -> tuple[str, ...]:
+    return (
+        f"Scoring rule: {scoring_rule(content.scoring)}. Accuracy in %, mean ± standard deviation over seeds; in"
+        f" brackets or below: {100 * LEVEL:.0f} % interval of the mean over seeds (Student).",
+        content.split_note(),
+        SELECTION,
+    )
+
+
+def _tests_note(measures: Sequence[Measure]) -> str:
+    counts = {
+        one.split: max((found.comparisons for score in one.arms.values() for found in score.differences), default=0)
+        for one in measures
+    }
+    made = ", ".join(f"{count} on {split}" for split, count in counts.items() if count)
+    if not made:
+        return "No difference could be tested."
+    return (
+        f"Differences: paired t-test over seeds, two-sided, corrected by Holm for the number of tests ({made})."
+        " Bold: above what it is tested against with p (Holm) < 0.05."
+    )
+
+
+def arms_table(data: Dataset, content: Content) -> Table | None:
+    """Returns the table of the arms: in-domain and each test side by side, and what they took."""
+    measures = [one for one in data.measures if one.scoring == content.scoring and one.kind == "overall"]
+    shown = [arm for arm in data.arms if any(arm.name in one.arms for one in measures)]
+    if not shown:
+        return None
+    sides = content.splits.sides
+    columns = [Column("arm", numeric=False), Column("seeds")]
+    columns += [Column(content.splits.label(one.split), side=sides[one.split]) for one in measures]
+    columns += [Column("s a run"), Column("pairs"), Column("parameters")]
+    rows = []
+    for arm in shown:
+        done = f"{len(arm.done)}" if len(arm.done) == arm.planned else f"{len(arm.done)} of {arm.planned}"
+        cells = [text_cell(arm.name), text_cell(done, sort=len(arm.done))]
+        cells += [score_text(one.arms.get(arm.name)) for one in measures]
+        cells += [text_cell(seconds_text(arm), sort=arm.mean_seconds), count_cell(arm.pairs)]
+        rows.append((*cells, count_cell(arm.parameters)))
+    lost = [
+        f"{arm.name}, seed {seed}: failed, {why.rstrip('.')}." for arm in data.arms for seed, why in arm.failed.items()
+    ]
+    left = sum(len(arm.missing) for arm in data.arms)
+    if left:
+        lost.append(f"{left} runs are still to do.")
+    took = "s a run: training, with its looks at the in-domain split, without the tests."
+    notes = (*_notes(content), _tests_note(measures), took)
+    return Table("Arms", notes, tuple(columns), tuple(rows), warnings=tuple(lost))
+
+
+def differences_table(data: Dataset, content: Content) -> Table | None:
+    """Returns the table of the differences on all questions: a row a pair of arms, in-domain and tests side by side."""
+    measures = [one for one in data.measures if one.scoring == content.scoring and one.kind == "overall"]
+    found = {
+        (one.split, arm, difference.against): difference
+        for one in measures
+        for arm, score in one.arms.items()
+        for difference in score.differences
+    }
+    if not found:
+        return None
+    label, sides = content.splits.label, content.splits.sides
+    columns = [Column("arm", numeric=False), Column("against", numeric=False)]
+    columns += [Column(label(one.split), side=sides[one.split], numeric=False) for one in measures]
+    rows = [
+        (
+            text_cell(arm.name),
+            text_cell(against),
+            *(difference_cell(found.get((one.split, arm.name, against))) for one in measures),
+        )
+        for arm in data.arms
+        for against in arm.against
+        if any((one.split, arm.name, against) in found for one in measures)
+    ]
+    notes = (
+        f"Scoring rule: {scoring_rule(content.scoring)}. Difference of accuracies in points; below or in brackets:"
+        f" {100 * LEVEL:.0f} % interval of the mean difference over seeds (Student); questions: the same by resampling"
+        " images and seeds.",
+        SELECTION,
+        _tests_note(measures),
+    )
+    return Table("Differences", notes, tuple(columns), tuple(rows))
+
+
+def kind_table(data: Dataset, content: Content, kind: Kind) -> Table | None:
+    """Returns the table of one kind of measure: its names down, in-domain and tests of each arm across."""
+    measures = [one for one in data.measures if one.scoring == content.scoring and one.kind == kind]
+    if not measures:
+        return None
+    splits = [split for split in content.splits.names if any(one.split == split for one in measures)]
+    at = {(one.split, one.name): one for one in measures}
+    arms = [arm.name for arm in data.arms if any(arm.name in one.arms for one in measures)]
+    names = list(dict.fromkeys(one.name for one in measures))
+    if kind == "question_type":
+        names.sort(key=lambda name: -sum(one.count or 0 for one in measures if one.name == name))
+    label, sides = content.splits.label, content.splits.sides
+    columns = [Column("", numeric=False)]
+    columns += [Column(label(split), "pairs" if kind == "pair_accuracy" else "questions") for split in splits]
+    columns += [Column(label(split), arm, sides[split]) for arm in arms for split in splits]
+    rows = []
+    for name in names:
+        found = [at.get((split, name)) for split in splits]
+        cells = [text_cell(name), *(count_cell(one.count if one else None) for one in found)]
+        cells += [score_text(one.arms.get(arm) if one else None) for arm in arms for one in found]
+        rows.append(tuple(cells))
+    notes = (*_notes(content), _tests_note(measures))
+    return Table(_HEADINGS[kind], notes, tuple(columns), tuple(rows), filterable=len(rows) > 15)
+
+
+def tables_of(data: Dataset, content: Content) -> list[Table]:
+    """Returns all tables of one dataset and scoring rule."""
+    found = [arms_table(data, content), differences_table(data, content)]
+    found += [*(kind_table(data, content, kind) for kind in _HEADINGS)]
+    return [table for table in found if table is not None]

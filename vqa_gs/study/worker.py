@@ -1,0 +1,116 @@
+"""A process that trains the runs it is handed: ``python -m vqa_gs.study.worker``, jobs in, results out, a line each.
+
+It reads JSON lines ``{"config": ..., "folder": ...}`` and answers each with a `Result`. It lives no longer than the
+process that started it: when its standard input ends, however that process ended, it ends in the middle of a step;
+the run goes on from its checkpoint another day.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import resource
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+import msgspec
+
+# How long a run may be held by another process, such as the worker of a study just killed, before that is told.
+_PATIENCE = 10.0
+
+
+class Job(msgspec.Struct):
+    """A run to train.
+
+    Attributes:
+        config: its settings, as plain containers.
+        folder: its run directory.
+    """
+
+    config: dict[str, Any]
+    folder: str
+
+
+class Result(msgspec.Struct):
+    """What became of a job.
+
+    Attributes:
+        status: ``busy`` means that another process is training it.
+        error: what went wrong, in one line.
+        seconds: it took here, reading data and looking at the tests included.
+        peak_memory: bytes resident at the most since the process began, torch itself included.
+        peak_device_memory: bytes allocated on the GPU at the most, 0 without one.
+        crashed: whether the error is none of the user's; the process ends after it.
+    """
+
+    status: Literal["done", "failed", "busy"]
+    error: str = ""
+    seconds: float = 0.0
+    peak_memory: int = 0
+    peak_device_memory: int = 0
+    crashed: bool = False
+
+
+def train_job(job: Job) -> Result:
+    """Trains one run; whatever goes wrong becomes part of the result."""
+    import torch
+
+    from vqa_gs.common.errors import VqaGsError
+    from vqa_gs.training.config import config_from_dict
+    from vqa_gs.training.loop import train
+    from vqa_gs.training.run_dir import RunIsBusy
+
+    start = time.perf_counter()
+    result = Result("done")
+    while True:
+        try:
+            train(config_from_dict(job.config), Path(job.folder), quiet=True)
+        except RunIsBusy as error:
+            if time.perf_counter() - start < _PATIENCE:
+                time.sleep(0.2)
+                continue
+            result = Result("busy", str(error))
+        except VqaGsError as error:
+            result = Result("failed", str(error))
+        except Exception as error:  # one run's mistake must not take the others along
+            traceback.print_exc()
+            text = " ".join(f"{type(error).__name__}: {error}".split())
+            result = Result("failed", text, crashed=True)
+        break
+    result.seconds = time.perf_counter() - start
+    result.peak_memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    if torch.cuda.is_available():
+        result.peak_device_memory = torch.cuda.max_memory_allocated()
+    return result
+
+
+def _read_jobs(source: BinaryIO, jobs: queue.Queue[bytes]) -> None:
+    for line in source:
+        jobs.put(line)
+    os._exit(0)  # whoever started this has gone, or has no more to do
+
+
+def main() -> None:
+    """Answers jobs until standard input ends."""
+    from vqa_gs.common.memory import use_huge_pages
+
+    use_huge_pages()
+    # Results have a channel of their own: what a library prints must not pass for one.
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    jobs: queue.Queue[bytes] = queue.Queue()
+    threading.Thread(target=_read_jobs, args=(sys.stdin.buffer, jobs), daemon=True).start()
+    while True:
+        result = train_job(msgspec.json.decode(jobs.get(), type=Job))
+        answers.write(msgspec.json.encode(result) + b"\n")
+        answers.flush()
+        if result.crashed:
+            return
+
+
+if __name__ == "__main__":
+    main()
