@@ -30,6 +30,8 @@ def reuse(old: torch.Tensor | None, shape: tuple[int, ...], dtype: torch.dtype) 
     """Returns an uninitialised contiguous tensor, in the memory of ``old`` where that is large enough."""
     if old is None or old.dtype != dtype or old.device.type != "cpu" or old.storage_offset() != 0:
         return empty(shape, dtype)
+    if old.shape == shape and old.is_contiguous():
+        return old
     storage = old.untyped_storage()
     if storage.nbytes() >= prod(shape) * old.element_size():
         return old.new_empty(0).set_(storage, 0, shape)  # type: ignore[call-overload]
