@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -16,7 +16,7 @@ import torch
 
 from features import layout
 from features._index import StoreIndex, damage
-from features._memory import all_finite, empty
+from features._memory import all_finite, copy_alone, empty
 from vqa_gs.common.errors import DataError
 
 # Images to be widened are read in pieces of at most this many bytes: few enough to stay in a cache, and enough for the
@@ -25,9 +25,6 @@ PIECE = 1 << 21
 # So much is asked of the disk at a time before any of it is waited for: enough to keep its queue full.
 _AHEAD = 64 << 20
 _IOV_LIMIT = 1 << 30
-# Torch cuts copies of 2^15 numbers and more into threads. They would fight with those of the step that is computed
-# meanwhile; one thread, given less at a time, reads faster than a step takes.
-_ONE_THREAD = (1 << 15) - 1
 _CHUNK_CACHE = (8 << 20, 64 << 20)
 # Reads only what is in memory already.
 _NOWAIT = getattr(os, "RWF_NOWAIT", 0)
@@ -105,6 +102,24 @@ class OpenStore:
             target[...] = self._dataset[start:end]
         except Exception as error:
             raise damage(self._path, error) from error
+
+    def blocks(self, size: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Yields (first region, (n, D) as stored) of all regions, about ``size`` bytes each, in memory used again."""
+        regions = int(self._index.first[-1])
+        step = min(regions, max(1, size // self._row_bytes))
+        kind = torch.float16 if self._index.dtype.itemsize == 2 else torch.float32
+        buffer = empty((step, self._index.dim), kind).numpy()
+        self._announce(0, _AHEAD)
+        for start in range(0, regions, step):
+            block = buffer[: min(step, regions - start)]
+            self._announce(start * self._row_bytes + _AHEAD, block.nbytes)
+            self.read_rows(start, start + len(block), block)
+            yield start, block
+
+    def _announce(self, position: int, length: int) -> None:
+        """Lets the disk fetch what will be read; of itself it fetches nothing ahead in a file read at random."""
+        if self._index.offset is not None and hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(self._descriptor, self._index.offset + position, length, os.POSIX_FADV_WILLNEED)
 
     def _read_bytes(self, offset: int, target: memoryview) -> None:
         while target:
@@ -287,7 +302,6 @@ class _Staging:
     def _make(self, numbers: int) -> None:
         # Not of NumPy: the system copies to addresses that are multiples of 64 twice as fast.
         self._numbers = empty((numbers,), torch.float16)
-        self._pieces = self._numbers.split(_ONE_THREAD)
         self.content = self._numbers.numpy().view(np.uint8).data
 
     def reserve(self, numbers: int) -> None:
@@ -301,10 +315,4 @@ class _Staging:
 
     def widen(self, start: int, target: torch.Tensor) -> None:
         """Copies the numbers from ``start`` on into a contiguous float32 tensor."""
-        target = target.view(-1)
-        if start or len(target) < len(self._numbers):
-            pieces = self._numbers[start : start + len(target)].split(_ONE_THREAD)
-        else:
-            pieces = self._pieces
-        # One call for all of them: a call each costs as much as a fourth of the copying.
-        torch._foreach_copy_(target.split(_ONE_THREAD), pieces)
+        copy_alone(target, self._numbers[start : start + target.numel()])

@@ -316,14 +316,8 @@ class RegionStore:
         )
 
     def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
-        """Yields (first region, (n, D) features as stored), a few MB at a time."""
-        process = self._opened()
-        step = max(1, PIECE // (self.dim * self.dtype.itemsize))
-        for start in range(0, self.regions, step):
-            end = min(start + step, self.regions)
-            block = np.empty((end - start, self.dim), self.dtype)
-            process.read_rows(start, end, block)
-            yield start, block
+        """Yields (first region, (n, D) features as stored), a few MB at a time; the next overwrites the last."""
+        return self._opened().blocks(2 * PIECE)
 
     def _rows(self, image_ids: Sequence[ImageId] | np.ndarray) -> np.ndarray:
         ids = image_ids.tolist() if isinstance(image_ids, np.ndarray | torch.Tensor) else image_ids
