@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentParser
 
 from vqa_gs.cli._shared import dispatch, new_parser, progress_bar
 from vqa_gs.common.errors import UsageError
 
 # Characters of all pictures in a page together: 400 of them, about.
 _PICTURES = 16_000_000
+
+
+def _instantiated(parser: ArgumentParser, given: Any) -> Any:
+    """Returns what was parsed with settings made of it; newer versions of the parser have another name for that."""
+    return parser.instantiate(given) if hasattr(parser, "instantiate") else parser.instantiate_classes(given)
 
 
 def build(words: Sequence[str]) -> None:
@@ -41,7 +49,7 @@ def build(words: Sequence[str]) -> None:
         for name in registry.names():
             parser.add_class_arguments(registry[name].Settings, name.replace("-", "_"))
     given = parser.parse_args(list(words))
-    settings = parser.instantiate(given) if hasattr(parser, "instantiate") else parser.instantiate_classes(given)
+    settings = _instantiated(parser, given)
     if bool(given.edited_questions) != bool(given.edited_annotations):
         raise UsageError("--edited-questions and --edited-annotations go together")
     chosen = [(name, settings[name.replace("-", "_")]) for name in given.select if SELECTIONS[name]]
@@ -107,7 +115,7 @@ def show(words: Sequence[str]) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the choice of pairs")
     parser.add_class_arguments(ClassSettings, "regions")
     given = parser.parse_args(list(words))
-    regions = parser.instantiate_classes(given).regions
+    regions = _instantiated(parser, given).regions
     if bool(given.edited_questions) != bool(given.edited_annotations):
         raise UsageError("--edited-questions and --edited-annotations go together")
     if given.pairs < 1:

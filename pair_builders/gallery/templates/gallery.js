@@ -34,6 +34,9 @@ field("order").replaceChildren(...Object.entries(orders).map(option));
 const picture = (image, marked, isGone) => {
   if (!image.size) return null;
   const [width, height] = image.size;
+  // Regions that stand for a class in the whole image have no place to be drawn at.
+  const isWhole = (box) => box[0] <= 0 && box[1] <= 0 && box[2] >= width && box[3] >= height;
+  if (!image.src && (image.boxes ?? []).every(isWhole)) return null;
   const unit = Math.max(width, height) / 320;
   const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `image ${image.id}` });
   if (image.src) svg.append(draw("image", { href: image.src, width, height, preserveAspectRatio: "none" }));
@@ -92,7 +95,7 @@ const side = (row, index, same, isGone) => {
   const drawn = picture(image, marked, isGone && index === 1);
   if (drawn) node.append(drawn);
   if (!image.src && image.c) node.append(names(image, marked));
-  node.append(make("div", { className: "soft" }, `question ${end.id} · image ${image.id}`));
+  node.append(make("div", { className: "soft id" }, `question ${end.id} · image ${image.id}`));
   return node;
 };
 
