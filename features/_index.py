@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import h5py
@@ -46,6 +47,11 @@ class StoreIndex:
     offset: int | None
     columns: tuple[str, ...]
     identity: tuple[int, int, int]
+
+    @cached_property
+    def is_uniform(self) -> bool:
+        """Whether all images have the same number of regions."""
+        return len(set(np.diff(self.first).tolist())) == 1
 
     @property
     def string_ids(self) -> bool:

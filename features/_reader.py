@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 
 import h5py
@@ -14,17 +16,15 @@ import torch
 
 from features import layout
 from features._index import StoreIndex, damage
-from features._memory import all_finite
+from features._memory import all_finite, copy_alone, empty
 from vqa_gs.common.errors import DataError
 
-# Images to be widened are read in pieces of about this many bytes: few enough to stay in a core's cache.
-PIECE = 1 << 20
+# Images to be widened are read in pieces of at most this many bytes: few enough to stay in a cache, and enough for the
+# processor to find its stride in reading and in writing, and for large pages.
+PIECE = 1 << 21
 # So much is asked of the disk at a time before any of it is waited for: enough to keep its queue full.
 _AHEAD = 64 << 20
 _IOV_LIMIT = 1 << 30
-# Torch cuts copies of 2^15 numbers and more into threads. They would fight with those of the step that is computed
-# meanwhile; one thread, given less at a time, reads faster than a step takes.
-_ONE_THREAD = (1 << 15) - 1
 _CHUNK_CACHE = (8 << 20, 64 << 20)
 # Reads only what is in memory already.
 _NOWAIT = getattr(os, "RWF_NOWAIT", 0)
@@ -39,7 +39,7 @@ class OpenStore:
         self._path = path
         self._index = index
         self._row_bytes = index.dim * index.dtype.itemsize
-        self._staging = torch.empty(0, dtype=torch.float16)
+        self._staging = _Staging()
         # Which images were seen to be finite: they need not be looked through every time.
         self._is_finite = np.zeros(len(index.ids), bool)
         self._file: h5py.File | None = None
@@ -95,34 +95,53 @@ class OpenStore:
     def read_rows(self, start: int, end: int, target: np.ndarray) -> None:
         """Reads regions ``start`` to ``end`` into ``target`` (end - start, D), of the file's type."""
         if self._file is None:
-            self._read_bytes(start, target.reshape(-1).view(np.uint8).data)
+            assert self._index.offset is not None
+            self._read_bytes(self._index.offset + start * self._row_bytes, target.reshape(-1).view(np.uint8).data)
             return
         try:
             target[...] = self._dataset[start:end]
         except Exception as error:
             raise damage(self._path, error) from error
 
-    def _read_bytes(self, start: int, target: memoryview) -> None:
-        assert self._index.offset is not None
-        position = self._index.offset + start * self._row_bytes
+    def blocks(self, size: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Yields (first region, (n, D) as stored) of all regions, about ``size`` bytes each, in memory used again."""
+        regions = int(self._index.first[-1])
+        step = min(regions, max(1, size // self._row_bytes))
+        kind = torch.float16 if self._index.dtype.itemsize == 2 else torch.float32
+        buffer = empty((step, self._index.dim), kind).numpy()
+        self._announce(0, _AHEAD)
+        for start in range(0, regions, step):
+            block = buffer[: min(step, regions - start)]
+            self._announce(start * self._row_bytes + _AHEAD, block.nbytes)
+            self.read_rows(start, start + len(block), block)
+            yield start, block
+
+    def _announce(self, position: int, length: int) -> None:
+        """Lets the disk fetch what will be read; of itself it fetches nothing ahead in a file read at random."""
+        if self._index.offset is not None and hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(self._descriptor, self._index.offset + position, length, os.POSIX_FADV_WILLNEED)
+
+    def _read_bytes(self, offset: int, target: memoryview) -> None:
         while target:
             # One call reads at most 2 GB, and may be cut short by a signal.
-            done = os.preadv(self._descriptor, (target[:_IOV_LIMIT],), position)
+            done = os.preadv(self._descriptor, (target[:_IOV_LIMIT],), offset)
             if done == 0:
                 raise DataError("the file was cut short while in use", file=self._path, mend=layout.REMAKE_HINT)
-            target, position = target[done:], position + done
+            target, offset = target[done:], offset + done
 
-    def _read_or_announce(self, start: int, target: memoryview) -> bool:
-        """Reads what is in memory; if it is not, lets the disk begin to fetch it and returns False."""
-        assert self._index.offset is not None
-        position = self._index.offset + start * self._row_bytes
-        try:
-            if os.preadv(self._descriptor, (target,), position, _NOWAIT) == len(target):
-                return True
-        except OSError:  # nothing of it is there, or the file system cannot tell
-            pass
-        os.posix_fadvise(self._descriptor, position, len(target), os.POSIX_FADV_WILLNEED)
-        return False
+    def _read_or_announce(self, offsets: list[int], targets: list[memoryview]) -> list[int]:
+        """Reads what is in memory; lets the disk begin to fetch the rest and returns its positions."""
+        read, descriptor = os.preadv, self._descriptor
+        missing = []
+        for position, (offset, target) in enumerate(zip(offsets, targets, strict=True)):
+            try:
+                if read(descriptor, (target,), offset, _NOWAIT) == len(target):
+                    continue
+            except OSError:  # nothing of it is there, or the file system cannot tell
+                pass
+            os.posix_fadvise(descriptor, offset, len(target), os.POSIX_FADV_WILLNEED)
+            missing.append(position)
+        return missing
 
     def fill(self, features: torch.Tensor, rows: np.ndarray) -> int | None:
         """Fills ``features`` (B, R, D) with the regions of the images ``rows`` of the index, then zeros.
@@ -134,60 +153,78 @@ class OpenStore:
         Returns:
             The position of an image that holds a number that is not finite; None if none does.
         """
-        images, longest, _ = features.shape
         first = self._index.first[rows]
-        task = _Task(features, rows, first.tolist(), (self._index.first[rows + 1] - first).tolist())
-        # Images that share a chunk are read one after the other, so that it is unpacked once.
-        order = list(range(images)) if self._file is None else np.argsort(first, kind="stable").tolist()
-        image_bytes = max(1, longest * self._row_bytes)
-        window, piece = max(1, _AHEAD // image_bytes), max(1, PIECE // image_bytes)
+        lengths = self._index.first[rows + 1] - first
+        task = _Task(
+            features,
+            ((self._index.offset or 0) + first * self._row_bytes).tolist(),
+            first.tolist(),
+            lengths.tolist(),
+            (lengths * self._row_bytes).tolist(),
+            set(np.nonzero(~self._is_finite[rows])[0].tolist()),
+            max(1, PIECE // max(1, features.shape[1] * self._row_bytes)),
+        )
+        bad = self._fill(task, first)
+        if bad is None:
+            self._is_finite[rows] = True
+            for position in np.nonzero(lengths < features.shape[1])[0].tolist():
+                features[position, task.lengths[position] :].zero_()
+        return bad
+
+    def _fill(self, task: _Task, first: np.ndarray) -> int | None:
+        images = len(first)
         if self._file is not None:
-            read = self._unpack
-        elif features.element_size() == self._index.dtype.itemsize:
-            read = self._read_in_place
-        else:
-            read = self._read_and_widen
-        for low in range(0, images, window):
-            left = order[low : low + window]
+            # Images that share a chunk are read one after the other, so that it is unpacked once.
+            return self._fill_part(task, np.argsort(first, kind="stable").tolist(), self._unpack)
+        if task.features.element_size() == self._index.dtype.itemsize:
+            return self._fill_part(task, range(images), self._read_in_place)
+        return self._fill_part(task, range(images), self._read_and_widen)
+
+    def _fill_part(self, task: _Task, order: Sequence[int], read: _Read) -> int | None:
+        """Reads the images at some positions: those in memory first, while the disk fetches the others."""
+        window = max(1, _AHEAD // max(1, task.features.shape[1] * self._row_bytes))
+        for low in range(0, len(order), window):
+            left: Sequence[int] = order[low : low + window]
             for waits in (False, True) if _NOWAIT and self._file is None else (True,):
                 missing: list[int] = []
-                for at in range(0, len(left), piece):
-                    bad = read(task, left[at : at + piece], missing, waits)
+                for at in range(0, len(left), task.piece):
+                    late, bad = read(task, left[at : at + task.piece], waits)
+                    missing += late
                     if bad is not None:
                         return bad
                 left = missing
         return None
 
-    def _read_in_place(self, task: _Task, part: list[int], missing: list[int], waits: bool) -> int | None:
-        """Reads images straight to where they belong."""
-        target = task.features.numpy()
-        width = target.shape[1] * self._row_bytes
-        content = target.reshape(-1).view(np.uint8).data
-        for position in part:
-            length = task.lengths[position]
-            place = content[position * width : position * width + length * self._row_bytes]
-            if waits:
-                self._read_bytes(task.begins[position], place)
-            elif not self._read_or_announce(task.begins[position], place):
-                missing.append(position)
-                continue
-            if length < target.shape[1]:
-                target[position, length:] = 0
-            row = task.rows[position]
-            if not self._is_finite[row]:
-                if not all_finite(target[position, :length]):
-                    return position
-                self._is_finite[row] = True
-        return None
+    def _read(self, task: _Task, part: Sequence[int], targets: list[memoryview], waits: bool) -> _Outcome:
+        """Reads the bytes of the images at some positions, those in memory only unless it waits."""
+        offsets = [task.offsets[position] for position in part]
+        missing: list[int] = []
+        if waits:
+            for offset, target in zip(offsets, targets, strict=True):
+                self._read_bytes(offset, target)
+        else:
+            missing = [part[place] for place in self._read_or_announce(offsets, targets)]
+        if task.unseen:
+            for position, target in zip(part, targets, strict=True):
+                is_new = position in task.unseen and position not in missing
+                if is_new and not all_finite(np.frombuffer(target, self._index.dtype)):
+                    return missing, position
+        return missing, None
 
-    def _unpack(self, task: _Task, part: list[int], missing: list[int], waits: bool) -> int | None:
+    def _read_in_place(self, task: _Task, part: Sequence[int], waits: bool) -> _Outcome:
+        """Reads images straight to where they belong."""
+        content, width = task.content, task.features.shape[1] * self._row_bytes
+        return self._read(task, part, [content[at * width : at * width + task.sizes[at]] for at in part], waits)
+
+    def _unpack(self, task: _Task, part: Sequence[int], waits: bool) -> _Outcome:
         """Lets HDF5 read images, straight to where they belong or, to be widened, into the cache."""
         target = task.features.numpy()
         is_same = target.dtype == self._index.dtype
-        staged, source = self._stage(0 if is_same else max(task.lengths[position] for position in part))
+        staging = self._staging
+        staging.reserve(0 if is_same else max(task.lengths[position] for position in part) * self._index.dim)
         for position in part:
             begin, length = task.begins[position], task.lengths[position]
-            block = target[position, :length] if is_same else staged[:length]
+            block = target[position, :length] if is_same else staging.block(length, self._index.dim)
             try:
                 # What h5py's own indexing does, without making everything anew for every image.
                 space = self._spaces.get(length)
@@ -197,76 +234,85 @@ class OpenStore:
                 self._low_level.read(space, self._space, block, self._kind)
             except Exception as error:
                 raise damage(self._path, error) from error
+            if position in task.unseen and not all_finite(block):
+                return [], position
             if not is_same:
-                _widen(task.features[position, :length], source[:length])
-            if length < target.shape[1]:
-                target[position, length:] = 0
-            row = task.rows[position]
-            if not self._is_finite[row]:
-                if not all_finite(block):
-                    return position
-                self._is_finite[row] = True
-        return None
+                staging.widen(0, task.features[position, :length])
+        return [], None
 
-    def _read_and_widen(self, task: _Task, part: list[int], missing: list[int], waits: bool) -> int | None:
+    def _read_and_widen(self, task: _Task, part: Sequence[int], waits: bool) -> _Outcome:
         """Reads float16 images into the cache and widens them from there."""
-        staged, source = self._stage(sum(task.lengths[position] for position in part))
-        content = staged.reshape(-1).view(np.uint8).data
-        there, at = [], 0
-        for position in part:
-            begin, length = task.begins[position], task.lengths[position]
-            place = content[at * self._row_bytes : (at + length) * self._row_bytes]
-            if waits:
-                self._read_bytes(begin, place)
-            elif not self._read_or_announce(begin, place):
-                missing.append(position)
-                continue
-            there.append(position)
-            at += length
-        if not there:
-            return None
-        rows = task.rows[there]
-        if not self._is_finite[rows].all():
-            ends = np.cumsum([task.lengths[position] for position in there]).tolist()
-            for position, begin, end in zip(there, [0, *ends], ends, strict=False):
-                if not all_finite(staged[begin:end]):
-                    return position
-            self._is_finite[rows] = True
-        low, high = there[0], there[-1] + 1
-        longest = task.features.shape[1]
-        if at == len(there) * longest and there == list(range(low, high)):
-            _widen(task.features[low:high], source[:at])
-            return None
-        at = 0
-        for position in there:
-            length = task.lengths[position]
-            _widen(task.features[position, :length], source[at : at + length])
-            if length < longest:
-                task.features[position, length:].zero_()
-            at += length
-        return None
+        staging = self._staging
+        staging.reserve(task.piece * task.features[0].numel())
+        ends = list(accumulate(task.sizes[position] for position in part))
+        targets = [staging.content[end - task.sizes[position] : end] for position, end in zip(part, ends, strict=True)]
+        missing, bad = self._read(task, part, targets, waits)
+        if bad is not None:
+            return missing, bad
+        run = task.features[part[0] : part[-1] + 1]
+        if not missing and ends[-1] == 2 * run.numel():  # all in a row, none shorter than the longest
+            staging.widen(0, run)
+            return missing, None
+        for position, end in zip(part, ends, strict=True):
+            if position not in missing:
+                regions = task.features[position, : task.lengths[position]]
+                staging.widen(end // 2 - regions.numel(), regions)
+        return missing, None
 
-    def _stage(self, regions: int) -> tuple[np.ndarray, torch.Tensor]:
-        """Returns the buffer for so many float16 regions, as an array and as a tensor."""
-        if self._staging.numel() < regions * self._index.dim:
-            # Of torch and not of NumPy: the system copies to addresses that are multiples of 64 twice as fast.
-            self._staging = torch.empty(regions * self._index.dim, dtype=torch.float16)
-        source = self._staging[: regions * self._index.dim].view(regions, self._index.dim)
-        return source.numpy(), source
+
+_Outcome = tuple[list[int], int | None]
+"""Positions of images that have to be waited for; that of one that is not finite."""
+_Read = Callable[["_Task", Sequence[int], bool], _Outcome]
 
 
 @dataclass(frozen=True)
 class _Task:
-    """A batch to be filled: where to, which images, and where each one's regions begin and how many they are."""
+    """A batch to be filled.
+
+    Attributes:
+        features: (B, R, D), where to.
+        offsets: where each image's bytes begin in the file.
+        begins: where its regions begin in the dataset.
+        lengths: how many they are.
+        sizes: how many bytes.
+        unseen: positions of images that have to be looked through for NaN.
+        piece: how many images are read between two looks at what is missing.
+    """
 
     features: torch.Tensor
-    rows: np.ndarray
+    offsets: list[int]
     begins: list[int]
     lengths: list[int]
+    sizes: list[int]
+    unseen: set[int]
+    piece: int
+
+    @cached_property
+    def content(self) -> memoryview:
+        """The batch's bytes."""
+        return self.features.numpy().reshape(-1).view(np.uint8).data
 
 
-def _widen(target: torch.Tensor, source: torch.Tensor) -> None:
-    target, source = target.view(-1), source.view(-1)
-    pieces = 1 if torch.get_num_threads() == 1 else -(-source.numel() // _ONE_THREAD)
-    for wide, narrow in zip(target.chunk(pieces), source.chunk(pieces), strict=True):
-        wide.copy_(narrow)
+class _Staging:
+    """A buffer for float16 numbers that are to be widened, small enough to stay in a core's cache."""
+
+    def __init__(self) -> None:
+        self._make(0)
+
+    def _make(self, numbers: int) -> None:
+        # Not of NumPy: the system copies to addresses that are multiples of 64 twice as fast.
+        self._numbers = empty((numbers,), torch.float16)
+        self.content = self._numbers.numpy().view(np.uint8).data
+
+    def reserve(self, numbers: int) -> None:
+        """Makes room for so many numbers; what was there may be lost."""
+        if len(self._numbers) < numbers:
+            self._make(max(numbers, PIECE // 2))
+
+    def block(self, regions: int, dim: int) -> np.ndarray:
+        """Returns the first numbers as an array (regions, dim)."""
+        return self._numbers[: regions * dim].view(regions, dim).numpy()
+
+    def widen(self, start: int, target: torch.Tensor) -> None:
+        """Copies the numbers from ``start`` on into a contiguous float32 tensor."""
+        copy_alone(target, self._numbers[start : start + target.numel()])

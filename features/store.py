@@ -242,20 +242,25 @@ class RegionStore:
         counts = self._index.first[rows + 1] - starts
         longest = int(counts.max(initial=0))
         batch = self._allocate(len(rows), longest, out, dtype)
-        mask = np.arange(longest) < counts[:, None]
-        batch.mask.copy_(torch.from_numpy(mask))
-        batch.sizes.copy_(torch.from_numpy(self._index.sizes[rows]))
+        mask, sizes, boxes = batch.mask.numpy(), batch.sizes.numpy(), batch.boxes.numpy()
+        np.less(np.arange(longest), counts[:, None], out=mask)
+        sizes[...] = self._index.sizes[rows]
         if len(rows) == 0:
             return batch
         process = self._opened()
         with process.lock:
-            where = np.minimum(starts[:, None] + np.arange(longest), self.regions - 1)
-            np.take(process.boxes, where, axis=0, out=batch.boxes.numpy(), mode="clip")
+            if self._index.is_uniform:
+                np.take(
+                    process.boxes.reshape(len(self), -1), rows, axis=0, out=boxes.reshape(len(rows), -1), mode="clip"
+                )
+            else:
+                where = np.minimum(starts[:, None] + np.arange(longest), self.regions - 1)
+                np.take(process.boxes, where, axis=0, out=boxes, mode="clip")
             bad = process.fill(batch.features, rows)
         if bad is not None:
             self._refuse_non_finite(int(rows[bad]))
-        if not mask.all():
-            batch.boxes.numpy()[~mask] = 0
+        if not (self._index.is_uniform or mask.all()):
+            boxes[~mask] = 0
         return batch
 
     def verify(self) -> None:
@@ -311,20 +316,14 @@ class RegionStore:
         )
 
     def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
-        """Yields (first region, (n, D) features as stored), a few MB at a time."""
-        process = self._opened()
-        step = max(1, 4 * PIECE // (self.dim * self.dtype.itemsize))
-        for start in range(0, self.regions, step):
-            end = min(start + step, self.regions)
-            block = np.empty((end - start, self.dim), self.dtype)
-            process.read_rows(start, end, block)
-            yield start, block
+        """Yields (first region, (n, D) features as stored), a few MB at a time; the next overwrites the last."""
+        return self._opened().blocks(2 * PIECE)
 
     def _rows(self, image_ids: Sequence[ImageId] | np.ndarray) -> np.ndarray:
         ids = image_ids.tolist() if isinstance(image_ids, np.ndarray | torch.Tensor) else image_ids
         rows = self._index.rows
         try:
-            return np.fromiter((rows[image_id] for image_id in ids), np.int64, len(ids))
+            return np.fromiter(map(rows.__getitem__, ids), np.int64, len(ids))
         except (KeyError, TypeError):
             self._refuse_missing(next(i for i in ids if not _is_in(i, rows)))
 

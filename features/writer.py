@@ -14,14 +14,13 @@ import torch
 
 from features import layout
 from features._frame import id_array, write_frame
+from features._memory import copy_alone
 from features.layout import ContentHash, ImageId
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath, atomic_path
 
 # HDF5 holds attributes of up to 64 kB.
 _LONGEST_FINGERPRINT = 60_000
-# torch's grain: work on fewer numbers stays in one thread.
-_PIECE = 32_768
 
 
 class RegionStoreWriter:
@@ -205,10 +204,7 @@ class RegionStoreWriter:
             if self._wide.shape != values.shape:
                 self._wide, self._narrow = np.empty(values.shape, np.float32), np.empty(values.shape, np.float16)
             np.copyto(self._wide, values)
-            wide, narrow = torch.from_numpy(self._wide).view(-1), torch.from_numpy(self._narrow).view(-1)
-            # In pieces that torch does not share out to threads, which costs more than it gains.
-            for piece in range(0, len(wide), _PIECE):
-                narrow[piece : piece + _PIECE].copy_(wide[piece : piece + _PIECE])
+            copy_alone(torch.from_numpy(self._narrow), torch.from_numpy(self._wide))
             values = self._narrow
         with np.errstate(over="ignore"):
             return np.ascontiguousarray(values, dtype=self.dtype.newbyteorder("<"))

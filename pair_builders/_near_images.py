@@ -57,6 +57,22 @@ def nearest_images(
     return _ranked(whole, candidates, neighbours, metric)
 
 
+def distances(
+    vectors: NDArray[np.float32], a: NDArray[np.int64], b: NDArray[np.int64], metric: Metric = "cosine"
+) -> NDArray[np.float32]:
+    """Returns the distances (E,) of pairs of images, in the measure of :func:`nearest_images`."""
+    found = np.empty(len(a), np.float32)
+    for start in range(0, len(a), _SAMPLE):
+        one, other = vectors[a[start : start + _SAMPLE]], vectors[b[start : start + _SAMPLE]]
+        if metric == "cosine":
+            norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+            cosine = np.einsum("nd,nd->n", one, other) / np.where(norms > 0, norms, 1)
+            found[start : start + _SAMPLE] = np.maximum(1 - cosine, 0)
+        else:
+            found[start : start + _SAMPLE] = np.sqrt(np.square(one - other).mean(axis=1))
+    return found
+
+
 def _reduced(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Projects onto the main components of an even sample."""
     count, dim = vectors.shape

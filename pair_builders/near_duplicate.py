@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -20,9 +21,10 @@ from numpy.typing import NDArray
 
 from pair_builders._columns import ragged_positions
 from pair_builders._grouped import Grouped, grouped_pairs
-from pair_builders._near_images import nearest_images
+from pair_builders._near_images import distances, nearest_images
 from pair_builders._near_questions import Texts
 from pair_builders._nearest import Edges, at_most, unique_edges
+from pair_builders._picture_hash import BITS, hash_pictures, nearest_hashes
 from pair_builders._regions import Progress, pooled_features, require_images, standardised
 from pair_builders.base import PairSources, made_with, pair_builder
 from pair_builders.table import ALIGNMENTS, IDENTITY, PairTable
@@ -49,6 +51,10 @@ class Settings(Grouped):
         neighbours: how many of its nearest images an image is compared with.
         distance: the largest distance of near-duplicate images; None: any of the neighbours.
         exact: compare all images with all, instead of an approximate search.
+        pictures: a folder of the images; those whose perceptual hashes differ in at most `hash_bits` of 64 bits are
+            near-duplicates too, whatever their regions say.
+        picture_ids: how the pictures' names give ids: `auto`, `number`, `text`, or a file of name and id.
+        hash_bits: see `pictures`.
     """
 
     near_images: bool = True
@@ -59,6 +65,9 @@ class Settings(Grouped):
     neighbours: int = 16
     distance: float | None = None
     exact: bool = False
+    pictures: Path | None = None
+    picture_ids: str = "auto"
+    hash_bits: int = 8
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -68,6 +77,10 @@ class Settings(Grouped):
             raise UsageError("edits or neighbours is too small", mend="give 0 edits or more, 1 neighbour or more")
         if self.distance is not None and not self.distance >= 0:
             raise UsageError(f"distance is {self.distance}", mend="give a number of 0 or more")
+        if not 0 <= self.hash_bits < BITS:
+            raise UsageError(f"hash_bits is {self.hash_bits}", mend=f"give 0 to {BITS - 1}")
+        if self.pictures is not None and not self.near_images:
+            raise UsageError("pictures tell near-duplicate images, which are not wanted", mend="set near_images")
 
 
 @pair_builder(KIND, Settings, needs=("store",))
@@ -100,7 +113,13 @@ def build(sources: PairSources, settings: Settings, seed: int, progress: Progres
     if settings.near_images:
         require_images(sources.require_store(), questions.image_ids, questions.question_ids)
         vectors = standardised(pooled_features(sources.require_store(), image_ids, progress))
-        found.append(_questions_of(_links(vectors, settings), images, texts, answers, settings))
+        linked = [_links(vectors, settings)]
+        if settings.pictures is not None:
+            hashes = hash_pictures(settings.pictures, settings.picture_ids, image_ids, progress)
+            a, b = nearest_hashes(hashes, settings.neighbours, settings.hash_bits)
+            linked.append(unique_edges(a, b, distances(vectors, a, b, settings.metric)))
+        near = unique_edges(*(np.concatenate(parts) for parts in zip(*linked, strict=True)))
+        found.append(_questions_of(near, images, texts, answers, settings))
     if settings.any_images:
         family = texts.families(settings.edits)[texts.of]
         found.append(grouped_pairs(sources, family, settings, seed, progress))

@@ -2,6 +2,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.chromium import start
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """One Chromium for all browser tests."""
+    chrome = start(tmp_path_factory.mktemp("profile"))
+    yield chrome
+    chrome.quit()
+
 
 @pytest.fixture
 def noise_pictures(tmp_path):

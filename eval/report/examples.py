@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -15,6 +14,7 @@ from eval.arms import Arm
 from eval.grounding import GroundingFile, read_grounding
 from eval.report.images import Embedded, ImageFolder
 from eval.report.records import SplitRecords
+from vqa_gs.common.web import script_json
 from vqa_gs.data.questions import QuestionId, QuestionSet
 
 RIGHT = 0.5
@@ -198,7 +198,4 @@ class ExampleCollector:
             "images": [self.images[image_id] for image_id in self.pictures] if self.images is not None else [],
             "right": 100 * RIGHT,
         }
-        text = msgspec.json.encode(content).decode("utf-8")
-        for character in "<>&\u2028\u2029":
-            text = text.replace(character, f"\\u{ord(character):04x}")
-        return text
+        return script_json(content)

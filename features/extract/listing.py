@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath, require_file
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
-IDS = ("auto", "text")
+IDS = ("auto", "text", "number")
+_LAST_NUMBER = re.compile(r"[0-9]{1,18}$")
 _MEND = "name each image once, or map names to ids with --ids FILE"
 
 
@@ -27,8 +29,9 @@ def list_images(images: StrPath, ids: str = "auto") -> list[Item]:
     Args:
         images: a folder, searched at any depth; or a text file with a path a line, relative to it.
         ids: ``"auto"``: the number in COCO's names and in names that are numbers, otherwise the name without its
-            suffix; ``"text"``: always the name; or a file that maps file names to ids: a JSON object, or CSV of
-            name and id. Images not in it are left out of the list.
+            suffix; ``"text"``: always the name; ``"number"``: the number at the name's end, as in ``synpic54610.jpg``;
+            or a file that maps file names to ids: a JSON object, or CSV of name and id. Images not in it are left
+            out of the list.
 
     Raises:
         DataError: there are none, or two have the same id.
@@ -87,6 +90,11 @@ def _id(path: Path, ids: str, mapping: Mapping[str, ImageId] | None) -> ImageId 
         name.encode("utf-8")
     except UnicodeEncodeError:
         raise DataError("the name is not UTF-8, so it gives no image id", file=repr(path.name), mend=_MEND) from None
+    if ids == "number":
+        number = _LAST_NUMBER.search(name)
+        if number is None:
+            raise DataError("the name does not end in a number", file=path, mend="map names to ids with --ids FILE")
+        return int(number[0])
     return name if ids == "text" else id_of_text(name)
 
 

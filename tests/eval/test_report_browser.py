@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from eval.report import write_report
+from tests.chromium import resize
 
-from .chromium import resize
 from .test_report import nasty_run  # noqa: F401
 from .test_report_fixtures import load_study
 

@@ -3,8 +3,8 @@ import json
 import pytest
 
 from eval.report import Options, write_report
+from tests.chromium import resize
 
-from .chromium import resize
 from .report_world import NASTY, write_world
 
 pytestmark = pytest.mark.browser

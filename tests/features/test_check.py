@@ -100,3 +100,13 @@ def test_a_changed_column_changes_the_hash(tmp_path):
     assert "the content was changed" in check(path).problems[0]
     with pytest.raises(DataError, match="the content was changed"):
         RegionStore(path).verify()
+
+
+def test_zeros_of_either_sign_and_numbers_whose_squares_vanish(tmp_path):
+    rows = np.array([[0.0, -0.0], [1e-30, -1e-30], [2.0, -0.0]], np.float32)
+    with RegionStoreWriter(tmp_path / "x.h5", dim=2, dtype="float32", fingerprint="") as writer:
+        writer.add(1, rows, np.array([[0, 0, 1, 1]] * 3), (1, 1))
+    report = check(tmp_path / "x.h5")
+    assert report.warnings == ["1 regions are zero vectors: image 1"]
+    assert report.statistics["zeros"] == pytest.approx(0.5)
+    assert report.statistics["mean length"] == pytest.approx((np.sqrt(2) * 1e-30 + 2) / 3)

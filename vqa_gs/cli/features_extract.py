@@ -126,7 +126,10 @@ def _extract_parser() -> ArgumentParser:
     add("--short-side", type=int, default=None, help="pixels images are scaled to (default: 600, or the detector's)")
     add("--long-side", type=int, default=None, help="but no longer than this (default: 1000, or the detector's)")
     add(
-        "--ids", type=str, default="auto", help="auto (COCO names are numbers), text, or a JSON or CSV file of name, id"
+        "--ids",
+        type=str,
+        default="auto",
+        help="auto (COCO names are numbers), number (the one at a name's end), text, or a JSON or CSV file of name, id",
     )
     add("--dtype", choices=["float16", "float32"], default="float16", help="how features are stored")
     add("--on-error", choices=["skip", "stop"], default="skip", help="at an image that cannot be read")

@@ -1,12 +1,23 @@
-"""`vqa-gs pairs build | info`."""
+"""`vqa-gs pairs build | info | show`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentParser
 
 from vqa_gs.cli._shared import dispatch, new_parser, progress_bar
 from vqa_gs.common.errors import UsageError
+
+# Characters of all pictures in a page together: 400 of them, about.
+_PICTURES = 16_000_000
+
+
+def _instantiated(parser: ArgumentParser, given: Any) -> Any:
+    """Returns what was parsed with settings made of it; newer versions of the parser have another name for that."""
+    return parser.instantiate(given) if hasattr(parser, "instantiate") else parser.instantiate_classes(given)
 
 
 def build(words: Sequence[str]) -> None:
@@ -38,7 +49,7 @@ def build(words: Sequence[str]) -> None:
         for name in registry.names():
             parser.add_class_arguments(registry[name].Settings, name.replace("-", "_"))
     given = parser.parse_args(list(words))
-    settings = parser.instantiate(given) if hasattr(parser, "instantiate") else parser.instantiate_classes(given)
+    settings = _instantiated(parser, given)
     if bool(given.edited_questions) != bool(given.edited_annotations):
         raise UsageError("--edited-questions and --edited-annotations go together")
     chosen = [(name, settings[name.replace("-", "_")]) for name in given.select if SELECTIONS[name]]
@@ -78,6 +89,52 @@ def info(words: Sequence[str]) -> None:
     print(render(describe(read_pair_table(given.table), questions)))
 
 
+def show(words: Sequence[str]) -> None:
+    """Writes a page that shows pairs."""
+    from eval.report.images import Embedded, ImageFolder
+    from features.joined import open_stores
+    from pair_builders.ends import Ends
+    from pair_builders.gallery.content import Gallery, sample
+    from pair_builders.gallery.page import render_gallery
+    from pair_builders.region_classes import ClassSettings, read_region_classes
+    from pair_builders.table import read_pair_table
+    from vqa_gs.common.files import write_text
+    from vqa_gs.data.edited import read_edited_set
+    from vqa_gs.data.questions import read_question_set
+
+    parser = new_parser("pairs show", "Write a page to look at pairs with; it needs nothing but itself.")
+    parser.add_argument("table", type=str, help="the pair table")
+    parser.add_argument("--html", type=str, required=True, help="the page to write")
+    parser.add_argument("--questions", type=str, required=True, help="questions JSON")
+    parser.add_argument("--annotations", type=str, required=True, help="annotations JSON")
+    parser.add_argument("--edited-questions", type=str, default=None, help="counterfactual questions JSON")
+    parser.add_argument("--edited-annotations", type=str, default=None, help="counterfactual annotations JSON")
+    parser.add_argument("--features", type=str, nargs="+", default=None, help="region stores, for the boxes")
+    parser.add_argument("--image-dir", type=str, default=None, help="a folder with the pictures, at any depth")
+    parser.add_argument("--pairs", type=int, default=200, help="show so many at most, of all kinds alike")
+    parser.add_argument("--seed", type=int, default=0, help="of the choice of pairs")
+    parser.add_class_arguments(ClassSettings, "regions")
+    given = parser.parse_args(list(words))
+    regions = _instantiated(parser, given).regions
+    if bool(given.edited_questions) != bool(given.edited_annotations):
+        raise UsageError("--edited-questions and --edited-annotations go together")
+    if given.pairs < 1:
+        raise UsageError(f"{given.pairs} pairs cannot be shown", mend="give --pairs 1 or more")
+    if regions.names is not None and given.features is None:
+        raise UsageError("classes of regions need the regions", mend="name their store with --features")
+    table = read_pair_table(given.table, require_pairs=True)
+    sets = [read_question_set(given.questions, given.annotations)]
+    if given.edited_questions:
+        sets.append(read_edited_set(given.edited_questions, given.edited_annotations))
+    store = open_stores(given.features) if given.features else None
+    classes = read_region_classes(store, regions) if store is not None and regions.names is not None else None
+    pictures = Embedded(ImageFolder(Path(given.image_dir)), _PICTURES) if given.image_dir else None
+    content = Gallery(table, Ends(*sets), store, classes, pictures)
+    pairs = sample(table, given.pairs, given.seed)
+    write_text(given.html, render_gallery(f"Pairs of {Path(given.table).name}", content.payload(pairs)))
+    print(f"{given.html}: {len(pairs)} of {len(table)} pairs")
+
+
 def run(words: Sequence[str]) -> None:
     """Runs a sub-command."""
-    dispatch("pairs", {"build": build, "info": info}, words)
+    dispatch("pairs", {"build": build, "info": info, "show": show}, words)

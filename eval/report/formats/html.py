@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Sequence
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -12,6 +10,7 @@ from markupsafe import Markup
 from eval.report.blocks import Table
 from eval.report.charts.marks import swatch
 from eval.report.part import Part
+from vqa_gs.common.web import script_hash
 
 _SCRIPTS = ("tables.js", "examples.js")
 
@@ -48,12 +47,11 @@ def render_html(title: str, written: str, parts: Sequence[Part]) -> str:
         return loader.get_source(environment, name)[0]
 
     script = "".join(map(source, _SCRIPTS))
-    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
     return environment.get_template("report.html").render(
         title=title,
         written=written,
         parts=parts,
         script=Markup(script),
         style=Markup(source("report.css")),
-        script_hash=digest,
+        script_hash=script_hash(script),
     )

@@ -27,6 +27,14 @@ def test_ids_come_from_names(tmp_path):
     assert [i for i, _ in listed(folder, "text")] == ["000000000007", "12", "COCO_val2014_000000000042"]
 
 
+def test_the_number_at_the_end_of_a_name(tmp_path):
+    folder = made(tmp_path, "synpic54610.jpg", "a/scan-7.png", "2.gif")
+    assert listed(folder, "number") == [(2, "2.gif"), (7, "scan-7.png"), (54610, "synpic54610.jpg")]
+    made(tmp_path, "b.jpg")
+    with pytest.raises(DataError, match=r"b\.jpg: the name does not end in a number"):
+        list_images(folder, "number")
+
+
 def test_any_alphabet(tmp_path):
     folder = made(tmp_path, "größe 1.jpg", "猫.png", "a\nb.gif")
     assert {i for i, _ in listed(folder)} == {"größe 1", "猫", "a\nb"}

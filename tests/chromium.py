@@ -1,4 +1,4 @@
-"""Headless Chromium for the tests of reports."""
+"""Headless Chromium for the tests of pages."""
 
 from __future__ import annotations
 
