@@ -197,7 +197,7 @@ class Objective(nn.Module):
         self.settings = settings
 
     def places(self) -> frozenset[str]:
-        """Returns the inputs the term differentiates by: any of ``regions``, ``attended``, ``question``."""
+        """Returns the inputs the term differentiates by, as the task names them: ``regions``, ``words``."""
         return frozenset()
 
     def aligned(self) -> frozenset[str]:

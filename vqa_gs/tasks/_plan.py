@@ -64,6 +64,13 @@ class Plan:
         mine = slice(self.rank, None, self.world)
         return examples[mine], chosen[mine], len(examples), len(chosen)
 
+    def step_seed(self, step: int) -> int:
+        """Returns the seed of a step's dropout in this process.
+
+        It depends on seed, step and process only: nothing has to be saved to resume dropout exactly.
+        """
+        return int(np.random.SeedSequence([self.seed, step, self.rank]).generate_state(1)[0])
+
 
 def read_ahead(make: Callable[[int], T], steps: Iterable[int]) -> Generator[T, None, None]:
     """Yields ``make(step)`` for each step, made by a thread while the caller works on earlier ones.

@@ -99,7 +99,7 @@ class _Run:
         self.step: Any = TrainingStep(self.model, objectives, type(self.task))
         self.batcher = self.task.batcher(self.plan, self.step.wanted)
         self.logged = list(dict.fromkeys([*_LOGGED, *logged_names(OBJECTIVES[name] for name in objectives)]))
-        self.parameters = list(self.model.parameters())
+        self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.optimizer: Any = torch.optim.Adamax(self.parameters, lr=self.settings.lr)
 
         self.done_steps = 0

@@ -111,8 +111,7 @@ class Batcher:
             (2 * all_pairs + all_ordinary) / world,
             2 * all_pairs / world,
             step / self.plan.steps_per_epoch,
-            # Dropout depends on seed, step and process only: nothing has to be saved to resume it exactly.
-            int(np.random.SeedSequence([self.plan.seed, step, self.plan.rank]).generate_state(1)[0]),
+            self.plan.step_seed(step),
         )
 
     def _override_answers(self, pairs: NDArray[np.int64], targets: Tensor, labels: Tensor) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pair_builders.directions import counterpart_rows, differences
+from pair_builders.directions import differences
 from vqa_gs.models import HeadOutput, RegionModel
 from vqa_gs.objectives import Ends, Inputs, Step
 from vqa_gs.objectives.gradient_supervision import end_directions
+from vqa_gs.tasks._alignment import counterparts
 from vqa_gs.tasks._base import Wanted
 from vqa_gs.tasks.vqa.batches import VqaBatch
 
@@ -82,10 +83,3 @@ def _ends(batch: VqaBatch, head: HeadOutput, leaf: Tensor, words: Tensor | None,
         head.trace,
         head.pick,
     )
-
-
-def counterparts(alignment: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
-    """Returns where each end's regions have their counterparts, as rows of all ends' regions, and which move."""
-    index, moves = torch.cat(alignment[::2]), torch.cat(alignment[1::2])
-    partner = torch.arange(len(index), device=index.device).roll(len(index) // 2)
-    return counterpart_rows(index, partner), moves
