@@ -9,7 +9,7 @@ from pathlib import Path
 from vqa_gs.cli import speaks_for_all
 from vqa_gs.cli._shared import new_parser
 from vqa_gs.common.errors import UsageError
-from vqa_gs.training.config import add_run_arguments, config_from_namespace, named_in
+from vqa_gs.training.config import add_extra_tests, add_run_arguments, config_from_namespace, named_in
 from vqa_gs.training.loop import train
 
 
@@ -18,6 +18,8 @@ def run(words: Sequence[str]) -> None:
     parser = new_parser("train", "Train a model; called again after an interruption it goes on.")
     parser.add_argument("--out", type=str, required=True, help="the run directory")
     parser.add_argument("--max-steps", type=int, default=None, help="the same as --training.max_steps")
+    extra = "one more labelled file that a text task is tested on"
+    parser.add_argument("--extra-test", action="append", default=[], metavar="NAME=FILE", help=extra)
     parser.add_argument("--config", action="config", help="YAML file of settings; flags override it")
     try:
         add_run_arguments(parser, *(chosen_name(words, name) for name in ("task", "architecture")))
@@ -25,6 +27,7 @@ def run(words: Sequence[str]) -> None:
         if given.max_steps is not None:
             given["training.max_steps"] = given.max_steps
         config = config_from_namespace(parser, given)
+        add_extra_tests(config, given.extra_test)
     except UsageError as error:
         raise UsageError(error.problem, file=_blamed(words, error.problem), mend=error.mend) from error
     folder = train(config, Path(given.out))

@@ -109,6 +109,9 @@ class GradientSupervision(nn.Module):
             partner_labels: (n,) int64; needed for ``contrast``.
             targets: (n, answers); needed for ``loss``.
             weight: (n,) float, 1 when left out.
+
+        Raises:
+            ValueError: shapes do not fit, ``x`` does not require grad, or the variant lacks what it needs.
         """
         score, answered = decision(logits, labels, partner_labels, targets, self.variant)
         loss, _, moves = gradient_supervision_loss(score, x, direction)
@@ -230,6 +233,11 @@ def end_directions(inputs: Tensor) -> Tensor:
 
     Returns:
         (2P, ...) detached.
+
+    Example:
+        >>> import torch
+        >>> end_directions(torch.tensor([[3.0], [1.0]])).tolist()
+        [[2.0], [-2.0]]
     """
     a, b = inputs.detach().chunk(2)
     return torch.cat([a - b, b - a])

@@ -131,11 +131,13 @@ class Task(ABC):
         settings: the run's settings.
 
     Attributes:
-        Data: dataclass of the section ``data``; it has a list ``pairs`` of files and a number ``max_pairs``.
+        Data: dataclass of the section ``data``; it has a list ``pairs`` of files and a number ``max_pairs``, and
+            methods ``files()``, what a run reads, and ``stores()``, which of them are region stores.
         models: the architectures; each has a dataclass ``Settings``, in which ``hidden`` is the model's width.
         architecture: the one taken where a run names none.
         scoring: the rule taken where a run names none.
         places: the inputs that objectives can differentiate by.
+        tests_are_files: whether a split in ``data.tests`` is one file, ``name: file``.
         sources: path -> SHA-256 of every file read.
         ordinary: how many ordinary training examples there are.
         pairs: how many pairs.
@@ -151,6 +153,7 @@ class Task(ABC):
     architecture: ClassVar[str]
     scoring: ClassVar[str]
     places: ClassVar[frozenset[str]]
+    tests_are_files: ClassVar[bool] = True
 
     sources: dict[str, str]
     ordinary: int

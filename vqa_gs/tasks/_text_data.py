@@ -56,6 +56,14 @@ class TextData:
         if not self.iid_val:
             raise UsageError("data.iid_val names no file: epochs have to be chosen on something held out")
 
+    def stores(self) -> list[str]:
+        """Returns the region stores: none."""
+        return []
+
+    def files(self) -> list[str]:
+        """Returns the files a run reads; word vectors, which may be a package's, are left out."""
+        return [self.train, *self.iid_val, *self.tests.values(), *self.pairs]
+
 
 @dataclass(frozen=True)
 class Columns:

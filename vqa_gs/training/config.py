@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -177,6 +178,26 @@ def load_config(path: StrPath) -> RunConfig:
         raise
     except Exception as error:  # jsonargparse raises several types for a bad value
         raise DataError(f"has settings that do not fit this version: {error}", file=file) from error
+
+
+def add_extra_tests(config: RunConfig, named: Sequence[str]) -> None:
+    """Adds splits to look at after training, as ``--extra-test name=file`` gives them, to ``data.tests``.
+
+    Raises:
+        UsageError: one is not of this form, its name is taken, or the task's splits are more than one file.
+    """
+    for entry in named:
+        name, equals, file = entry.partition("=")
+        if not (name and equals and file):
+            raise UsageError(f"--extra-test wants name=file, not {entry!r}")
+        if not TASKS[config.task].tests_are_files:
+            raise UsageError(
+                f"--extra-test: a split of the task {config.task} is more than one file",
+                mend="describe it in data.tests",
+            )
+        if name in config.data.tests:
+            raise UsageError(f"--extra-test: data.tests has a split {name!r} already", mend="choose another name")
+        config.data.tests[name] = file
 
 
 def named_in(path: StrPath, name: str) -> str | None:

@@ -24,7 +24,7 @@ class TextSettings:
         word_dim: numbers a word vector has; with pretrained vectors it must be theirs.
         pooling: how word states become one vector: their ``mean``, or their sum weighted by ``attention``.
         words: ``tuned`` learns the word vectors too, ``fixed`` keeps them as they were loaded.
-        dropout_words: dropout on word vectors.
+        dropout_words: share of words whose vectors are left out as a whole.
         dropout_classifier: dropout on the pooled vector and inside the classifier.
     """
 
@@ -62,11 +62,10 @@ class TextModel(nn.Module):
         self.settings, self.texts = settings, texts
         self.embedding = nn.Embedding(words, settings.word_dim, padding_idx=0)
         self.embedding.weight.requires_grad_(settings.words == "tuned")
-        self.word_dropout = nn.Dropout(settings.dropout_words)
         size = self.make_encoder(settings)
         hidden, dropout = settings.hidden, settings.dropout_classifier
         attends = settings.pooling == "attention"
-        self.pooling = (Pooling if texts == 1 else Comparison)(size, hidden, attends, dropout)
+        self.pooling = Pooling(size, hidden, attends) if texts == 1 else Comparison(size, hidden, attends, dropout)
         self.classifier = nn.Sequential(
             nn.Dropout(dropout),
             nn.Linear(self.pooling.size, hidden),
@@ -92,7 +91,12 @@ class TextModel(nn.Module):
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Returns the word vectors (batch, length, word_dim) of ``tokens: (batch, length) int64``."""
-        return self.word_dropout(self.embedding(tokens))
+        words: Tensor = self.embedding(tokens)
+        rate = self.settings.dropout_words
+        if not self.training or not rate:
+            return words
+        # Whole words: one random number each, and no direction of a pair is bent.
+        return words * ((torch.rand(words.shape[:2], device=words.device) >= rate) / (1 - rate)).unsqueeze(2)
 
     def encode(self, words: Tensor, mask: Tensor) -> Tensor:
         """Returns the states (batch, length, size) of one text's word vectors; ``mask: (batch, length)``, what is."""

@@ -15,20 +15,15 @@ class Pooling(nn.Module):
         states: size of a state.
         hidden: size of the attention's layer.
         attends: weigh by attention.
-        dropout: on the attention's layer.
 
     Attributes:
         size: of the pooled vector.
     """
 
-    def __init__(self, states: int, hidden: int, attends: bool, dropout: float = 0.0) -> None:
+    def __init__(self, states: int, hidden: int, attends: bool) -> None:
         super().__init__()
         self.size = states
-        self.score = (
-            nn.Sequential(nn.Linear(states, hidden), nn.Tanh(), nn.Dropout(dropout), nn.Linear(hidden, 1))
-            if attends
-            else None
-        )
+        self.score = nn.Sequential(nn.Linear(states, hidden), nn.Tanh(), nn.Linear(hidden, 1)) if attends else None
 
     def one(self, states: Tensor, mask: Tensor) -> Tensor:
         """Pools ``states: (batch, length, size)`` where ``mask: (batch, length)`` is True: (batch, size)."""
@@ -60,13 +55,13 @@ class Comparison(nn.Module):
         size: of the pooled vector.
     """
 
-    def __init__(self, states: int, hidden: int, attends: bool, dropout: float = 0.0) -> None:
+    def __init__(self, states: int, hidden: int, attends: bool, dropout: float) -> None:
         super().__init__()
         self.size = 2 * hidden
         self.align = nn.Sequential(nn.Dropout(dropout), nn.Linear(states, hidden), nn.Tanh())
         self.compare = nn.Sequential(nn.Dropout(dropout), nn.Linear(4 * states, hidden), nn.Softplus(beta=4))
         self.scale = hidden**-0.5
-        self.pooling = Pooling(hidden, hidden, attends, dropout)
+        self.pooling = Pooling(hidden, hidden, attends)
 
     def forward(self, states: tuple[Tensor, ...], masks: tuple[Tensor, ...]) -> Tensor:
         """Compares and pools: (batch, 2 * hidden)."""

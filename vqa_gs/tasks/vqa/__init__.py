@@ -30,12 +30,12 @@ class Vqa(Task):
     architecture = "updn"
     scoring = "official"
     places = frozenset({"regions", "attended", "question"})
+    tests_are_files = False
     examine = staticmethod(examine)
 
     def __init__(self, settings: RunSettings) -> None:
         self.settings, config = settings, settings.data
-        edits = config.counterfactual_features
-        self.store = open_stores([config.features, *([edits] if edits else [])])
+        self.store = open_stores(config.stores())
         self.data = load_training_data(config, self.store, settings.seed, bool(config.pairs), settings.scoring)
         self.sources = {**self.data.sources, config.features: self.store.content_hash}
         self.ordinary = self.data.ordinary

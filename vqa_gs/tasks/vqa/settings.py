@@ -68,3 +68,15 @@ class DataConfig:
         at_least(self, "data", 0, "max_pairs")
         if not 0 < self.val_fraction < 1:
             raise UsageError(f"data.val_fraction must be between 0 and 1, not {self.val_fraction}")
+
+    def stores(self) -> list[str]:
+        """Returns the region stores, which a run records one hash for, under the first one's name."""
+        return [self.features, *([self.counterfactual_features] if self.counterfactual_features else [])]
+
+    def files(self) -> list[str]:
+        """Returns the files a run reads; word vectors, which may be a package's, are left out."""
+        named = [*self.stores(), *self.pairs]
+        for split in (self.train, self.iid_val, self.counterfactuals, *self.tests.values()):
+            if split is not None:
+                named += [split.questions, split.annotations, *split.subsets.values(), *split.pairs.values()]
+        return named
