@@ -106,7 +106,7 @@ def test_parameter_gradient_against_finite_differences(inference, place, archite
     # The direction is a constant to the loss, but moves with the encoder's parameters: only those behind are tried.
     for name in (
         "classifier.1.weight",
-        *(["pooling.align.1.weight", "pooling.compare.1.weight"] * (place != "pooled")),
+        *(["pooling.align.0.weight", "pooling.compare.0.weight"] * (place != "pooled")),
     ):
         parameter = model.get_parameter(name)
         (exact,) = torch.autograd.grad(step(batch)[0], parameter)

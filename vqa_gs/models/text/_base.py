@@ -65,7 +65,7 @@ class TextModel(nn.Module):
         size = self.make_encoder(settings)
         hidden, dropout = settings.hidden, settings.dropout_classifier
         attends = settings.pooling == "attention"
-        self.pooling = Pooling(size, hidden, attends) if texts == 1 else Comparison(size, hidden, attends, dropout)
+        self.pooling = (Pooling if texts == 1 else Comparison)(size, hidden, attends)
         self.classifier = nn.Sequential(
             nn.Dropout(dropout),
             nn.Linear(self.pooling.size, hidden),

@@ -49,17 +49,16 @@ class Comparison(nn.Module):
         states: size of a state.
         hidden: size of F and G.
         attends: pool the compared words by attention instead of their mean.
-        dropout: inside of F and G.
 
     Attributes:
         size: of the pooled vector.
     """
 
-    def __init__(self, states: int, hidden: int, attends: bool, dropout: float) -> None:
+    def __init__(self, states: int, hidden: int, attends: bool) -> None:
         super().__init__()
         self.size = 2 * hidden
-        self.align = nn.Sequential(nn.Dropout(dropout), nn.Linear(states, hidden), nn.Tanh())
-        self.compare = nn.Sequential(nn.Dropout(dropout), nn.Linear(4 * states, hidden), nn.Softplus(beta=4))
+        self.align = nn.Sequential(nn.Linear(states, hidden), nn.Tanh())
+        self.compare = nn.Sequential(nn.Linear(4 * states, hidden), nn.Softplus(beta=4))
         self.scale = hidden**-0.5
         self.pooling = Pooling(hidden, hidden, attends)
 
