@@ -254,7 +254,7 @@ class TextTask(Task):
 
     def facts(self) -> dict[str, Any]:
         """Returns how large the data are."""
-        return {"words": len(self.data.words), "answers": len(self.labels), "examples": self.ordinary}
+        return {"words": len(self.data.words), "answers": len(self.labels)}
 
 
 def _refuse_test_selection(validation: TextSplit, tests: list[TextSplit]) -> None:

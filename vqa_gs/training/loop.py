@@ -240,6 +240,7 @@ class _Run:
                 "selection": "highest in-domain accuracy (iid_val), one look at the tests after training",
                 "sources": self.task.sources,
                 **self.task.facts(),
+                "questions": self.task.ordinary,
                 "pairs": self.task.pairs,
                 "parameters": sum(parameter.numel() for parameter in self.parameters),
                 "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),

@@ -43,7 +43,7 @@ def test_run_directory_is_that_of_every_run(finished, sentiment):
     names = {path.name for path in finished.iterdir()}
     assert {"config.yaml", "run.json", "words.json", "answers.json", "model.safetensors", "done"} <= names
     record = json.loads((finished / "run.json").read_text())
-    assert (record["task"], record["pairs"], record["examples"]) == ("sentiment", 40, 40)
+    assert (record["task"], record["pairs"], record["questions"]) == ("sentiment", 40, 40)
     assert load_config(finished / "config.yaml") == config_of(sentiment)
     edited, paired = metrics(finished, "ood_edited"), metrics(finished, "ood_paired")
     assert edited["scoring"] == "exact"

@@ -74,5 +74,4 @@ class Vqa(Task):
             "region_dim": self.store.dim,
             "words": len(self.data.words),
             "answers": len(self.data.answers),
-            "questions": self.ordinary,
         }
