@@ -174,3 +174,12 @@ def test_command_line_takes_the_tasks_own_settings(sentiment, tmp_path, capsys):
         main(["predict", "--run", str(tmp_path / "run"), *["--questions", "q", "--features", "f", "--out", "o"]]) == 2
     )
     assert "learnt the task sentiment" in capsys.readouterr().err
+
+
+def test_words_left_out_by_dropout_do_not_look_like_edits(sentiment):
+    task = TASKS["sentiment"](config_of(sentiment, model__dropout_words=0.5))
+    model, wanted = task.build_model().train(), Wanted(frozenset({"words"}), frozenset({"words"}))
+    batch = task.batcher(Plan(40, 40, 4, 3, 0), wanted)(0)
+    ends = examine(model, batch, wanted).ends
+    moved = ends.directions["words"].norm(dim=2) > 0
+    assert moved.sum(1).tolist() == [1, 1, 1, 2, 2, 2]  # a word replaced; at the ends b another one inserted

@@ -92,10 +92,13 @@ class TextModel(nn.Module):
     def embed(self, tokens: Tensor) -> Tensor:
         """Returns the word vectors (batch, length, word_dim) of ``tokens: (batch, length) int64``."""
         words: Tensor = self.embedding(tokens)
+        return words
+
+    def drop_words(self, words: Tensor) -> Tensor:
+        """Leaves words out in training, as a whole: ``words: (batch, length, word_dim)``."""
         rate = self.settings.dropout_words
         if not self.training or not rate:
             return words
-        # Whole words: one random number each, and no direction of a pair is bent.
         return words * ((torch.rand(words.shape[:2], device=words.device) >= rate) / (1 - rate)).unsqueeze(2)
 
     def encode(self, words: Tensor, mask: Tensor) -> Tensor:
@@ -103,8 +106,12 @@ class TextModel(nn.Module):
         raise NotImplementedError
 
     def encode_all(self, words: Tensor, masks: tuple[Tensor, ...]) -> Tensor:
-        """Returns the states of all texts' words, (batch, total length, size), each text read by itself."""
-        parts = words.split([mask.shape[1] for mask in masks], dim=1)
+        """Returns the states of all texts' words, (batch, total length, size), each text read by itself.
+
+        Dropout comes after the word vectors: were it before, a word left out at one end of a pair would look like an
+        edit, and there are far more of those than of real ones.
+        """
+        parts = self.drop_words(words).split([mask.shape[1] for mask in masks], dim=1)
         return torch.cat([self.encode(part, mask) for part, mask in zip(parts, masks, strict=True)], dim=1)
 
     def pool(self, states: Tensor, masks: tuple[Tensor, ...]) -> Tensor:
