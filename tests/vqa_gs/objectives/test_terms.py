@@ -226,7 +226,7 @@ def test_b_weight_and_ends(make_model, make_batch, run_step):
 
 
 def test_settings_that_make_no_sense_are_refused():
-    with pytest.raises(UsageError, match="no regions to choose from"):
+    with pytest.raises(UsageError, match="no regions or words to choose from"):
         GradientSupervisionSettings(place="attended", sparse=1)
     with pytest.raises(UsageError, match="sparse must not be negative"):
         OrthogonalitySettings(sparse=-1)
