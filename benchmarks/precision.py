@@ -18,7 +18,8 @@ import torch
 from vqa_gs.models.updn import UpDn, UpDnSettings
 from vqa_gs.objectives.answer import AnswerSettings
 from vqa_gs.objectives.gradient_supervision import GradientSupervisionSettings
-from vqa_gs.training.batches import Batch
+from vqa_gs.tasks import TASKS
+from vqa_gs.tasks.vqa.batches import VqaBatch
 from vqa_gs.training.hardware import computes_bf16
 from vqa_gs.training.step import TrainingStep
 
@@ -34,13 +35,13 @@ class Shape:
     answers: int
 
 
-def make_batch(rows: int, pairs: int, shape: Shape) -> Batch:
+def make_batch(rows: int, pairs: int, shape: Shape) -> VqaBatch:
     """Returns a batch of random numbers: ``2 * pairs`` pair ends and ordinary questions, ``rows`` in all."""
     generator = torch.Generator().manual_seed(0)
     ends = 2 * pairs
     counterpart = torch.arange(shape.regions).expand(pairs, shape.regions).contiguous()
     moves = torch.ones(pairs, shape.regions, dtype=torch.bool)
-    return Batch(
+    return VqaBatch(
         torch.rand(rows, shape.regions, shape.dim, generator=generator),
         torch.rand(rows, shape.regions, 4, generator=generator),
         torch.ones(rows, 2),
@@ -58,7 +59,7 @@ def make_batch(rows: int, pairs: int, shape: Shape) -> Batch:
     )
 
 
-def time_step(step: TrainingStep, optimizer: torch.optim.Optimizer, batch: Batch, bf16: bool) -> tuple[float, float]:
+def time_step(step: TrainingStep, optimizer: torch.optim.Optimizer, batch: VqaBatch, bf16: bool) -> tuple[float, float]:
     """Returns the seconds of one whole training step, by the clock and of all processors together."""
     parameters = list(step.parameters())
     start, used = time.perf_counter(), time.process_time()
@@ -78,7 +79,7 @@ def compare(
     terms: dict[str, object] = {"answer": AnswerSettings()}
     if pairs:
         terms["gradient_supervision"] = GradientSupervisionSettings(weight=1.0)
-    step = TrainingStep(UpDn(shape.dim, WORDS, shape.answers, UpDnSettings(hidden=hidden)), terms)
+    step = TrainingStep(UpDn(shape.dim, WORDS, shape.answers, UpDnSettings(hidden=hidden)), terms, TASKS["vqa"])
     optimizer = torch.optim.Adamax(step.parameters(), lr=1e-3)
     batch = make_batch(rows, pairs, shape)
     times: tuple[list[tuple[float, float]], list[tuple[float, float]]] = ([], [])

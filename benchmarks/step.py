@@ -41,8 +41,10 @@ from vqa_gs.data.targets import SoftTargets
 from vqa_gs.models.updn import UpDn, UpDnSettings
 from vqa_gs.objectives.answer import AnswerSettings
 from vqa_gs.objectives.gradient_supervision import GradientSupervisionSettings
-from vqa_gs.training.batches import Batch, Batcher, Plan, read_ahead
-from vqa_gs.training.examples import Examples, TrainingData
+from vqa_gs.tasks import TASKS
+from vqa_gs.tasks._plan import Plan, read_ahead
+from vqa_gs.tasks.vqa.batches import Batcher, VqaBatch
+from vqa_gs.tasks.vqa.examples import Examples, TrainingData
 from vqa_gs.training.step import TrainingStep
 
 REGIONS, DIM, HIDDEN, TOKENS, ANSWERS, WORDS = 36, 2048, 1024, 14, 3129, 8000
@@ -64,7 +66,7 @@ def draw_tokens(rows: int, full: bool, generator: torch.Generator) -> Tensor:
     return tokens
 
 
-def make_batch(rows: int, pairs: int, full: bool) -> Batch:
+def make_batch(rows: int, pairs: int, full: bool) -> VqaBatch:
     """Returns a batch of random numbers: ``2 * pairs`` pair ends and ordinary questions, ``rows`` in all."""
     generator = torch.Generator().manual_seed(0)
     ends = 2 * pairs
@@ -72,7 +74,7 @@ def make_batch(rows: int, pairs: int, full: bool) -> Batch:
     alignment = (counterpart, torch.ones(pairs, REGIONS, dtype=torch.bool), counterpart.argsort(1))
     targets = torch.zeros(rows, ANSWERS)
     targets[torch.arange(rows).repeat_interleave(3), torch.randint(0, ANSWERS, (3 * rows,), generator=generator)] = 0.9
-    return Batch(
+    return VqaBatch(
         torch.relu(torch.randn(rows, REGIONS, DIM, generator=generator)),
         torch.rand(rows, REGIONS, 4, generator=generator),
         torch.ones(rows, 2),
@@ -108,7 +110,7 @@ class PlainUpDn(nn.Module):
         last = weight_norm(nn.Linear(2 * HIDDEN, ANSWERS), dim=None)
         self.classifier = nn.Sequential(layer(HIDDEN, 2 * HIDDEN), nn.Dropout(0.5), last)
 
-    def forward(self, batch: Batch) -> Tensor:
+    def forward(self, batch: VqaBatch) -> Tensor:
         """Returns the loss."""
         question = self.gru(self.embedding(batch.tokens))[0][:, -1]
         joint = self.region_projection(batch.features)
@@ -128,13 +130,13 @@ class Trainer:
             terms: dict[str, Any] = {"answer": AnswerSettings()}
             if case in COSTS:
                 terms["gradient_supervision"] = GradientSupervisionSettings(weight=1.0, cost=COSTS[case])  # type: ignore[arg-type]
-            self.module: nn.Module = TrainingStep(UpDn(DIM, WORDS, ANSWERS, UpDnSettings()), terms)
+            self.module: nn.Module = TrainingStep(UpDn(DIM, WORDS, ANSWERS, UpDnSettings()), terms, TASKS["vqa"])
         else:
             self.module = PlainUpDn()
         self.parameters = list(self.module.parameters())
         self.optimizer = torch.optim.Adamax(self.parameters, lr=2e-3)
 
-    def step(self, batch: Batch, bf16: bool) -> None:
+    def step(self, batch: VqaBatch, bf16: bool) -> None:
         """Trains one step."""
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             loss = self.module(batch)

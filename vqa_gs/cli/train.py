@@ -9,7 +9,7 @@ from pathlib import Path
 from vqa_gs.cli import speaks_for_all
 from vqa_gs.cli._shared import new_parser
 from vqa_gs.common.errors import UsageError
-from vqa_gs.training.config import add_run_arguments, config_from_namespace
+from vqa_gs.training.config import add_extra_tests, add_run_arguments, config_from_namespace, named_in
 from vqa_gs.training.loop import train
 
 
@@ -18,12 +18,16 @@ def run(words: Sequence[str]) -> None:
     parser = new_parser("train", "Train a model; called again after an interruption it goes on.")
     parser.add_argument("--out", type=str, required=True, help="the run directory")
     parser.add_argument("--max-steps", type=int, default=None, help="the same as --training.max_steps")
-    add_run_arguments(parser)
+    extra = "one more labelled file that a text task is tested on"
+    parser.add_argument("--extra-test", action="append", default=[], metavar="NAME=FILE", help=extra)
+    parser.add_argument("--config", action="config", help="YAML file of settings; flags override it")
     try:
+        add_run_arguments(parser, *(chosen_name(words, name) for name in ("task", "architecture")))
         given = parser.parse_args(list(words))
         if given.max_steps is not None:
             given["training.max_steps"] = given.max_steps
         config = config_from_namespace(parser, given)
+        add_extra_tests(config, given.extra_test)
     except UsageError as error:
         raise UsageError(error.problem, file=_blamed(words, error.problem), mend=error.mend) from error
     folder = train(config, Path(given.out))
@@ -31,14 +35,36 @@ def run(words: Sequence[str]) -> None:
         print(folder)
 
 
+def chosen_name(words: Sequence[str], name: str) -> str | None:
+    """Returns what a setting is given as by its flag, else by the configuration file: it decides what other flags are.
+
+    None where it is not given, or the file cannot be read, which parsing tells of.
+    """
+    given = _value(words, f"--{name}")
+    if given is not None:
+        return given
+    file = _value(words, "--config")
+    return None if file is None else named_in(file, name)
+
+
+def _value(words: Sequence[str], flag: str) -> str | None:
+    """Returns the value of a flag given as ``--flag value`` or ``--flag=value``, the last one's."""
+    found = None
+    for at, word in enumerate(words):
+        name, equals, value = word.partition("=")
+        if name == flag:
+            found = value if equals else next(iter(words[at + 1 :]), None)
+    return found
+
+
 def _blamed(words: Sequence[str], problem: str) -> str | None:
     """Returns the configuration file where a bad setting is its own, not one given as a flag."""
-    if not any(word.partition("=")[0] == "--config" for word in words):
+    file = _value(words, "--config")
+    if file is None:
         return None
     flags = {word.partition("=")[0].lstrip("-").replace("-", "_") for word in words if word.startswith("--")}
     named = re.findall(r"[a-z_]+(?:\.[a-z_]+)*", problem)
     last = {name.rpartition(".")[2] for name in named}
     if any(flag.rpartition(".")[2] in last for flag in flags - {"config", "out"}):
         return None
-    at = next(at for at, word in enumerate(words) if word.partition("=")[0] == "--config")
-    return words[at].partition("=")[2] or next(iter(words[at + 1 :]), None)
+    return file

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from vqa_gs.common.registry import Registry
@@ -119,8 +118,3 @@ class RegionModel(nn.Module):
         """Answers from the store's features (batch, regions, region_dim) and tokens (batch, length)."""
         regions = self.prepare_regions(features, boxes, sizes, mask)
         return self.head(regions, mask, self.encode_question(tokens))
-
-    @torch.no_grad()
-    def parameter_count(self) -> int:
-        """Returns how many numbers are learnt."""
-        return sum(parameter.numel() for parameter in self.parameters())

@@ -140,7 +140,7 @@ class Step:
         ends: the pairs of the step, None when there are none.
         end_rows: as ``rows``, for pair ends.
         epoch: how far training has come, in epochs, as a float; schedules look at it.
-        inputs: what the rows were answered from.
+        inputs: what the rows were answered from; None unless a term `needs_inputs`.
     """
 
     logits: Tensor
@@ -189,6 +189,7 @@ class Objective(nn.Module):
     Settings: type[Any]
     needs_pairs = False
     needs_trace = False
+    needs_inputs = False
     logged: tuple[str, ...] = ()
 
     def __init__(self, settings: Any) -> None:
@@ -196,7 +197,7 @@ class Objective(nn.Module):
         self.settings = settings
 
     def places(self) -> frozenset[str]:
-        """Returns the inputs the term differentiates by: any of ``regions``, ``attended``, ``question``."""
+        """Returns the inputs the term differentiates by, as the task names them: ``regions``, ``words``."""
         return frozenset()
 
     def aligned(self) -> frozenset[str]:

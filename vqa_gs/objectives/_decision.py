@@ -45,6 +45,13 @@ def decision(
 
     Raises:
         ValueError: the variant is unknown or lacks what it needs.
+
+    Example:
+        >>> import torch
+        >>> logits = torch.tensor([[3.0, 1.0], [3.0, 1.0]])
+        >>> score, valid = decision(logits, torch.tensor([0, 1]), torch.tensor([1, 1]))
+        >>> score.tolist(), valid.tolist()
+        ([2.0, 0.0], [True, False])
     """
     valid = labels >= 0
     if variant == "loss":
@@ -85,6 +92,12 @@ def cosine(gradient: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
 
     Raises:
         ValueError: the shapes differ.
+
+    Example:
+        >>> import torch
+        >>> cos, counts = cosine(torch.tensor([[3.0, 4.0], [1.0, 0.0]]), torch.tensor([[1.0, 0.0], [0.0, 0.0]]))
+        >>> round(cos[0].item(), 6), counts.tolist()
+        (0.6, [True, False])
     """
     if gradient.shape != direction.shape:
         raise ValueError(

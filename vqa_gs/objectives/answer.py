@@ -25,6 +25,11 @@ def answer_loss(logits: Tensor, targets: Tensor) -> Tensor:
 
     Raises:
         ValueError: the shapes differ.
+
+    Example:
+        >>> import torch
+        >>> round(answer_loss(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]])).item(), 4)
+        1.3863
     """
     if logits.shape != targets.shape or logits.ndim != 2:
         raise ValueError(

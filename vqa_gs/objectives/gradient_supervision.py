@@ -25,7 +25,7 @@ from vqa_gs.objectives._decision import Variant, cosine, decision, end_decision
 from vqa_gs.objectives._regions import differing
 from vqa_gs.objectives._schedule import Scheduled
 
-Place = Literal["regions", "attended", "question"]
+Place = Literal["regions", "attended", "question", "words", "encoded", "pooled"]
 EndsChoice = Literal["both", "a", "b"]
 
 
@@ -109,6 +109,9 @@ class GradientSupervision(nn.Module):
             partner_labels: (n,) int64; needed for ``contrast``.
             targets: (n, answers); needed for ``loss``.
             weight: (n,) float, 1 when left out.
+
+        Raises:
+            ValueError: shapes do not fit, ``x`` does not require grad, or the variant lacks what it needs.
         """
         score, answered = decision(logits, labels, partner_labels, targets, self.variant)
         loss, _, moves = gradient_supervision_loss(score, x, direction)
@@ -123,8 +126,9 @@ class GradientSupervisionSettings(Scheduled):
 
     Attributes:
         variant: the decision function: ``true``, ``contrast`` or ``loss``.
-        place: differentiate by the ``regions``, by the ``attended`` (pooled) image vector, or by the word vectors of
-            the ``question``.
+        place: what to differentiate by. Of a question about an image: the ``regions``, the ``attended`` (pooled) image
+            vector, or the word vectors of the ``question``. Of a text: the vectors of its ``words``, the ``encoded``
+            words (the encoder's states), or the ``pooled`` vector.
         ends: ends of a pair it acts on: ``both``, ``a`` or ``b``.
         b_weight: weight of an end b beside an end a, as where b is an edited image.
         sparse: use the direction only on so many regions (or words), those that differ most; 0: on all that the pair
@@ -148,10 +152,10 @@ class GradientSupervisionSettings(Scheduled):
         for name in ("b_weight", "sparse"):
             if not getattr(self, name) >= 0:
                 raise UsageError(f"objectives: {name} must not be negative, got {getattr(self, name)}")
-        if self.place == "attended" and (self.sparse or self.rest == "free"):
+        if self.place in ("attended", "pooled") and (self.sparse or self.rest == "free"):
             raise UsageError(
-                "objectives.gradient_supervision: the attended vector has no regions to choose from",
-                mend="leave sparse and rest out, or choose the place regions",
+                f"objectives.gradient_supervision: the {self.place} vector has no regions or words to choose from",
+                mend="leave sparse and rest out, or choose another place",
             )
         if self.cost == "closed_form" and self.place != "regions":
             raise UsageError(
@@ -166,7 +170,7 @@ class GradientSupervisionSettings(Scheduled):
 
 @OBJECTIVES.register("gradient_supervision")
 class GradientSupervisionTerm(Objective):
-    """Gradient supervision as a term of VQA training."""
+    """Gradient supervision as a term of training."""
 
     Settings = GradientSupervisionSettings
     settings: GradientSupervisionSettings
@@ -229,6 +233,11 @@ def end_directions(inputs: Tensor) -> Tensor:
 
     Returns:
         (2P, ...) detached.
+
+    Example:
+        >>> import torch
+        >>> end_directions(torch.tensor([[3.0], [1.0]])).tolist()
+        [[2.0], [-2.0]]
     """
     a, b = inputs.detach().chunk(2)
     return torch.cat([a - b, b - a])

@@ -50,6 +50,7 @@ class Path(Objective):
     Settings = PathSettings
     settings: PathSettings
     needs_pairs = True
+    needs_inputs = True
     logged = ("path_cosine",)
 
     def aligned(self) -> frozenset[str]:

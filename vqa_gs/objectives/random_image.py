@@ -42,6 +42,7 @@ class RandomImage(Objective):
 
     Settings = RandomImageSettings
     settings: RandomImageSettings
+    needs_inputs = True
     logged = ("random_image_score",)
 
     def forward(self, step: Step) -> ObjectiveOutput:

@@ -13,7 +13,6 @@ from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import sha256_file
 from vqa_gs.study.plan import PlannedRun
 from vqa_gs.study.spec import StudySpec
-from vqa_gs.training.config import DataConfig
 from vqa_gs.training.run_dir import RunDirectory
 
 
@@ -24,7 +23,7 @@ def require_data(runs: Sequence[PlannedRun], spec: StudySpec) -> None:
         UsageError: a file is missing.
     """
     for run in runs:
-        missing = next((file for file in _files(run.config.data) if not Path(file).exists()), None)
+        missing = next((file for file in run.config.data.files() if not Path(file).exists()), None)
         if missing is not None:
             raise UsageError(
                 f"the file {missing} is not there",
@@ -32,15 +31,6 @@ def require_data(runs: Sequence[PlannedRun], spec: StudySpec) -> None:
                 record=f"arms.{run.arm.name}",
                 mend="check the path, or add a step to `prepare` that makes it",
             )
-
-
-def _files(data: DataConfig) -> list[str]:
-    """Returns the files a run reads; word vectors, which may be a package's, are left out."""
-    named = [data.features, *data.pairs, *([data.counterfactual_features] if data.counterfactual_features else [])]
-    for split in (data.train, data.iid_val, data.counterfactuals, *data.tests.values()):
-        if split is not None:
-            named += [split.questions, split.annotations, *split.subsets.values(), *split.pairs.values()]
-    return named
 
 
 def require_ours(runs: Sequence[PlannedRun], spec: StudySpec) -> None:
@@ -63,10 +53,10 @@ def require_ours(runs: Sequence[PlannedRun], spec: StudySpec) -> None:
         data = run.config.data
         for source, trained_on in _sources(run.folder).items():
             # A run records one hash for its region stores, under the first one's name.
-            edits = [data.counterfactual_features] if data.counterfactual_features else []
-            key = (source, *edits) if source == data.features else (source,)
+            stores = tuple(data.stores())
+            key = stores if source in stores[:1] else (source,)
             if key not in hashes:
-                hashes[key] = content_hash(key, stores=source == data.features)
+                hashes[key] = content_hash(key, stores=key == stores)
             if hashes[key] not in (None, trained_on):
                 raise UsageError(
                     f"{source} changed since {run.folder} was trained",

@@ -86,8 +86,8 @@ def signature(run: PlannedRun) -> str:
     for name in ("name", "seed", "scoring"):
         settings.pop(name)
     settings["data"] = {**settings["data"], "pairs": bool(settings["data"]["pairs"])}
-    for name in ("max_pairs", "pair_kinds"):
-        settings["data"].pop(name)
+    for name in ("max_pairs", "pair_kinds", "partners"):
+        settings["data"].pop(name, None)
     for name, term in settings["objectives"].items():
         settings["objectives"][name] = {**term, "weight": term["weight"] != 0}
     for name in ("lr", "clip", "schedule", "log_every"):

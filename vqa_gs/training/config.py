@@ -1,13 +1,15 @@
 """The settings of a run: a tree of dataclasses, read from YAML and the command line, saved with the run.
 
 Every field is ``--section.field`` on the command line. The section ``objectives`` has one part for each file in
-``vqa_gs/objectives``, the section ``model`` is that of the chosen model: adding one there adds its settings here.
+``vqa_gs/objectives``; the sections ``data`` and ``model`` are those of the chosen task and model. Adding a file there
+adds its settings here.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,74 +22,9 @@ from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath, require_file
 from vqa_gs.models.updn import UpDnSettings
 from vqa_gs.objectives import OBJECTIVES
+from vqa_gs.tasks import TASKS
+from vqa_gs.tasks._checks import at_least
 from vqa_gs.training.schedule import Schedule
-
-
-def _at_least(part: Any, section: str, least: int, *names: str) -> None:
-    for name in names:
-        if getattr(part, name) < least:
-            raise UsageError(f"{section}.{name} must be at least {least}, not {getattr(part, name)}")
-
-
-@dataclass
-class SplitConfig:
-    """The files of one split.
-
-    Attributes:
-        questions: questions JSON, plain or gzip.
-        annotations: annotations JSON, plain or gzip.
-        subsets: named lists of question ids (JSON) to report beside the whole.
-        pairs: named lists of question id pairs (JSON) for pair accuracy.
-    """
-
-    questions: str
-    annotations: str
-    subsets: dict[str, str] = field(default_factory=dict)
-    pairs: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass
-class DataConfig:
-    """Where the data are and how they become examples.
-
-    Attributes:
-        train: the training split.
-        features: region store of all images, made by ``vqa-gs features convert``.
-        counterfactual_features: region store of the images that only ``counterfactuals`` are about, where they are in
-            one of their own.
-        iid_val: in-domain split that epochs are chosen on; cut from training when left out.
-        tests: out-of-distribution and other splits by name, looked at once, after training.
-        counterfactuals: questions that occur only as ends of pairs (edited images).
-        pairs: pair tables, made by ``vqa-gs pairs build``.
-        pair_kinds: use only the pairs of these kinds, the controls of a table of masks, say; none named: all.
-        max_pairs: use only the first so many pairs of the tables; 0 uses all.
-        val_fraction: share of training images held out when ``iid_val`` is left out.
-        min_answer_questions: an answer enters the vocabulary with so many distinct training questions.
-        question_length: tokens a question is cut or padded to.
-        test_selection: ``refused``, or ``acknowledged`` to let iid_val share questions with a test split.
-        glove: word vectors: a ``.txt``, ``.npz`` or ``.npy`` file, or an installed package's name.
-    """
-
-    train: SplitConfig
-    features: str
-    iid_val: SplitConfig | None = None
-    tests: dict[str, SplitConfig] = field(default_factory=dict)
-    counterfactuals: SplitConfig | None = None
-    counterfactual_features: str | None = None
-    pairs: list[str] = field(default_factory=list)
-    pair_kinds: list[str] = field(default_factory=list)
-    max_pairs: int = 0
-    val_fraction: float = 0.1
-    min_answer_questions: int = 9
-    question_length: int = 14
-    test_selection: Literal["refused", "acknowledged"] = "refused"
-    glove: str | None = None
-
-    def __post_init__(self) -> None:
-        _at_least(self, "data", 1, "min_answer_questions", "question_length")
-        _at_least(self, "data", 0, "max_pairs")
-        if not 0 < self.val_fraction < 1:
-            raise UsageError(f"data.val_fraction must be between 0 and 1, not {self.val_fraction}")
 
 
 @dataclass
@@ -125,12 +62,14 @@ class TrainingConfig:
     statistics_images: int = 4096
 
     def __post_init__(self) -> None:
-        _at_least(self, "training", 1, "epochs", "batch_size", "log_every", "statistics_images")
-        _at_least(self, "training", 0, "pairs_per_batch", "patience", "max_steps", "checkpoint_every")
+        at_least(self, "training", 1, "epochs", "batch_size", "log_every", "statistics_images")
+        at_least(self, "training", 0, "pairs_per_batch", "patience", "max_steps", "checkpoint_every")
         for name in ("lr", "clip"):
             if not 0 < getattr(self, name) < math.inf:
                 raise UsageError(f"training.{name} must be a positive number, not {getattr(self, name)}")
 
+
+_DEFAULT_TASK = "vqa"
 
 # One part a registered objective, so that a new objective's file is all it takes to configure it.
 ObjectivesConfig: Any = dataclasses.make_dataclass(
@@ -148,23 +87,25 @@ class RunConfig:
     """Everything a run depends on.
 
     Attributes:
-        data: where the data are.
+        data: where the data are; the task's own settings.
         name: the arm's name in reports; runs that differ in the seed only share it.
+        task: what is learnt: ``vqa``, or another file of ``vqa_gs/tasks``.
         seed: seeds the model's initial values, the order of the data, dropout.
         scoring: the rule accuracies are computed by; ``exact`` or ``exact-normalized`` for single answers. Under
             ``exact`` answers are learnt as they are written, under all others after the official processing.
         architecture: which model.
-        model: the model's sizes.
+        model: the model's sizes; the architecture's own settings.
         objectives: the terms of the loss.
         training: how it is trained.
     """
 
-    data: DataConfig
+    data: Any
     name: str = ""
+    task: str = _DEFAULT_TASK
     seed: int = 0
     scoring: str = "official"
     architecture: str = "updn"
-    model: UpDnSettings = field(default_factory=UpDnSettings)
+    model: Any = field(default_factory=UpDnSettings)
     objectives: ObjectivesConfig = field(default_factory=ObjectivesConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
@@ -195,10 +136,23 @@ class RunConfig:
         return dataclasses.asdict(self)
 
 
-def add_run_arguments(parser: ArgumentParser) -> None:
-    """Adds ``--config`` and every field of `RunConfig` to a parser."""
-    parser.add_argument("--config", action="config", help="YAML file of settings; flags override it")
-    parser.add_class_arguments(RunConfig, None)
+def add_run_arguments(parser: ArgumentParser, task: str | None = None, architecture: str | None = None) -> None:
+    """Adds every field of `RunConfig` to a parser, with the sections ``data`` and ``model`` of a task and a model.
+
+    Args:
+        parser: what parses the settings.
+        task: the task's name; None for the default.
+        architecture: the model's name; None for the task's default.
+
+    Raises:
+        UsageError: there is no such task or model.
+    """
+    chosen = TASKS[task or _DEFAULT_TASK]
+    architecture = architecture or chosen.architecture
+    parser.add_class_arguments(chosen.Data, "data")
+    parser.add_class_arguments(chosen.models[architecture].Settings, "model")
+    parser.add_class_arguments(RunConfig, None, skip={"data", "model"})
+    parser.set_defaults(architecture=architecture, scoring=chosen.scoring)
 
 
 def config_from_namespace(parser: ArgumentParser, namespace: Namespace) -> RunConfig:
@@ -211,7 +165,7 @@ def config_from_namespace(parser: ArgumentParser, namespace: Namespace) -> RunCo
 def config_from_dict(values: dict[str, Any]) -> RunConfig:
     """Builds the settings from plain containers, validated like a YAML file."""
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(RunConfig, None)
+    add_run_arguments(parser, values.get("task"), values.get("architecture"))
     # A copy, as jsonargparse writes into what it is given.
     return config_from_namespace(parser, parser.parse_object(deepcopy(values)))
 
@@ -244,3 +198,33 @@ def load_config(path: StrPath) -> RunConfig:
         raise
     except Exception as error:  # jsonargparse raises several types for a bad value
         raise DataError(f"has settings that do not fit this version: {error}", file=file) from error
+
+
+def add_extra_tests(config: RunConfig, named: Sequence[str]) -> None:
+    """Adds splits to look at after training, as ``--extra-test name=file`` gives them, to ``data.tests``.
+
+    Raises:
+        UsageError: one is not of this form, its name is taken, or the task's splits are more than one file.
+    """
+    for entry in named:
+        name, equals, file = entry.partition("=")
+        if not (name and equals and file):
+            raise UsageError(f"--extra-test wants name=file, not {entry!r}")
+        if not TASKS[config.task].tests_are_files:
+            raise UsageError(
+                f"--extra-test: a split of the task {config.task} is more than one file",
+                mend="describe it in data.tests",
+            )
+        if name in config.data.tests:
+            raise UsageError(f"--extra-test: data.tests has a split {name!r} already", mend="choose another name")
+        config.data.tests[name] = file
+
+
+def named_in(path: StrPath, name: str) -> str | None:
+    """Returns a text setting of the top level of a YAML file; None where it is not there, or nothing can be read."""
+    try:
+        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError):
+        return None
+    value = found.get(name) if isinstance(found, dict) else None
+    return value if isinstance(value, str) else None

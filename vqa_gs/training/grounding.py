@@ -16,8 +16,8 @@ from pair_builders.table import PairTable
 from vqa_gs.common.errors import UsageError
 from vqa_gs.data.questions import QuestionSet
 from vqa_gs.objectives.gradient_supervision import cosine, decision
-from vqa_gs.training.batches import inference_batches
-from vqa_gs.training.examples import Examples, make_examples, require_images
+from vqa_gs.tasks.vqa.batches import inference_batches
+from vqa_gs.tasks.vqa.examples import Examples, make_examples, require_images
 from vqa_gs.training.inference import TrainedModel, require_dim
 
 _PAIRS = 64

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from features.store import RegionStore
-from vqa_gs.common.errors import DataError
+from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath
 from vqa_gs.data.json_files import decode, read_content
-from vqa_gs.data.questions import QuestionId, QuestionSet
 from vqa_gs.data.vocabulary import AnswerVocabulary, WordVocabulary
-from vqa_gs.models import MODELS, RegionModel
-from vqa_gs.training.batches import inference_batches
+from vqa_gs.models import MODELS
 from vqa_gs.training.checkpoint import tensor_difference
 from vqa_gs.training.config import RunConfig, load_config
-from vqa_gs.training.examples import Examples
 
 _MEND = "train the run again"
 
@@ -29,33 +24,6 @@ _MEND = "train the run again"
 class _Features(msgspec.Struct):
     features_fingerprint: str
     region_dim: Annotated[int, msgspec.Meta(ge=1)]
-
-
-@torch.no_grad()
-def predict_labels(
-    model: RegionModel, examples: Examples, store: RegionStore, batch_size: int = 512, rank: int = 0, world: int = 1
-) -> torch.Tensor:
-    """Returns the label of the highest logit of every example, (n,) int64 on the CPU.
-
-    Args:
-        model: the network; it is put into evaluation mode and back.
-        examples: the questions.
-        store: the regions of their images.
-        batch_size: questions at once.
-        rank: which process this is; it answers its share of the batches, and the labels of the others are 0.
-        world: of how many.
-    """
-    was_training = model.training
-    model.eval()
-    device = next(model.parameters()).device
-    labels = torch.zeros(len(examples), dtype=torch.int64)
-    with closing(inference_batches(examples, store, batch_size, rank, world)) as batches:
-        for rows, regions, tokens in batches:
-            there = regions.to(device)
-            out = model(there.features, there.boxes, there.sizes, there.mask, tokens.to(device))
-            labels[torch.from_numpy(rows)] = out.logits.argmax(1).cpu()
-    model.train(was_training)
-    return labels
 
 
 class TrainedModel:
@@ -74,6 +42,8 @@ class TrainedModel:
         if not folder.is_dir():
             raise DataError("no such run directory", file=folder, mend="train one with `vqa-gs train`")
         self.config: RunConfig = load_config(folder / "config.yaml")
+        if self.config.task != "vqa":
+            raise UsageError(f"{folder} learnt the task {self.config.task}, which answers no questions about images")
         self.fingerprint, dim = _features(folder / "run.json")
         self.words = WordVocabulary.load(folder / "words.json")
         self.answers = AnswerVocabulary.load(folder / "answers.json")
@@ -107,11 +77,3 @@ def require_dim(store: RegionStore, dim: int) -> None:
             file=store.path,
             mend="name the store the run was trained with",
         )
-
-
-def answers_by_id(questions: QuestionSet, labels: torch.Tensor, answers: AnswerVocabulary) -> dict[QuestionId, str]:
-    """Returns question id -> answer text."""
-    return {
-        question_id: answers.answers[label]
-        for question_id, label in zip(questions.question_ids, labels.tolist(), strict=True)
-    }

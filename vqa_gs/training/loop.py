@@ -12,25 +12,20 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
+from torch import Tensor
 
-from eval.results import write_results
-from features.joined import open_stores
 from vqa_gs.common.errors import DataError, UsageError
-from vqa_gs.common.files import atomic_path, write_json
-from vqa_gs.data.questions import QuestionId
+from vqa_gs.common.files import atomic_path
 from vqa_gs.objectives import OBJECTIVES, logged_names
-from vqa_gs.training.batches import Batch, Batcher, Plan, read_ahead
-from vqa_gs.training.build import build_model
+from vqa_gs.tasks import TASKS, Batch, Split
+from vqa_gs.tasks._plan import Plan, read_ahead
 from vqa_gs.training.checkpoint import Checkpoint
 from vqa_gs.training.config import RunConfig
-from vqa_gs.training.examples import load_training_data, read_split
 from vqa_gs.training.hardware import make_accelerator
-from vqa_gs.training.inference import answers_by_id, predict_labels
 from vqa_gs.training.logs import CsvLog, EventLog, Meter, Row
 from vqa_gs.training.progress import TrainingBar
 from vqa_gs.training.run_dir import RunDirectory
 from vqa_gs.training.schedule import learning_rate
-from vqa_gs.training.splits import ScoredSplit, prepare_split
 from vqa_gs.training.step import TrainingStep
 from vqa_gs.training.team import Team
 
@@ -80,16 +75,11 @@ class _Run:
         self.config, self.settings, self.team, self.directory = config, config.training, team, directory
         self.shown = team.is_main and not quiet
 
-        edits = config.data.counterfactual_features
-        self.store = open_stores([config.data.features, *([edits] if edits else [])])
-        self.data = load_training_data(config.data, self.store, config.seed, bool(config.data.pairs), config.scoring)
-        self.sources = {**self.data.sources, config.data.features: self.store.content_hash}
-        own = self.data, config, self.store
-        self.validation = prepare_split("iid_val", self.data.validation, config.data.iid_val, *own)
-        self.tests = [prepare_split(name, read_split(files), files, *own) for name, files in config.data.tests.items()]
+        self.task = TASKS[config.task](config)
+        self.validation, self.tests = self.task.validation, self.task.tests
         self.plan = Plan(
-            self.data.ordinary,
-            0 if self.data.pairs is None else len(self.data.pairs),
+            self.task.ordinary,
+            self.task.pairs,
             self.settings.batch_size,
             self.settings.pairs_per_batch,
             config.seed,
@@ -100,11 +90,11 @@ class _Run:
         if self.settings.max_steps:
             self.total_steps = min(self.total_steps, self.settings.max_steps)
 
-        self.model = build_model(config, self.data, self.store)
-        self.step: Any = TrainingStep(self.model, objectives)
-        self.align_words = "question" in self.step.aligned
+        self.model = self.task.build_model()
+        self.step: Any = TrainingStep(self.model, objectives, type(self.task))
+        self.batcher = self.task.batcher(self.plan, self.step.wanted)
         self.logged = list(dict.fromkeys([*_LOGGED, *logged_names(OBJECTIVES[name] for name in objectives)]))
-        self.parameters = list(self.model.parameters())
+        self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.optimizer: Any = torch.optim.Adamax(self.parameters, lr=self.settings.lr)
 
         self.done_steps = 0
@@ -122,8 +112,7 @@ class _Run:
                 self.directory.save_settings()
                 self._record()
                 self._open_logs()
-        batcher = Batcher(self.data, self.store, self.plan, self.align_words)
-        batches = read_ahead(batcher, range(self.done_steps, self.total_steps))
+        batches = read_ahead(self.batcher, range(self.done_steps, self.total_steps))
         self.questions, self.clock, self.epoch_clock = 0, time.perf_counter(), time.perf_counter()
         with TrainingBar(self.total_steps, self.done_steps, self.shown) as self.bar:
             with closing(batches):
@@ -143,7 +132,7 @@ class _Run:
             self._finish()
 
     def _train_step(self, batch: Batch) -> None:
-        self.questions += len(batch.tokens)
+        self.questions += len(batch)
         self.step.train()
         loss, sums, counts = self.step(batch.to(self.team.accelerator.device))
         self.optimizer.zero_grad()
@@ -184,7 +173,7 @@ class _Run:
     def _end_epoch(self) -> None:
         means = self._finite(self.meter.take_epoch())
         epoch = len(self.epochs_log)
-        accuracy = float(self.validation.score(self._answer(self.validation))["overall"])
+        accuracy = self.validation.score(self._predict(self.validation))
         now = time.perf_counter()
         row = {"epoch": epoch, "step": self.done_steps, **means, "iid_val": accuracy}
         self.epochs_log.append({**row, "seconds": round(now - self.epoch_clock, 2)})
@@ -215,7 +204,7 @@ class _Run:
                     self.meter.epoch.values,
                     self.steps_log,
                     self.epochs_log,
-                    self.sources,
+                    self.task.sources,
                 ).save(self.directory.checkpoint)
 
     def _resume(self) -> None:
@@ -223,7 +212,7 @@ class _Run:
         if not file.exists():
             return
         saved = Checkpoint.load(file, torch.device("cpu"))
-        saved.restore(file, self.model, self.optimizer, self.sources)
+        saved.restore(file, self.model, self.optimizer, self.task.sources)
         self.done_steps, self.best = saved.step, saved.best
         self.meter = Meter(self.team, saved.recent, saved.epoch_means)
         self.steps_log, self.epochs_log = saved.steps_log, saved.epochs_log
@@ -235,23 +224,20 @@ class _Run:
         self.events = EventLog(path / "tensorboard", self.done_steps)
 
     def _record(self) -> None:
-        self.data.words.save(self.directory.path / "words.json")
-        self.data.answers.save(self.directory.path / "answers.json")
+        self.task.save(self.directory.path)
         device = self.team.accelerator.device
         self.directory.record(
             {
                 "name": self.config.name,
+                "task": self.config.task,
                 "seed": self.config.seed,
                 "scoring": self.config.scoring,
                 "selection": "highest in-domain accuracy (iid_val), one look at the tests after training",
-                "sources": self.sources,
-                "features_fingerprint": self.store.fingerprint,
-                "region_dim": self.store.dim,
-                "words": len(self.data.words),
-                "answers": len(self.data.answers),
-                "questions": self.data.ordinary,
-                "pairs": 0 if self.data.pairs is None else len(self.data.pairs),
-                "parameters": self.model.parameter_count(),
+                "sources": self.task.sources,
+                **self.task.facts(),
+                "questions": self.task.ordinary,
+                "pairs": self.task.pairs,
+                "parameters": sum(parameter.numel() for parameter in self.parameters),
                 "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
                 "processes": self.team.size,
                 "threads": torch.get_num_threads(),
@@ -260,12 +246,12 @@ class _Run:
             }
         )
 
-    def _answer(self, split: ScoredSplit) -> dict[QuestionId, str]:
-        """Answers a split; each process a share of it, of which all learn, so that all take the same decisions."""
+    def _predict(self, split: Split) -> Tensor:
+        """Looks at a split; each process at a share of it, of which all learn, so that all take the same decisions."""
         team, batch = self.team, self.settings.batch_size
         with team.together():
-            labels = predict_labels(self.model, split.examples, self.store, batch, team.rank, team.size)
-        return answers_by_id(split.questions, team.sum(labels), self.data.answers)
+            found = split.predict(self.model, batch, team.rank, team.size)
+        return team.sum(found)
 
     def _finish(self) -> None:
         """Takes the epoch chosen in-domain and looks at the tests, once."""
@@ -279,18 +265,13 @@ class _Run:
                     except SafetensorError as error:
                         raise DataError(f"cannot be written: {error}", file=model, mend="is the disk full?") from error
         for split in (self.validation, *self.tests):
-            answers = self._answer(split)
+            found = self._predict(split)
             with self.team.together():
                 if self.team.is_main:
-                    self._report(split, answers)
+                    metrics = split.report(found, self.directory.path)
+                    if split is not self.validation:
+                        self.bar.say(f"{split.name}: {metrics['overall']:.2f} % ({metrics['scoring']})")
         with self.team.together():
             if self.team.is_main:
                 self.events.close()
                 self.directory.finish()
-
-    def _report(self, split: ScoredSplit, answers: dict[QuestionId, str]) -> None:
-        metrics = split.analyse(answers)
-        write_results(self.directory.path / "predictions" / f"{split.name}.json", answers)
-        write_json(self.directory.path / "metrics" / f"{split.name}.json", metrics)
-        if split is not self.validation:
-            self.bar.say(f"{split.name}: {metrics['overall']:.2f} % ({self.config.scoring})")

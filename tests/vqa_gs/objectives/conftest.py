@@ -4,7 +4,8 @@ import torch
 from vqa_gs.models import MODELS
 from vqa_gs.models.updn import UpDnSettings
 from vqa_gs.objectives.answer import AnswerSettings
-from vqa_gs.training.batches import Batch
+from vqa_gs.tasks import TASKS
+from vqa_gs.tasks.vqa.batches import VqaBatch
 from vqa_gs.training.step import TrainingStep
 
 PAIRS, ORDINARY, REGIONS, DIM, ANSWERS, WORDS, LENGTH = 3, 4, 5, 12, 7, 20, 6
@@ -57,7 +58,7 @@ def make_batch():
             mask[-1, 4] = False
         features *= mask.unsqueeze(-1)
         targets = torch.rand(rows, ANSWERS, generator=generator, dtype=torch.float64)
-        return Batch(
+        return VqaBatch(
             features.to(dtype),
             torch.rand(rows, REGIONS, 4, generator=generator),
             torch.ones(rows, 2),
@@ -88,7 +89,7 @@ def run_step():
     def run(model, batch, answer=True, **terms):
         """Returns loss, gradients by parameter and the means reported, of one training step."""
         objectives = {"answer": AnswerSettings(), **terms} if answer else terms
-        step = TrainingStep(model, objectives)
+        step = TrainingStep(model, objectives, TASKS["vqa"])
         model.zero_grad(set_to_none=True)
         loss, sums, counts = step(batch)
         loss.backward(inputs=list(model.parameters()))

@@ -5,6 +5,7 @@ import torch
 
 from vqa_gs.common.errors import UsageError
 from vqa_gs.objectives.gradient_supervision import GradientSupervisionSettings
+from vqa_gs.tasks import TASKS
 from vqa_gs.training.step import TrainingStep
 
 KINDS = ["identity", "matched", "masked", "sparse"]
@@ -86,7 +87,9 @@ def test_equals_double_backward_at_the_size_of_updn(run_step, make_batch):
 def test_parameter_gradient_against_finite_differences(make_model, make_batch, kind):
     model, batch = make_model(), make_batch(kind)
     step = TrainingStep(
-        model, {"gradient_supervision": GradientSupervisionSettings(weight=1.0, cost="closed_form", variant="true")}
+        model,
+        {"gradient_supervision": GradientSupervisionSettings(weight=1.0, cost="closed_form", variant="true")},
+        TASKS["vqa"],
     )
     for name in ("attention_regions.linear.direction", "attention_question.linear.bias", "region_net.linear.scale"):
         parameter = model.get_parameter(name)
@@ -139,10 +142,10 @@ def test_in_bf16_both_costs_agree_to_its_digits(make_model, make_batch, run_step
 def test_models_and_places_without_a_closed_form_are_refused(make_model):
     closed = {"gradient_supervision": GradientSupervisionSettings(weight=1.0, cost="closed_form")}
     with pytest.raises(UsageError, match="does not hold for this model.*gated_tanh.*double_backward"):
-        TrainingStep(make_model(activation="gated_tanh"), closed)
+        TrainingStep(make_model(activation="gated_tanh"), closed, TASKS["vqa"])
     with pytest.raises(UsageError, match="no closed form at the place attended"):
         GradientSupervisionSettings(weight=1.0, cost="closed_form", place="attended")
     model = make_model()
     model.no_closed_form = lambda: super(type(model), model).no_closed_form()
     with pytest.raises(UsageError, match="one glimpse of product attention only"):
-        TrainingStep(model, closed)
+        TrainingStep(model, closed, TASKS["vqa"])

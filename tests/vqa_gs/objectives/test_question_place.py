@@ -6,6 +6,7 @@ import torch
 from pair_builders.token_alignment import align_tokens
 from vqa_gs.objectives._decision import cosine
 from vqa_gs.objectives.gradient_supervision import GradientSupervisionSettings
+from vqa_gs.tasks import TASKS
 from vqa_gs.training.step import TrainingStep
 
 
@@ -22,7 +23,9 @@ def test_words_are_aligned_along_the_shortest_edit():
 
 def test_gradient_by_words_against_finite_differences(make_model, make_batch):
     model, batch = make_model().eval(), make_batch("identity")
-    step = TrainingStep(model, {"gradient_supervision": GradientSupervisionSettings(weight=1.0, place="question")})
+    step = TrainingStep(
+        model, {"gradient_supervision": GradientSupervisionSettings(weight=1.0, place="question")}, TASKS["vqa"]
+    )
     seen = []
     step.terms["gradient_supervision"].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].ends))
     _, sums, counts = step(batch)

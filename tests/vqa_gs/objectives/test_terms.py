@@ -14,6 +14,7 @@ from vqa_gs.objectives.orthogonality import OrthogonalitySettings, share_elsewhe
 from vqa_gs.objectives.path import PathSettings
 from vqa_gs.objectives.random_image import RandomImageSettings, answer_scores
 from vqa_gs.objectives.zero_out import ZeroOutSettings
+from vqa_gs.tasks import TASKS
 from vqa_gs.training.step import TrainingStep
 
 EVERY = {
@@ -31,7 +32,7 @@ EVERY = {
 @pytest.mark.parametrize("name", EVERY)
 def test_parameter_gradients_against_finite_differences(make_model, make_batch, name):
     model, batch = make_model(), make_batch("matched")
-    step = TrainingStep(model, {name.split("-")[0]: EVERY[name]})
+    step = TrainingStep(model, {name.split("-")[0]: EVERY[name]}, TASKS["vqa"])
     parameters = dict(model.named_parameters())
     for parameter_name in ("attention_question.linear.direction", "classifier.2.direction", "gru.weight_hh_l0"):
         parameter = parameters[parameter_name]
@@ -80,7 +81,7 @@ def test_zero_out_is_the_answer_loss_of_no_answers_on_ordinary_rows(make_model, 
     model, batch = make_model(), make_batch("matched")
     loss, _, means = run_step(model, batch, answer=False, zero_out=ZeroOutSettings(weight=2.0))
     torch.manual_seed(batch.seed)
-    step = TrainingStep(model, {"zero_out": ZeroOutSettings(weight=1.0)})
+    step = TrainingStep(model, {"zero_out": ZeroOutSettings(weight=1.0)}, TASKS["vqa"])
     seen = []
     step.terms["zero_out"].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].logits.detach()))
     step(batch)
@@ -179,8 +180,8 @@ def test_path_looks_between_the_ends(make_model, make_batch, run_step):
         return HeadOutput(logits, mask.double(), regions.mean(1), pick)
 
     model.head = head
-    step = TrainingStep(model, {"path": PathSettings(weight=1.0)})
-    both = TrainingStep(model, {"gradient_supervision": GradientSupervisionSettings(weight=1.0)})
+    step = TrainingStep(model, {"path": PathSettings(weight=1.0)}, TASKS["vqa"])
+    both = TrainingStep(model, {"gradient_supervision": GradientSupervisionSettings(weight=1.0)}, TASKS["vqa"])
     torch.testing.assert_close(step(batch)[0], both(batch)[0], rtol=1e-12, atol=0)
     with pytest.raises(UsageError, match="points must be at least 1"):
         PathSettings(points=0)
@@ -225,7 +226,7 @@ def test_b_weight_and_ends(make_model, make_batch, run_step):
 
 
 def test_settings_that_make_no_sense_are_refused():
-    with pytest.raises(UsageError, match="no regions to choose from"):
+    with pytest.raises(UsageError, match="no regions or words to choose from"):
         GradientSupervisionSettings(place="attended", sparse=1)
     with pytest.raises(UsageError, match="sparse must not be negative"):
         OrthogonalitySettings(sparse=-1)

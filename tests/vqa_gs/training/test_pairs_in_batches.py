@@ -16,9 +16,10 @@ from pair_builders.table import write_pair_table
 from vqa_gs.common.errors import DataError
 from vqa_gs.data.edited import read_edited_set
 from vqa_gs.data.questions import read_question_set
-from vqa_gs.training.batches import Batcher, Plan
-from vqa_gs.training.config import DataConfig, SplitConfig
-from vqa_gs.training.examples import load_training_data
+from vqa_gs.tasks._plan import Plan
+from vqa_gs.tasks.vqa.batches import Batcher
+from vqa_gs.tasks.vqa.examples import load_training_data
+from vqa_gs.tasks.vqa.settings import DataConfig, SplitConfig
 
 NAMES = ["person", "dog", "cat"]
 PERSON, DOG, CAT = range(3)

@@ -7,11 +7,11 @@ import torch
 from features.store import RegionStore
 from vqa_gs.data.glove import load_glove
 from vqa_gs.models import MODELS, RegionModel
-from vqa_gs.training.config import RunConfig
-from vqa_gs.training.examples import TrainingData, region_statistics
+from vqa_gs.tasks._base import RunSettings
+from vqa_gs.tasks.vqa.examples import TrainingData, region_statistics
 
 
-def build_model(config: RunConfig, data: TrainingData, store: RegionStore) -> RegionModel:
+def build_model(config: RunSettings, data: TrainingData, store: RegionStore) -> RegionModel:
     """Builds the network from a seeded generator, with region statistics and word vectors where asked for."""
     torch.manual_seed(config.seed)
     model = MODELS[config.architecture](store.dim, len(data.words), len(data.answers), config.model)

@@ -18,7 +18,7 @@ from vqa_gs.data.questions import ImageId, QuestionId, QuestionSet, read_questio
 from vqa_gs.data.split import hold_out
 from vqa_gs.data.targets import SoftTargets, soft_targets
 from vqa_gs.data.vocabulary import AnswerVocabulary, WordVocabulary
-from vqa_gs.training.config import DataConfig, SplitConfig
+from vqa_gs.tasks.vqa.settings import DataConfig, SplitConfig
 
 
 @dataclass

@@ -1,0 +1,144 @@
+"""Files of texts become examples, vocabularies and pairs."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.vqa_gs.tasks.conftest import write_tsv
+from vqa_gs.common.errors import DataError, UsageError
+from vqa_gs.data.labelled_texts import plain_words, read_labelled_texts
+from vqa_gs.tasks import TASKS
+from vqa_gs.tasks._text import align_texts
+from vqa_gs.tasks._text_data import Columns, TextData, load_texts
+
+CAD = Path(__file__).parents[3].parent / "shared" / "data" / "cad"
+needs_cad = pytest.mark.skipif(not CAD.is_dir(), reason="the counterfactually edited texts are not there")
+
+
+def columns_of(task):
+    return Columns(TASKS[task].columns, TASKS[task].label, TASKS[task].labels)
+
+
+def text_of(data, row):
+    return tuple(
+        " ".join(data.words.words[token] for token in part[row].tolist() if token) for part in data.examples.tokens
+    )
+
+
+def test_pairs_of_groups_are_an_original_and_its_edit(sentiment):
+    data, sources = load_texts(TextData(**sentiment["data"]), columns_of("sentiment"), 0)
+    assert (data.ordinary, len(data.pairs), len(data.examples)) == (40, 40, 120)
+    assert set(sources) == {sentiment["data"]["train"], *sentiment["data"]["pairs"]}
+    for a, b in data.pairs:
+        (own,), (other,) = text_of(data, a), text_of(data, b)
+        assert data.examples.labels[a] != data.examples.labels[b]
+        assert len(set(own.split()) ^ set(other.split()) - {"a"}) == 2
+
+
+def test_pairs_in_the_order_of_the_originals(inference):
+    data, _ = load_texts(TextData(**inference["data"]), columns_of("nli"), 0)
+    assert len(data.pairs) == 60
+    for a, b in data.pairs:
+        assert a < 15 <= b
+        assert sum(x == y for x, y in zip(text_of(data, a), text_of(data, b), strict=True)) == 1
+
+
+def test_first_pairs_of_several_files_are_of_all_of_them(inference):
+    data, _ = load_texts(TextData(**inference["data"], max_pairs=20), columns_of("nli"), 0)
+    assert len(data.pairs) == 20
+    assert 0 < (data.pairs[:, 1] < 15 + 30).sum() < 20
+
+
+def test_shuffled_partners_keep_labels_and_texts_but_no_relation(sentiment):
+    given = sentiment["data"]
+    plain, _ = load_texts(TextData(**given), columns_of("sentiment"), 0)
+    dealt, _ = load_texts(TextData(**given, partners="shuffled"), columns_of("sentiment"), 0)
+    assert (plain.pairs[:, 0] == dealt.pairs[:, 0]).all()
+    assert (plain.pairs[:, 1] != dealt.pairs[:, 1]).all()
+    assert sorted(plain.pairs[:, 1]) == sorted(dealt.pairs[:, 1])
+    labels = plain.examples.labels
+    assert (labels[plain.pairs[:, 1]] == labels[dealt.pairs[:, 1]]).all()
+
+
+def test_words_are_of_training_texts_only(sentiment, tmp_path):
+    dev = write_tsv(tmp_path / "dev.tsv", ["Sentiment", "Text"], [["Positive", "zzz good"]])
+    task = TASKS["sentiment"](_settings(sentiment, iid_val=[dev]))
+    assert "zzz" not in task.data.words.index
+    assert task.validation.examples.tokens[0][0, -2] == 1  # unknown
+
+
+def _settings(given, **data):
+    from vqa_gs.training.config import config_from_dict
+
+    return config_from_dict({**given, "data": {**given["data"], **data}})
+
+
+def test_alignment_by_hand():
+    import torch
+
+    # a: "5 6 7 8", b: "5 9 7"; second text: equal.
+    tokens = (torch.tensor([[0, 5, 6, 7, 8], [0, 0, 5, 9, 7]]), torch.tensor([[3, 4], [3, 4]]))
+    index_a, moves_a, index_b, moves_b = (part[0].tolist() for part in align_texts(tokens, 1))
+    assert index_a == [-1, 2, 3, 4, -1, 5, 6]
+    assert moves_a == [False, True, True, True, True, True, True]
+    assert index_b == [-1, -1, 1, 2, 3, 5, 6]
+    assert moves_b == [False, False, True, True, True, True, True]
+
+
+@pytest.mark.parametrize(
+    ("header", "rows", "message"),
+    [
+        (["Sentiment"], [["Positive"]], "has no column 'Text'"),
+        (["Sentiment", "Text"], [["Fine", "x"]], "line 2: the label is 'Fine' .use Negative, Positive"),
+        (["Sentiment", "Text"], [["Positive", "x"], ["Positive"]], "line 3: 1 cells where the header has 2"),
+        (["Sentiment", "Text"], [["Positive", "  "]], "line 2: a text is empty"),
+        (["Sentiment", "Text"], [], "has no rows"),
+    ],
+)
+def test_bad_files_are_one_line(tmp_path, header, rows, message):
+    file = write_tsv(tmp_path / "bad.tsv", header, rows)
+    with pytest.raises(DataError, match=message) as told:
+        read_labelled_texts(file, ("Text",), "Sentiment", ("Negative", "Positive"))
+    assert str(told.value).startswith(file)
+
+
+def test_edits_out_of_order_are_refused(inference, tmp_path):
+    lines = Path(inference["data"]["pairs"][0]).read_text().splitlines()
+    (tmp_path / "turned.tsv").write_text("\n".join([lines[0], *lines[:0:-1]]) + "\n")
+    given = {**inference["data"], "pairs": [str(tmp_path / "turned.tsv")]}
+    with pytest.raises(DataError, match="edits share a text with the original"):
+        load_texts(TextData(**given), columns_of("nli"), 0)
+    (tmp_path / "short.tsv").write_text("\n".join(lines[:-1]) + "\n")
+    with pytest.raises(DataError, match="29 edits of 15 originals"):
+        load_texts(TextData(**{**given, "pairs": [str(tmp_path / "short.tsv")]}), columns_of("nli"), 0)
+
+
+def test_dev_texts_that_are_tested_on_are_refused(sentiment):
+    with pytest.raises(DataError, match="is in iid_val too"):
+        TASKS["sentiment"](_settings(sentiment, iid_val=[sentiment["data"]["tests"]["ood_paired"]]))
+    with pytest.raises(UsageError, match="iid_val names no file"):
+        TextData("t", [])
+
+
+def test_words_as_glove_has_them():
+    assert plain_words("I DON'T like it!<br /><br />It's \"bad\", really...") == (
+        "i do n't like it ! it 's bad really . . ."
+    )
+
+
+@needs_cad
+def test_the_papers_own_files():
+    folder = CAD / "sentiment"
+    paired = str(folder / "combined" / "paired" / "train_paired.tsv")
+    data, _ = load_texts(
+        TextData(str(folder / "orig" / "train.tsv"), ["-"], pairs=[paired]), columns_of("sentiment"), 0
+    )
+    assert (data.ordinary, len(data.pairs)) == (1707, 1707)
+    assert (data.examples.labels[data.pairs[:, 0]] != data.examples.labels[data.pairs[:, 1]]).all()
+    folder = CAD / "NLI"
+    edits = [str(folder / kind / "train.tsv") for kind in ("revised_premise", "revised_hypothesis")]
+    data, _ = load_texts(TextData(str(folder / "original" / "train.tsv"), ["-"], pairs=edits), columns_of("nli"), 0)
+    assert (data.ordinary, len(data.pairs)) == (1666, 6664)
+    labels = data.examples.labels[data.pairs]
+    assert np.mean(labels[:, 0] != labels[:, 1]) == 1

@@ -1,0 +1,185 @@
+"""Text tasks through the training loop that visual questions use."""
+
+import copy
+import json
+
+import pytest
+import torch
+
+from tests.vqa_gs.training.test_loop import rows
+from vqa_gs.cli import main
+from vqa_gs.common.errors import UsageError
+from vqa_gs.models.text import TEXT_MODELS
+from vqa_gs.objectives.gradient_supervision import GradientSupervisionSettings
+from vqa_gs.tasks import TASKS, Wanted
+from vqa_gs.tasks._plan import Plan
+from vqa_gs.tasks._text import examine
+from vqa_gs.training.config import config_from_dict, load_config
+from vqa_gs.training.loop import train
+from vqa_gs.training.step import TrainingStep
+
+
+def config_of(given, **changes):
+    values = copy.deepcopy(given)
+    for path, value in changes.items():
+        part = values
+        *parents, last = path.split("__")
+        for name in parents:
+            part = part.setdefault(name, {})
+        part[last] = value
+    return config_from_dict(values)
+
+
+@pytest.fixture(scope="module")
+def finished(sentiment, tmp_path_factory):
+    return train(config_of(sentiment), tmp_path_factory.mktemp("runs") / "gs", quiet=True)
+
+
+def metrics(run, split):
+    return json.loads((run / "metrics" / f"{split}.json").read_text())
+
+
+def test_run_directory_is_that_of_every_run(finished, sentiment):
+    names = {path.name for path in finished.iterdir()}
+    assert {"config.yaml", "run.json", "words.json", "answers.json", "model.safetensors", "done"} <= names
+    record = json.loads((finished / "run.json").read_text())
+    assert (record["task"], record["pairs"], record["questions"]) == ("sentiment", 40, 40)
+    assert load_config(finished / "config.yaml") == config_of(sentiment)
+    edited, paired = metrics(finished, "ood_edited"), metrics(finished, "ood_paired")
+    assert edited["scoring"] == "exact"
+    assert edited["overall"] > 80  # chance is 50, and what misleads says the opposite
+    assert set(edited["per_answer_type"]) == {"Negative", "Positive"}
+    assert paired["pair_accuracy"]["edits"]["pairs"] == 40
+    epochs = rows(finished / "epochs.csv")
+    assert float(epochs[-1]["gs_cosine"]) > float(epochs[0]["gs_cosine"])
+
+
+def test_resumed_run_ends_with_the_same_bytes(finished, sentiment, tmp_path, monkeypatch):
+    from vqa_gs.training import loop
+
+    saved, count = loop._Run._save, []
+
+    def killed(self):
+        saved(self)
+        count.append(1)
+        if len(count) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop._Run, "_save", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train(config_of(sentiment), tmp_path / "run", quiet=True)
+    monkeypatch.undo()
+    train(config_of(sentiment), tmp_path / "run", quiet=True)
+    assert (tmp_path / "run" / "model.safetensors").read_bytes() == (finished / "model.safetensors").read_bytes()
+    assert rows(tmp_path / "run" / "log.csv") == rows(finished / "log.csv")
+
+
+@pytest.mark.parametrize("architecture", TEXT_MODELS.names())
+@pytest.mark.parametrize("place", ["words", "encoded", "pooled"])
+@pytest.mark.parametrize("task", ["sentiment", "nli"])
+def test_every_place_and_model_trains(sentiment, inference, tmp_path, task, place, architecture):
+    given = {"sentiment": sentiment, "nli": inference}[task]
+    settings = {"objectives__gradient_supervision__place": place, "architecture": architecture}
+    run = train(config_of(given, training__max_steps=2, **settings), tmp_path / "run", quiet=True)
+    assert float(rows(run / "epochs.csv")[0]["gs_loss"]) > 0
+
+
+def test_fixed_word_vectors_stay(sentiment, tmp_path):
+    task = TASKS["sentiment"](config_of(sentiment, model__words="fixed"))
+    before = task.build_model().embedding.weight
+    run = train(config_of(sentiment, model__words="fixed", training__epochs=1), tmp_path / "run", quiet=True)
+    from safetensors.torch import load_file
+
+    assert torch.equal(load_file(run / "model.safetensors")["embedding.weight"], before)
+
+
+@pytest.mark.parametrize("architecture", TEXT_MODELS.names())
+@pytest.mark.parametrize("place", ["words", "encoded", "pooled"])
+@pytest.mark.parametrize("pooling", ["mean", "attention"])
+def test_parameter_gradient_against_finite_differences(inference, place, architecture, pooling):
+    task = TASKS["nli"](config_of(inference, architecture=architecture, model__pooling=pooling, model__hidden=4))
+    model = task.build_model().double()
+    settings = {"gradient_supervision": GradientSupervisionSettings(weight=1.0, place=place)}
+    step = TrainingStep(model, settings, type(task))
+    batch = task.batcher(Plan(15, 60, 3, 2, 0), step.wanted)(0)
+    batch.targets, batch.weight = batch.targets.double(), batch.weight.double()
+    # The direction is a constant to the loss, but moves with the encoder's parameters: only those behind are tried.
+    for name in (
+        "classifier.1.weight",
+        *(["pooling.align.0.weight", "pooling.compare.0.weight"] * (place != "pooled")),
+    ):
+        parameter = model.get_parameter(name)
+        (exact,) = torch.autograd.grad(step(batch)[0], parameter)
+        flat, change = parameter.data.view(-1), 1e-6
+        for at in torch.randperm(len(flat), generator=torch.Generator().manual_seed(1))[:4].tolist():
+            values = []
+            for sign in (1, -1):
+                flat[at] += sign * change
+                values.append(step(batch)[0].item())
+                flat[at] -= sign * change
+            assert exact.view(-1)[at].item() == pytest.approx(
+                (values[0] - values[1]) / (2 * change), rel=1e-4, abs=1e-8
+            )
+
+
+def test_directions_are_differences_of_aligned_words(sentiment):
+    task = TASKS["sentiment"](config_of(sentiment))
+    model = task.build_model()
+    wanted = Wanted(frozenset({"words"}), frozenset({"words"}))
+    batch = task.batcher(Plan(40, 40, 4, 3, 0), wanted)(0)
+    ends = examine(model, batch, wanted).ends
+    vectors = model.embedding.weight
+    (tokens,) = batch.tokens
+    for end in range(3):
+        own, other = (tokens[row][tokens[row] > 0].tolist() for row in (end, end + 3))
+        # End b has "a" in front, one word replaced.
+        assert other[0] == task.data.words.index["a"]
+        direction = ends.directions["words"][end][tokens[end] > 0]
+        for at, (x, y) in enumerate(zip(own, other[1:], strict=True)):
+            torch.testing.assert_close(direction[at], vectors[x] - vectors[y])
+        there = ends.directions["words"][end + 3][tokens[end + 3] > 0]
+        torch.testing.assert_close(there[0], vectors[other[0]])  # inserted: its counterpart is zero
+
+
+@pytest.mark.parametrize(
+    ("objectives", "message"),
+    [
+        ({"gradient_supervision": {"weight": 1.0}}, "acts on regions, which this task does not have"),
+        ({"random_image": {"weight": 1.0}}, "needs image regions"),
+        ({"gradient_supervision": {"weight": 1.0, "cost": "closed_form"}}, "needs image regions"),
+    ],
+)
+def test_objectives_of_images_are_refused(sentiment, tmp_path, objectives, message):
+    with pytest.raises(UsageError, match=message):
+        train(config_of(sentiment, objectives=objectives), tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_command_line_takes_the_tasks_own_settings(sentiment, tmp_path, capsys):
+    import yaml
+
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(sentiment))
+    extra = sentiment["data"]["tests"]["ood_edited"]
+    words = ["train", "--config", str(tmp_path / "c.yaml"), "--out", str(tmp_path / "run"), "--max-steps", "2"]
+    assert main([*words, "--model.pooling", "mean", "--extra-test", f"yelp={extra}"]) == 0
+    assert metrics(tmp_path / "run", "yelp")["questions"] == 40
+    assert load_config(tmp_path / "run" / "config.yaml").model.pooling == "mean"
+    assert main([*words, "--extra-test", extra]) == 2
+    assert "--extra-test wants name=file" in capsys.readouterr().err
+    assert main([*words, "--extra-test", f"ood_edited={extra}"]) == 2
+    assert "data.tests has a split 'ood_edited' already" in capsys.readouterr().err
+    assert main([*words, "--task", "poetry"]) == 2
+    assert "there is no task called 'poetry'" in capsys.readouterr().err
+    assert (
+        main(["predict", "--run", str(tmp_path / "run"), *["--questions", "q", "--features", "f", "--out", "o"]]) == 2
+    )
+    assert "learnt the task sentiment" in capsys.readouterr().err
+
+
+def test_words_left_out_by_dropout_do_not_look_like_edits(sentiment):
+    task = TASKS["sentiment"](config_of(sentiment, model__dropout_words=0.5))
+    model, wanted = task.build_model().train(), Wanted(frozenset({"words"}), frozenset({"words"}))
+    batch = task.batcher(Plan(40, 40, 4, 3, 0), wanted)(0)
+    ends = examine(model, batch, wanted).ends
+    moved = ends.directions["words"].norm(dim=2) > 0
+    assert moved.sum(1).tolist() == [1, 1, 1, 2, 2, 2]  # a word replaced; at the ends b another one inserted

@@ -1,0 +1,29 @@
+"""A bag of word embeddings: order does not matter; its encoder's states are the word vectors themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from vqa_gs.models.text._base import TEXT_MODELS, TextModel, TextSettings
+
+
+@dataclass(frozen=True)
+class BagSettings(TextSettings):
+    """Sizes and choices of the bag of word embeddings."""
+
+
+@TEXT_MODELS.register("bag")
+class Bag(TextModel):
+    """Word vectors, pooled by mean or attention (two texts: compared word by word), and a two-layer classifier."""
+
+    Settings = BagSettings
+
+    def make_encoder(self, settings: TextSettings) -> int:
+        """There is no encoder."""
+        return settings.word_dim
+
+    def encode(self, words: Tensor, mask: Tensor) -> Tensor:
+        """Returns the word vectors."""
+        return words

@@ -1,0 +1,41 @@
+"""A bidirectional GRU over word embeddings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from vqa_gs.models.text._base import TEXT_MODELS, TextModel, TextSettings
+
+
+@dataclass(frozen=True)
+class BiGruSettings(TextSettings):
+    """Sizes and choices of the bidirectional GRU.
+
+    Attributes:
+        states: numbers a state has in each direction.
+    """
+
+    states: int = 32
+
+
+@TEXT_MODELS.register("bigru")
+class BiGru(TextModel):
+    """Word vectors, a bidirectional GRU, states pooled by mean or attention, and a two-layer classifier."""
+
+    Settings = BiGruSettings
+
+    def make_encoder(self, settings: TextSettings) -> int:
+        """Makes the GRU."""
+        assert isinstance(settings, BiGruSettings)
+        self.gru = nn.GRU(settings.word_dim, settings.states, batch_first=True, bidirectional=True)
+        return 2 * settings.states
+
+    def encode(self, words: Tensor, mask: Tensor) -> Tensor:
+        """Returns the states of both directions; padding stands in front, where nothing is pooled."""
+        # cuDNN's recurrent networks have no second derivative; torch's own have.
+        with torch.backends.cudnn.flags(enabled=False):
+            states, _ = self.gru(words)
+        return states

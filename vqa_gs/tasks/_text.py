@@ -1,0 +1,272 @@
+"""Classifying texts, one or two at a time: what `sentiment` and `nli` share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from eval.breakdowns import Evidence
+from pair_builders.directions import differences
+from pair_builders.token_alignment import align_tokens
+from vqa_gs.common.errors import DataError
+from vqa_gs.data.glove import load_glove
+from vqa_gs.data.vocabulary import AnswerVocabulary
+from vqa_gs.models.text import TEXT_MODELS, TextModel
+from vqa_gs.objectives import Ends, Step
+from vqa_gs.objectives.gradient_supervision import end_directions
+from vqa_gs.tasks._alignment import counterparts
+from vqa_gs.tasks._base import Batch, RunSettings, Task, Wanted
+from vqa_gs.tasks._plan import Plan
+from vqa_gs.tasks._scored import ScoredSplit
+from vqa_gs.tasks._text_data import Columns, TextData, TextExamples, TextTraining, as_questions, encode, load_texts
+
+_ALIGNED = ("words", "encoded")
+
+
+@dataclass
+class TextBatch(Batch):
+    """One step's texts, see `Batch`.
+
+    Attributes:
+        tokens: for each text of an example (n, length) int64.
+        alignment: gather indices of the words of both ends, of all texts one after the other; empty where no term
+            asks for them.
+    """
+
+    tokens: tuple[Tensor, ...]
+    targets: Tensor
+    labels: Tensor
+    alignment: tuple[Tensor, ...]
+    weight: Tensor
+    rows: float
+    end_rows: float
+    epoch: float
+    seed: int
+
+
+class TextBatcher:
+    """Assembles the batches of a `Plan`.
+
+    Args:
+        data: examples and pairs.
+        answers: number of labels.
+        plan: what each step takes.
+        aligns: whether the words of pairs are aligned.
+    """
+
+    def __init__(self, data: TextTraining, answers: int, plan: Plan, aligns: bool) -> None:
+        self.data, self.plan, self.aligns = data, plan, aligns
+        self.targets = torch.eye(answers)
+
+    def __call__(self, step: int) -> TextBatch:
+        """Assembles one step's batch."""
+        ordinary, pairs, all_ordinary, all_pairs = self.plan.step(step)
+        ends = self.data.pairs[pairs].T.reshape(-1)
+        rows = np.concatenate([ends, ordinary])
+        tokens = self.data.examples.rows(rows)
+        labels = torch.from_numpy(self.data.examples.labels[rows])
+        count, world = len(pairs), self.plan.world
+        return TextBatch(
+            tokens,
+            self.targets[labels],
+            labels[: len(ends)],
+            align_texts(tokens, count) if self.aligns and count else (),
+            torch.ones(len(ends)),
+            (2 * all_pairs + all_ordinary) / world,
+            2 * all_pairs / world,
+            step / self.plan.steps_per_epoch,
+            self.plan.step_seed(step),
+        )
+
+
+def align_texts(tokens: tuple[Tensor, ...], pairs: int) -> tuple[Tensor, ...]:
+    """Aligns the words of pairs along their shortest edit, each text with its counterpart.
+
+    Args:
+        tokens: for each text of an example (n, length) int64, 2P pair ends first.
+        pairs: P.
+
+    Returns:
+        Gather indices as of regions (`pair_builders.directions.AlignmentIndex`), each (P, total length), into all
+        texts' words one after the other.
+    """
+    parts, base = [], 0
+    for text in tokens:
+        found = align_tokens(text[:pairs].numpy(), text[pairs : 2 * pairs].numpy())
+        shifted = [np.where(index < 0, -1, index + base) for index in (found.index_a, found.index_b)]
+        parts.append((shifted[0], found.moves_a, shifted[1], found.moves_b))
+        base += text.shape[1]
+    return tuple(torch.from_numpy(np.concatenate(part, axis=1)) for part in zip(*parts, strict=True))
+
+
+def examine(model: TextModel, batch: TextBatch, wanted: Wanted) -> Step:
+    """Classifies a batch and returns the step as objectives see it.
+
+    Pair ends go through a graph of their own, so that inner gradients are not taken through ordinary examples.
+    """
+    count, total = len(batch.labels), len(batch)
+    logits, ends = [], None
+    for part in (slice(0, count), slice(count, total)):
+        tokens = tuple(text[part] for text in batch.tokens)
+        if not len(tokens[0]):
+            continue
+        masks = tuple(text != 0 for text in tokens)
+        words = model.embed(torch.cat(tokens, dim=1))
+        if part.start == 0 and count and not words.requires_grad:
+            words.requires_grad_()  # fixed word vectors have no gradient by themselves
+        states = model.encode_all(words, masks)
+        pooled = model.pool(states, masks)
+        logits.append(model.classify(pooled))
+        if part.start == 0 and count:
+            ends = _ends(batch, logits[0], {"words": words, "encoded": states, "pooled": pooled}, wanted)
+    every = torch.cat(logits)
+    return Step(every, batch.targets, torch.ones_like(every[:, 0]), batch.rows, ends, batch.end_rows, batch.epoch)
+
+
+def _ends(batch: TextBatch, logits: Tensor, inputs: dict[str, Tensor], wanted: Wanted) -> Ends:
+    count = len(batch.labels)
+    ways: dict[str, Tensor] = {}
+    counterpart = moves = None
+    if batch.alignment:
+        counterpart, moves = counterparts(batch.alignment)
+    for place in sorted(wanted.aligned):
+        if place not in _ALIGNED:
+            ways[place] = end_directions(inputs[place])
+        else:
+            assert counterpart is not None and moves is not None  # noqa: PT018
+            there = inputs[place].detach()
+            ways[place] = differences(there, there, counterpart, moves)
+    return Ends(
+        logits,
+        inputs,
+        ways,
+        batch.targets[:count],
+        batch.labels,
+        batch.labels.roll(count // 2),
+        batch.weight,
+        counterpart,
+        moves,
+    )
+
+
+@dataclass
+class TextSplit(ScoredSplit):
+    """A split of labelled texts.
+
+    Attributes:
+        examples: the texts as tokens.
+    """
+
+    examples: TextExamples
+
+    @torch.no_grad()
+    def predict(self, model: nn.Module, batch_size: int = 512, rank: int = 0, world: int = 1) -> Tensor:
+        """Returns the label of the highest logit of every text, (n,) int64."""
+        was_training = model.training
+        model.eval()
+        device = next(model.parameters()).device
+        labels = torch.zeros(len(self.examples), dtype=torch.int64)
+        for start in range(rank * batch_size, len(labels), world * batch_size):
+            rows = np.arange(start, min(start + batch_size, len(labels)))
+            tokens = tuple(part.to(device) for part in self.examples.rows(rows))
+            labels[torch.from_numpy(rows)] = model(tokens).argmax(1).cpu()
+        model.train(was_training)
+        return labels
+
+
+class TextTask(Task):
+    """A task of labelled texts; a subclass names the columns of its files.
+
+    Attributes:
+        columns: the columns of texts.
+        label: the column of labels.
+        labels: the labels there are, in the order of the model's outputs.
+    """
+
+    Data = TextData
+    models = TEXT_MODELS
+    architecture = "bag"
+    scoring = "exact"
+    places = frozenset({"words", "encoded", "pooled"})
+    examine = staticmethod(examine)
+
+    columns: ClassVar[tuple[str, ...]]
+    label: ClassVar[str]
+    labels: ClassVar[tuple[str, ...]]
+
+    def __init__(self, settings: RunSettings) -> None:
+        self.settings, config = settings, settings.data
+        self.files = Columns(self.columns, self.label, self.labels)
+        self.data, self.sources = load_texts(config, self.files, settings.seed)
+        self.ordinary, self.pairs = self.data.ordinary, len(self.data.pairs)
+        validation = self._split("iid_val", config.iid_val)
+        tests = [self._split(name, [file]) for name, file in config.tests.items()]
+        self.validation, self.tests = validation, list(tests)
+        for split in (validation, *tests):
+            self.sources |= split.questions.sources
+        if config.test_selection == "refused":
+            _refuse_test_selection(validation, tests)
+
+    def _split(self, name: str, paths: list[str]) -> TextSplit:
+        files = [self.files.read(path) for path in paths]
+        questions, pairs = as_questions(files)
+        texts = [entry for file in files for entry in file.texts]
+        labels = np.array([self.labels.index(label) for file in files for label in file.labels], np.int64)
+        split = TextSplit(
+            name,
+            questions,
+            self.settings.scoring,
+            list(self.labels),
+            {},
+            Evidence(train=self.data.annotations, pairs={"edits": pairs} if pairs else {}),
+            self.settings.data.test_selection == "acknowledged",
+            encode(texts, labels, self.data.words, self.settings.data.length),
+        )
+        split.try_out()
+        return split
+
+    def build_model(self) -> TextModel:
+        """Returns the network, with word vectors where asked for."""
+        settings = self.settings
+        torch.manual_seed(settings.seed)
+        model: TextModel = TEXT_MODELS[settings.architecture](
+            len(self.data.words), len(self.labels), len(self.columns), settings.model
+        )
+        if settings.data.glove:
+            vectors, found = load_glove(settings.data.glove, self.data.words.words, settings.model.word_dim)
+            model.load_word_vectors(torch.from_numpy(vectors), torch.from_numpy(found))
+        return model
+
+    def batcher(self, plan: Plan, wanted: Wanted) -> Callable[[int], TextBatch]:
+        """Returns what assembles a step's texts."""
+        return TextBatcher(self.data, len(self.labels), plan, bool(wanted.aligned.intersection(_ALIGNED)))
+
+    def save(self, folder: Path) -> None:
+        """Writes the words and the labels."""
+        self.data.words.save(folder / "words.json")
+        AnswerVocabulary(self.labels, "exact").save(folder / "answers.json")
+
+    def facts(self) -> dict[str, Any]:
+        """Returns how large the data are."""
+        return {"words": len(self.data.words), "answers": len(self.labels)}
+
+
+def _refuse_test_selection(validation: TextSplit, tests: list[TextSplit]) -> None:
+    """Refuses an in-domain split that shares texts with a test split: epochs are chosen on it."""
+    chosen_on = {question.question for question in validation.questions.questions}
+    for split in tests:
+        shared = [entry for entry in split.questions.questions if entry.question in chosen_on]
+        if shared:
+            raise DataError(
+                f"this text of the test split {split.name} is in iid_val too ({len(shared):,} are), and epochs are"
+                " chosen on iid_val",
+                file=next(iter(split.questions.sources)),
+                record=f"row {shared[0].question_id}",
+                mend="hold iid_val out of training, or set data.test_selection to acknowledged, which metrics tell",
+            )

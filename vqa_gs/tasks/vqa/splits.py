@@ -1,0 +1,89 @@
+"""The splits a run on visual questions is scored on."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from eval.breakdowns import Evidence
+from eval.results import read_id_list
+from features.store import RegionStore
+from vqa_gs.data.pair_lists import read_pair_list
+from vqa_gs.data.questions import QuestionSet
+from vqa_gs.tasks._base import RunSettings
+from vqa_gs.tasks._scored import ScoredSplit
+from vqa_gs.tasks.vqa.batches import inference_batches
+from vqa_gs.tasks.vqa.examples import Examples, TrainingData, make_examples, require_images
+from vqa_gs.tasks.vqa.settings import SplitConfig
+
+
+@dataclass
+class VqaSplit(ScoredSplit):
+    """A split of questions about images.
+
+    Attributes:
+        examples: the questions as tokens.
+        store: the regions of their images.
+    """
+
+    examples: Examples
+    store: RegionStore
+
+    @torch.no_grad()
+    def predict(self, model: nn.Module, batch_size: int = 512, rank: int = 0, world: int = 1) -> Tensor:
+        """Returns the label of the highest logit of every question, (n,) int64."""
+        was_training = model.training
+        model.eval()
+        device = next(model.parameters()).device
+        labels = torch.zeros(len(self.examples), dtype=torch.int64)
+        with closing(inference_batches(self.examples, self.store, batch_size, rank, world)) as batches:
+            for rows, regions, tokens in batches:
+                there = regions.to(device)
+                out = model(there.features, there.boxes, there.sizes, there.mask, tokens.to(device))
+                labels[torch.from_numpy(rows)] = out.logits.argmax(1).cpu()
+        model.train(was_training)
+        return labels
+
+
+def prepare_split(
+    name: str,
+    questions: QuestionSet,
+    files: SplitConfig | None,
+    data: TrainingData,
+    settings: RunSettings,
+    store: RegionStore,
+) -> VqaSplit:
+    """Prepares a split and scores empty answers once: what scoring will refuse is refused now.
+
+    Args:
+        name: the split's name.
+        questions: its questions and annotations.
+        files: where lists of subsets and pairs are; None for none.
+        data: the run's vocabularies and training questions.
+        settings: the run's settings.
+        store: the region store.
+
+    Raises:
+        DataError: an image has no regions, or the rule does not apply to the answers.
+        UsageError: there is no such rule, or a list names unknown questions.
+    """
+    require_images(questions, store)
+    split = VqaSplit(
+        name,
+        questions,
+        settings.scoring,
+        data.answers.answers,
+        {name: read_id_list(file) for name, file in (files.subsets if files else {}).items()},
+        Evidence(
+            train=data.train.annotations,
+            pairs={name: read_pair_list(file)[0] for name, file in (files.pairs if files else {}).items()},
+        ),
+        settings.data.test_selection == "acknowledged",
+        make_examples(questions, data.words, None, settings.data.question_length),
+        store,
+    )
+    split.try_out()
+    return split
