@@ -15,8 +15,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -36,7 +34,6 @@ from torch.utils.flop_counter import flop_registry
 
 from features.store import RegionStore
 from features.writer import RegionStoreWriter
-from vqa_gs.common.memory import use_huge_pages
 from vqa_gs.data.targets import SoftTargets
 from vqa_gs.models.updn import UpDn, UpDnSettings
 from vqa_gs.objectives.answer import AnswerSettings
@@ -227,7 +224,7 @@ def data_wait(rows: int, bf16: bool, steps: int) -> float:
         targets = SoftTargets.from_arrays(np.arange(images + 1), labels, np.ones(images), ANSWERS)
         examples = Examples(np.arange(images).astype(object), tokens, targets, labels)
         no_pairs = np.empty((0, 2), np.int64)
-        data = TrainingData(None, None, examples, images, None, None, no_pairs, {})  # type: ignore[arg-type]
+        data = TrainingData(None, None, examples, images, None, None, no_pairs, {}, None)  # type: ignore[arg-type]
         plan = Plan(images, 0, rows, 0, 0)
         trainer, waited, worked = Trainer("baseline"), 0.0, 0.0
         with closing(read_ahead(Batcher(data, store, plan), range(steps + 3))) as batches:
@@ -264,21 +261,11 @@ def show(costs: dict[str, Cost], rows: int, bf16: bool, unit: Cost) -> None:
         print(line, flush=True)
 
 
-def plain_recipe(rows: int, options: argparse.Namespace) -> None:
-    """Times the public recipe in a process of its own, where memory is in small pages as it has it."""
-    words = ["--cases", "peer-like", "--batch", rows, "--precision", "fp32", "--rounds", options.rounds]
-    words += ["--threads", options.threads, "--no-data", *(["--full-length"] if options.full_length else [])]
-    command = [sys.executable, "-W", "ignore", __file__, *map(str, words)]
-    environment = {**os.environ, "THP_MEM_ALLOC_ENABLE": "0"}
-    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    print(next(line for line in done.stdout.splitlines() if line.startswith("peer-like")), flush=True)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--batch", type=int, nargs="+", default=[512, 64])
     parser.add_argument("--precision", nargs="+", default=["fp32", "bf16"], choices=["fp32", "bf16"])
-    parser.add_argument("--cases", nargs="+", default=["baseline", *COSTS], choices=["baseline", *COSTS, "peer-like"])
+    parser.add_argument("--cases", nargs="+", default=["baseline", *COSTS], choices=["baseline", *COSTS])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--full-length", action="store_true", help="all questions have 14 words")
@@ -286,7 +273,6 @@ def main() -> None:
     parser.add_argument("--no-data", action="store_true", help="leave the wait for data out")
     parser.add_argument("--profile", action="store_true", help="print where the time of one more step goes")
     options = parser.parse_args()
-    use_huge_pages()
     torch.set_num_threads(options.threads)
     unit = Cost()
     print(f"{torch.get_num_threads()} torch threads, {os.cpu_count()} cores, load {load()}")
@@ -296,7 +282,7 @@ def main() -> None:
     )
     if options.peer_like:
         for rows in options.batch:
-            plain_recipe(rows, options)
+            show(measure(["peer-like"], rows, False, options, unit), rows, False, unit)
     for rows in options.batch:
         for precision in options.precision:
             bf16 = precision == "bf16"

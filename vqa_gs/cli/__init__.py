@@ -12,7 +12,6 @@ from importlib import import_module
 
 from vqa_gs import __version__
 from vqa_gs.common.errors import VqaGsError
-from vqa_gs.common.memory import use_huge_pages
 
 COMMANDS = {
     "demo": "the whole path on a world it draws itself",
@@ -59,7 +58,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words[0] not in COMMANDS:
         print(f"vqa-gs: there is no command {words[0]!r} (choose one of {', '.join(COMMANDS)})", file=sys.stderr)
         return 2
-    use_huge_pages()
     try:
         import_module(f"vqa_gs.cli.{words[0]}").run(words[1:])
     except VqaGsError as error:
