@@ -96,7 +96,6 @@ def _read_jobs(source: BinaryIO, jobs: queue.Queue[bytes]) -> None:
 
 def main() -> None:
     """Answers jobs until standard input ends."""
-
     # Results have a channel of their own: what a library prints must not pass for one.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
