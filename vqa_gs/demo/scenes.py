@@ -275,6 +275,15 @@ def answer(scene: Scene, query: Query) -> str:
     return "yes" if count else "no"
 
 
+def relevant_objects(scene: Scene, query: Query) -> list[int]:
+    """Returns the indices of the objects that the answer is read from; none where the answer is that there is none."""
+    if query.kind in (COLOR, SHAPE):
+        return [subject_index(scene, query)]
+    if query.kind == LEFT:
+        return sorted([subject_index(scene, query), left_index(scene, query)])
+    return [index for index, thing in enumerate(scene.things) if thing.visible and thing.shape == query.subject]
+
+
 def whole_pixel_box(thing: Thing) -> tuple[int, int, int, int]:
     """Returns the smallest box of whole pixels (x1, y1, x2, y2) that holds everything drawn of ``thing``."""
     return (

@@ -12,7 +12,7 @@ from vqa_gs.demo.edits import Asked, make_edits
 from vqa_gs.demo.priors import group_by_image, plan_questions, preferred_answers
 from vqa_gs.demo.questions import Query, annotation_record, question_record
 from vqa_gs.demo.regions import Region, lay_regions
-from vqa_gs.demo.scenes import IMAGE_SIZE, Scene, build_scene
+from vqa_gs.demo.scenes import IMAGE_SIZE, Scene, build_scene, relevant_objects
 from vqa_gs.demo.settings import EDITED, FIRST_ID, SPLITS, WorldSettings
 
 # Every image has its own stream of random numbers, told apart by these and its position.
@@ -144,3 +144,14 @@ def image_records(split: str, built: Content) -> Iterator[tuple[dict[str, Any], 
             },
             scene,
         )
+
+
+def relevant_boxes(built: Content) -> list[dict[str, Any]]:
+    """Returns ``{question_id, boxes}`` of each question whose answer is read from objects: their boxes, in pixels."""
+    records = []
+    for asked in built.asked:
+        objects = set(relevant_objects(built.scenes[asked.image], asked.query))
+        boxes = [list(box) for box, index in built.regions[asked.image] if index in objects]
+        if boxes:
+            records.append({"question_id": built.questions[asked.question]["question_id"], "boxes": boxes})
+    return records

@@ -3,6 +3,7 @@
 ```
 OUT/images/ID.jpg                                the pictures
 OUT/{train,iid_val,ood_test}_questions.json      bare lists, as VQA-CP has them; likewise ..._annotations.json
+OUT/{iid_val,ood_test}_relevant_boxes.json       [{question_id, boxes}, ...]: the objects an answer is read from
 OUT/edited_questions.json, edited_annotations.json
 OUT/edited_pairs.json                            [[original question id, edited question id], ...]
 OUT/boxes.json                                   an image a record: image_id, file, width, height, boxes
@@ -32,13 +33,13 @@ from vqa_gs.common.files import StrPath, require_file, sha256_file, write_json
 from vqa_gs.demo.drawing import draw
 from vqa_gs.demo.scenes import Scene
 from vqa_gs.demo.settings import EDITED, SPLITS, WorldSettings
-from vqa_gs.demo.splits import build_edits, build_split, image_records, training_priors
+from vqa_gs.demo.splits import build_edits, build_split, image_records, relevant_boxes, training_priors
 
 __all__ = ["EDITED", "SPLITS", "ImageBoxes", "World", "WorldSettings", "write_world"]
 
 # Raised with every change of what a seed gives, so that no world of an older program is taken for
 # a finished one.
-_FORMAT_VERSION = 1
+_FORMAT_VERSION = 2
 _IMAGE_NAME = re.compile(r"^(\d{6}\.jpg|\.\d{6}\.jpg\.\d+\.tmp)$")
 
 Progress = Callable[[int, int], None]
@@ -80,6 +81,10 @@ class World:
     def annotations(self, split: str) -> Path:
         """Returns the annotations file of ``train``, ``iid_val``, ``ood_test`` or ``edited``."""
         return self.root / f"{split}_annotations.json"
+
+    def relevant_boxes(self, split: str) -> Path:
+        """Returns the list of {question_id, boxes} of ``iid_val`` or ``ood_test``, as ``evaluate`` reads it."""
+        return self.root / f"{split}_relevant_boxes.json"
 
     @property
     def edited_pairs(self) -> Path:
@@ -217,6 +222,8 @@ def write_world(out: StrPath, settings: WorldSettings | None = None, progress: P
     for split, part in built.items():
         files[world.questions(split)] = part.questions
         files[world.annotations(split)] = part.annotations
+        if split in SPLITS[1:]:
+            files[world.relevant_boxes(split)] = relevant_boxes(part)
     for path, content in files.items():
         write_json(path, content, indent=None)
     about = {

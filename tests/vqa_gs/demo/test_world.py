@@ -340,3 +340,31 @@ def test_default_world_is_the_documented_one() -> None:
     assert sum(settings.images(split) for split in SPLITS) == 2500
     assert settings.questions("train") >= 2000
     assert isinstance(World(Path("x"), settings).boxes, Path)
+
+
+def test_relevant_boxes_are_those_of_the_objects_asked_about(tmp_path):
+    world = write_world(tmp_path, TINY)
+    scenes = {record["image_id"]: record for record in json.loads(world.scenes.read_text())}
+    boxes = {record["image_id"]: record["boxes"] for record in json.loads(world.boxes.read_text())}
+    seen = Counter()
+    for split in ("iid_val", "ood_test"):
+        relevant = {one["question_id"]: one["boxes"] for one in json.loads(world.relevant_boxes(split).read_text())}
+        questions = json.loads(world.questions(split).read_text())
+        annotations = json.loads(world.annotations(split).read_text())
+        for question, annotation in zip(questions, annotations, strict=True):
+            kind, answer = annotation["question_type"], annotation["multiple_choice_answer"]
+            scene = scenes[question["image_id"]]
+            shown = [boxes[question["image_id"]].index(box) for box in relevant.get(question["question_id"], [])]
+            things = [scene["things"][scene["regions"][place]] for place in shown]
+            seen[kind] += 1
+            if kind == "is there a":
+                assert bool(things) == (answer == "yes")
+            elif kind == "how many":
+                assert len(things) == int(answer)
+            elif kind == "what is left of the":
+                assert len(things) == 2
+                assert answer in {thing["shape"] for thing in things}
+            else:
+                (thing,) = things
+                assert answer == thing["color" if kind == "what color is the" else "shape"]
+    assert len(seen) >= 4
