@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from eval.analysis import analyse
 from eval.breakdowns import Evidence
@@ -38,6 +42,24 @@ class ScoredSplit(Split):
     subsets: dict[str, Any]
     evidence: Evidence
     chosen_on_test: bool
+
+    @abstractmethod
+    def logits(
+        self, model: nn.Module, batch_size: int, rank: int, world: int
+    ) -> Generator[tuple[Tensor, Tensor], None, None]:
+        """Yields rows (b,) int64 on the CPU and their logits (b, answers), for this process's share of the batches."""
+
+    @torch.no_grad()
+    def predict(self, model: nn.Module, batch_size: int = 512, rank: int = 0, world: int = 1) -> Tensor:
+        """Returns the label of the highest logit of every example, (n,) int64."""
+        was_training = model.training
+        model.eval()
+        labels = torch.zeros(len(self.questions), dtype=torch.int64)
+        with closing(self.logits(model, batch_size, rank, world)) as batches:
+            for rows, logits in batches:
+                labels[rows] = logits.argmax(1).cpu()
+        model.train(was_training)
+        return labels
 
     def answered(self, labels: Tensor) -> dict[QuestionId, str]:
         """Returns question id -> answer text of ``labels: (n,) int64``."""

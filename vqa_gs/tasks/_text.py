@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -165,19 +165,14 @@ class TextSplit(ScoredSplit):
 
     examples: TextExamples
 
-    @torch.no_grad()
-    def predict(self, model: nn.Module, batch_size: int = 512, rank: int = 0, world: int = 1) -> Tensor:
-        """Returns the label of the highest logit of every text, (n,) int64."""
-        was_training = model.training
-        model.eval()
+    def logits(
+        self, model: nn.Module, batch_size: int, rank: int, world: int
+    ) -> Generator[tuple[Tensor, Tensor], None, None]:
+        """Yields rows and logits of the texts; see `ScoredSplit`."""
         device = next(model.parameters()).device
-        labels = torch.zeros(len(self.examples), dtype=torch.int64)
-        for start in range(rank * batch_size, len(labels), world * batch_size):
-            rows = np.arange(start, min(start + batch_size, len(labels)))
-            tokens = tuple(part.to(device) for part in self.examples.rows(rows))
-            labels[torch.from_numpy(rows)] = model(tokens).argmax(1).cpu()
-        model.train(was_training)
-        return labels
+        for start in range(rank * batch_size, len(self.examples), world * batch_size):
+            rows = np.arange(start, min(start + batch_size, len(self.examples)))
+            yield torch.from_numpy(rows), model(tuple(part.to(device) for part in self.examples.rows(rows)))
 
 
 class TextTask(Task):

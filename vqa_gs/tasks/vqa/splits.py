@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -32,20 +33,16 @@ class VqaSplit(ScoredSplit):
     examples: Examples
     store: RegionStore
 
-    @torch.no_grad()
-    def predict(self, model: nn.Module, batch_size: int = 512, rank: int = 0, world: int = 1) -> Tensor:
-        """Returns the label of the highest logit of every question, (n,) int64."""
-        was_training = model.training
-        model.eval()
+    def logits(
+        self, model: nn.Module, batch_size: int, rank: int, world: int
+    ) -> Generator[tuple[Tensor, Tensor], None, None]:
+        """Yields rows and logits of the questions; see `ScoredSplit`."""
         device = next(model.parameters()).device
-        labels = torch.zeros(len(self.examples), dtype=torch.int64)
         with closing(inference_batches(self.examples, self.store, batch_size, rank, world)) as batches:
             for rows, regions, tokens in batches:
                 there = regions.to(device)
                 out = model(there.features, there.boxes, there.sizes, there.mask, tokens.to(device))
-                labels[torch.from_numpy(rows)] = out.logits.argmax(1).cpu()
-        model.train(was_training)
-        return labels
+                yield torch.from_numpy(rows), out.logits
 
 
 def prepare_split(
