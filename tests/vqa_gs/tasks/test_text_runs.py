@@ -1,11 +1,11 @@
 """Text tasks through the training loop that visual questions use."""
 
-import copy
 import json
 
 import pytest
 import torch
 
+from tests.run_settings import config_of
 from tests.vqa_gs.training.test_loop import rows
 from vqa_gs.cli import main
 from vqa_gs.common.errors import UsageError
@@ -14,20 +14,9 @@ from vqa_gs.objectives.gradient_supervision import GradientSupervisionSettings
 from vqa_gs.tasks import TASKS, Wanted
 from vqa_gs.tasks._plan import Plan
 from vqa_gs.tasks._text import examine
-from vqa_gs.training.config import config_from_dict, load_config
+from vqa_gs.training.config import load_config
 from vqa_gs.training.loop import train
 from vqa_gs.training.step import TrainingStep
-
-
-def config_of(given, **changes):
-    values = copy.deepcopy(given)
-    for path, value in changes.items():
-        part = values
-        *parents, last = path.split("__")
-        for name in parents:
-            part = part.setdefault(name, {})
-        part[last] = value
-    return config_from_dict(values)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,3 @@
-import copy
 import csv
 import json
 import os
@@ -9,22 +8,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests import run_settings
 from vqa_gs.cli import main
 from vqa_gs.common.errors import DataError, UsageError
-from vqa_gs.training.config import config_from_dict
 from vqa_gs.training.loop import train
 from vqa_gs.training.run_dir import RunDirectory
 
 
 def config_of(tiny, **changes):
-    values = {key: value for key, value in copy.deepcopy(tiny).items() if key != "file"}
-    for path, value in changes.items():
-        part = values
-        *parents, last = path.split("__")
-        for name in parents:
-            part = part.setdefault(name, {})
-        part[last] = value
-    return config_from_dict(values)
+    return run_settings.config_of({key: value for key, value in tiny.items() if key != "file"}, **changes)
 
 
 @pytest.fixture(scope="module")
