@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -31,6 +32,9 @@ class UpDnSettings:
         dropout_words: dropout on word vectors.
         dropout_attention: dropout on the attention's joint vector.
         dropout_classifier: dropout inside the classifier.
+        rare_answers: start with every answer at the odds of one among all, a bias of ``-log(answers - 1)`` (Lin et al.,
+            ICCV 2017, section 4.1), instead of at even odds. The first steps then need not push all answers down,
+            which on a few thousand questions leaves most hidden units without a slope. The public code does not.
     """
 
     hidden: int = 1024
@@ -41,6 +45,7 @@ class UpDnSettings:
     dropout_words: float = 0.0
     dropout_attention: float = 0.2
     dropout_classifier: float = 0.5
+    rare_answers: bool = True
 
     def __post_init__(self) -> None:
         if self.hidden < 1 or self.word_dim < 1:
@@ -89,6 +94,8 @@ class UpDn(RegionModel):
             nn.Dropout(settings.dropout_classifier),
             WeightNormLinear(2 * hidden, answers),
         )
+        if settings.rare_answers and answers > 1:
+            nn.init.constant_(self.classifier[-1].bias, -math.log(answers - 1))
 
     def prepare_regions(self, features: Tensor, boxes: Tensor, sizes: Tensor, mask: Tensor) -> Tensor:
         """Standardises, appends box numbers where asked for, zeroes padding.

@@ -121,3 +121,11 @@ def test_one_logit_a_row_is_that_of_all_and_so_is_its_gradient():
             torch.autograd.grad((x * weight).sum(), parameter, retain_graph=True)[0] for x in (picked, column)
         )
         torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-14)
+
+
+def test_answers_start_rare_unless_told():
+    """Lin et al.'s start: each answer at odds of one in all; a sigmoid of zero input is then 1 / answers."""
+    rare, even = make().classifier[-1].bias, make(rare_answers=False).classifier[-1].bias
+    torch.testing.assert_close(torch.sigmoid(rare), torch.full_like(rare, 1 / len(rare)))
+    assert even.abs().max() < 1
+    assert torch.isfinite(UpDn(4, 5, 1, UpDnSettings(hidden=8, word_dim=4)).classifier[-1].bias).all()
