@@ -128,4 +128,4 @@ def test_answers_start_rare_unless_told():
     rare, even = make().classifier[-1].bias, make(rare_answers=False).classifier[-1].bias
     torch.testing.assert_close(torch.sigmoid(rare), torch.full_like(rare, 1 / len(rare)))
     assert even.abs().max() < 1
-    assert torch.isfinite(UpDn(4, 5, 1, UpDnSettings(hidden=8, word_dim=4)).classifier[-1].bias).all()
+    assert torch.isfinite(MODELS["updn"](4, 5, 1, UpDnSettings(**SMALL)).classifier[-1].bias).all()
