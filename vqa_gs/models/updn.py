@@ -89,13 +89,14 @@ class UpDn(RegionModel):
 
         self.question_net = layer(hidden, hidden)
         self.region_net = layer(dim, hidden)
+        last = WeightNormLinear(2 * hidden, answers)
+        if settings.rare_answers and answers > 1:
+            nn.init.constant_(last.bias, -math.log(answers - 1))
         self.classifier = nn.Sequential(
             layer(hidden, 2 * hidden),
             nn.Dropout(settings.dropout_classifier),
-            WeightNormLinear(2 * hidden, answers),
+            last,
         )
-        if settings.rare_answers and answers > 1:
-            nn.init.constant_(self.classifier[-1].bias, -math.log(answers - 1))
 
     def prepare_regions(self, features: Tensor, boxes: Tensor, sizes: Tensor, mask: Tensor) -> Tensor:
         """Standardises, appends box numbers where asked for, zeroes padding.

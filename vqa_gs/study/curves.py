@@ -6,7 +6,7 @@ import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
@@ -15,7 +15,10 @@ from vqa_gs.study.arms import slug
 from vqa_gs.study.results import Measure, Score
 from vqa_gs.study.summary import ArmState, Dataset
 
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 _MARKERS = "os^DPX"
 
 
@@ -76,12 +79,9 @@ def _levels(data: Dataset, families: dict[str, list[ArmState]]) -> list[str]:
 def _draw(
     field: str, families: dict[str, list[ArmState]], overall: Sequence[Measure], splits: Splits, levels: Sequence[str]
 ) -> str:
-    import matplotlib
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4.2 * len(overall), 3.2), layout="constrained")
-    FigureCanvasSVG(figure)
     axes = figure.subplots(1, len(overall), squeeze=False)[0]
     values = [float(arm.value) for arms in families.values() for arm in arms]
     for axis, one in zip(axes, overall, strict=True):
@@ -90,9 +90,9 @@ def _draw(
             axis.errorbar(
                 [value for value, _ in points],
                 [score.over_seeds.mean for _, score in points],
-                yerr=[[_reach(score)[end] for _, score in points] for end in (0, 1)],
+                yerr=[[reach(score)[end] for _, score in points] for end in (0, 1)],
                 label=family,
-                color=_COLOURS[index % len(_COLOURS)],
+                color=COLOURS[index % len(COLOURS)],
                 marker=_MARKERS[index % len(_MARKERS)],
                 markersize=4,
                 capsize=2,
@@ -111,14 +111,22 @@ def _draw(
         axis.grid(alpha=0.25)
     axes[0].set_ylabel(f"accuracy, % ({overall[0].scoring})")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8, frameon=False)
+    return svg_of(figure)
+
+
+def svg_of(figure: Figure) -> str:
+    """Returns a figure's SVG; the same numbers give the same file."""
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    FigureCanvasSVG(figure)
     buffer = io.StringIO()
-    # The same numbers give the same file.
     with matplotlib.rc_context({"svg.hashsalt": "vqa-gs", "svg.fonttype": "none"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()
 
 
-def _reach(score: Score) -> tuple[float, float]:
+def reach(score: Score) -> tuple[float, float]:
     """Returns how far the 95 % interval over seeds reaches down and up; nowhere with one seed."""
     found = score.over_seeds
     return (found.mean - found.interval[0], found.interval[1] - found.mean) if found.interval else (0.0, 0.0)

@@ -15,12 +15,15 @@ from eval.report.verdicts import Headline, cautions, points
 from vqa_gs import __version__
 from vqa_gs.common.files import write_json, write_text
 from vqa_gs.study.arms import slug
+from vqa_gs.study.bars import bars_of
 from vqa_gs.study.curves import Curve, curves_of
 from vqa_gs.study.plan import StudyPlan
 from vqa_gs.study.summary import SELECTION, Dataset, Outcome, outcome_of
 from vqa_gs.study.tables import tables_of
 
-_ERROR_BARS = "Error bars: 95 % interval of the mean over seeds (Student). Broken lines: arms that are not swept."
+_ERROR_BARS = (
+    "Error bars: 95 % interval of the mean over seeds (Student). Broken lines in curves: arms that are not swept."
+)
 
 
 def write_study_report(plan: StudyPlan) -> list[Path]:
@@ -33,7 +36,7 @@ def write_study_report(plan: StudyPlan) -> list[Path]:
         DataError: no run is done, or one is damaged.
     """
     outcome = outcome_of(plan)
-    curves = {data.name: curves_of(data) for data in outcome.datasets}
+    curves = {data.name: curves_of(data) + bars_of(data) for data in outcome.datasets}
     part = _part(outcome, curves)
     title = plan.spec.title or plan.spec.file.stem
     done = sum(len(arm.done) for data in outcome.datasets for arm in data.arms)

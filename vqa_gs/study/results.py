@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -16,7 +16,7 @@ from eval.statistics import holm
 from vqa_gs.study.arms import Arm
 from vqa_gs.study.statistics import Difference, Mean, mean_of, paired_difference
 
-Kind = Literal["overall", "answer_type", "question_type", "pair_accuracy", "subset"]
+Kind = Literal["overall", "answer_type", "question_type", "pair_accuracy", "subset", "looks", "prior"]
 Pick = Callable[[SplitMetrics], float | None]
 
 
@@ -39,7 +39,7 @@ class Measure(msgspec.Struct, frozen=True):
         split: the split.
         scoring: the rule the accuracies follow.
         kind: what it is taken over.
-        name: which answer type, question type, kind of pair or subset; "" for all questions.
+        name: which answer type, question type, kind of pair or subset; what looks, attention or gradient; "" for all.
         count: questions or pairs, where recorded.
         arms: the arms that have it, by name.
     """
@@ -64,6 +64,29 @@ def _pair_pick(name: str) -> Pick:
     return lambda metrics: metrics.pair_accuracy.get(name, PairAccuracy()).accuracy
 
 
+def _looks_pick(name: str) -> Pick:
+    return lambda metrics: _looks(metrics).get(name)
+
+
+def _looks(metrics: SplitMetrics) -> dict[str, Any]:
+    """Returns the shares on the regions that matter over all questions; none where they are not known."""
+    return ((metrics.breakdowns.get("grounding") or {}).get("regions") or {}).get("all") or {}
+
+
+def _priors(metrics: SplitMetrics) -> dict[str, dict[str, Any]]:
+    """Returns the sections on priors by question type, "" for all questions; none where training is not known."""
+    found = metrics.breakdowns.get("prior")
+    return {"": found["overall"], **found["per_question_type"]} if found else {}
+
+
+def _prior_pick(name: str) -> Pick:
+    def pick(metrics: SplitMetrics) -> float | None:
+        section = _priors(metrics).get(name)
+        return None if section is None else float(section["predicted_prior"] - section["true_prior"])
+
+    return pick
+
+
 def quantities(found: Sequence[SplitMetrics]) -> Iterator[tuple[Kind, str, Group | None, Pick]]:
     """Yields what can be measured on a split: kind, name, the group of eval's intervals, how to take it out.
 
@@ -84,6 +107,13 @@ def quantities(found: Sequence[SplitMetrics]) -> Iterator[tuple[Kind, str, Group
         for kind in sorted({kind for part in parts for kind in part.pair_accuracy}):
             yield "subset", f"{name}: pairs {kind}", None, _subset_pick(name, _of_pairs(kind))
 
+    for name in sorted(
+        {name for metrics in found for name in ("attention", "gradient", "chance") if name in _looks(metrics)}
+    ):
+        yield "looks", name, None, _looks_pick(name)
+    for name in sorted({name for metrics in found for name in _priors(metrics)}):
+        yield "prior", name, None, _prior_pick(name)
+
 
 def _of_type(kind: str) -> Callable[[SubsetMetrics], float | None]:
     return lambda part: part.per_answer_type.get(kind)
@@ -99,6 +129,10 @@ def _count(found: Sequence[SplitMetrics], kind: Kind, name: str) -> int | None:
             count: int | None = metrics.questions or None
         elif kind in ("answer_type", "question_type"):
             count = getattr(metrics.counts, f"per_{kind}").get(name)
+        elif kind == "looks":
+            count = _looks(metrics).get("questions")
+        elif kind == "prior":
+            count = _priors(metrics).get(name, {}).get("questions")
         elif kind == "pair_accuracy":
             count = metrics.pair_accuracy[name].pairs if name in metrics.pair_accuracy else None
         else:

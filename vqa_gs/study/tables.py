@@ -17,6 +17,19 @@ _HEADINGS: dict[Kind, str] = {
     "question_type": "By question type",
     "pair_accuracy": "Pair accuracy",
     "subset": "Subsets",
+    "looks": "Where it looks",
+    "prior": "Prior bias",
+}
+# What the numbers of the tables that hold no accuracies are.
+_MEANINGS: dict[Kind, str] = {
+    "looks": (
+        "Share in % of the attention, and of the length of the predicted answer's gradient by region, on the regions"
+        " the answer is read from; chance: the share of these among all regions."
+    ),
+    "prior": (
+        "How much more often, in points, the training set's most common answer of a question type is given than it is"
+        " true: 0 is no bias. The first row is the mean over questions."
+    ),
 }
 
 
@@ -31,14 +44,14 @@ def seconds_text(arm: ArmState) -> str:
     return MISSING if arm.mean_seconds is None else f"{arm.mean_seconds:,.0f}"
 
 
-def score_text(score: Score | None) -> Cell:
+def score_text(score: Score | None, more_is_better: bool = True) -> Cell:
     """Returns a mean with its deviation and interval over seeds, strong where it is above all it is tested against."""
     if score is None:
         return Cell(MISSING, sort=-1e9)
     found = score.over_seeds
     std = "" if found.std is None else f"± {found.std:.2f}"
     interval = interval_text(Interval(*found.interval)) if found.interval else ""
-    return Cell(f"{found.mean:.2f}", std, interval, found.mean, score.is_above)
+    return Cell(f"{found.mean:.2f}", std, interval, found.mean, more_is_better and score.is_above)
 
 
 def difference_cell(difference: Difference | None) -> Cell:
@@ -150,7 +163,7 @@ def kind_table(data: Dataset, content: Content, kind: Kind) -> Table | None:
     at = {(one.split, one.name): one for one in measures}
     arms = [arm.name for arm in data.arms if any(arm.name in one.arms for one in measures)]
     names = list(dict.fromkeys(one.name for one in measures))
-    if kind == "question_type":
+    if kind in ("question_type", "prior"):
         names.sort(key=lambda name: -sum(one.count or 0 for one in measures if one.name == name))
     label, sides = content.splits.label, content.splits.sides
     columns = [Column("", numeric=False)]
@@ -159,10 +172,13 @@ def kind_table(data: Dataset, content: Content, kind: Kind) -> Table | None:
     rows = []
     for name in names:
         found = [at.get((split, name)) for split in splits]
-        cells = [text_cell(name), *(count_cell(one.count if one else None) for one in found)]
-        cells += [score_text(one.arms.get(arm) if one else None) for arm in arms for one in found]
+        cells = [text_cell(name or "all"), *(count_cell(one.count if one else None) for one in found)]
+        cells += [score_text(one.arms.get(arm) if one else None, kind != "prior") for arm in arms for one in found]
         rows.append(tuple(cells))
-    notes = (*_notes(content), _tests_note(measures))
+    meaning = _MEANINGS.get(kind)
+    notes = _notes(content) if meaning is None else (meaning, content.split_note(), SELECTION)
+    if kind != "prior":
+        notes = (*notes, _tests_note(measures))
     return Table(_HEADINGS[kind], notes, tuple(columns), tuple(rows), filterable=len(rows) > 15)
 
 

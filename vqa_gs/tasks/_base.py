@@ -117,6 +117,10 @@ class Split(ABC):
     def score(self, predictions: Tensor) -> float:
         """Returns the one number epochs are chosen by, in percent."""
 
+    def look(self, model: nn.Module) -> None:
+        """Takes in what the report is to tell of the trained network beside its predictions; nothing, unless said."""
+        return
+
     @abstractmethod
     def report(self, predictions: Tensor, folder: Path) -> dict[str, Any]:
         """Writes ``metrics/NAME.json`` and ``predictions/NAME.json`` of a run directory, returns the metrics."""

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from eval.grounding import GroundingFile
-from features.store import RegionBatch, RegionStore
+from features.store import RegionStore
 from pair_builders.directions import alignment_index, directions, remaining_regions
 from pair_builders.table import PairTable
 from vqa_gs.common.errors import UsageError
 from vqa_gs.data.questions import QuestionSet
 from vqa_gs.objectives.gradient_supervision import cosine, decision
-from vqa_gs.tasks.vqa.batches import inference_batches
 from vqa_gs.tasks.vqa.examples import Examples, make_examples, require_images
+from vqa_gs.tasks.vqa.grounding import head_of_leaf, look_at_regions
 from vqa_gs.training.inference import TrainedModel, require_dim
 
 _PAIRS = 64
@@ -57,46 +56,12 @@ def ground(
     if len(set(questions.question_ids)) < len(questions):
         raise UsageError("grounding is told by question id, but ids repeat", mend="give the originals' questions")
     examples = make_examples(questions, trained.words, None, trained.config.data.question_length)
-    attention, gradient, boxes, counts = [], [], [], []
-    with closing(inference_batches(examples, store, batch_size)) as batches:
-        for _, regions, tokens in batches:
-            weights, lengths = _regions(trained, regions, tokens)
-            mask = regions.mask
-            attention.append(weights.cpu()[mask].numpy())
-            gradient.append(lengths.cpu()[mask].numpy())
-            boxes.append(regions.boxes[mask].numpy().copy())
-            counts.append(regions.counts.numpy().copy())
-    pairs, cosines = ([], None) if table is None else _pairs(trained, questions, partners, store, table)
-    return GroundingFile(
-        questions.question_ids,
-        np.concatenate([[0], np.cumsum(np.concatenate(counts))]),
-        np.concatenate(attention),
-        np.concatenate(gradient),
-        np.concatenate(boxes),
-        pairs,
-        cosines,
-        "" if table is None else trained.config.objectives.gradient_supervision.variant,
-    )
-
-
-def _head(trained: TrainedModel, regions: RegionBatch, mask: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns what the head sees, as a leaf, its logits and its attention."""
-    model = trained.model
-    device = next(model.parameters()).device
-    there = regions.to(device)
-    with torch.no_grad():
-        question = model.encode_question(tokens.to(device))
-        prepared = model.prepare_regions(there.features, there.boxes, there.sizes, mask.to(device))
-    leaf = prepared.detach().requires_grad_()
-    out = model.head(leaf, mask.to(device), question)
-    return leaf, out.logits, out.attention.detach()
-
-
-def _regions(trained: TrainedModel, regions: RegionBatch, tokens: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns attention and length of the gradient, each (batch, regions)."""
-    leaf, logits, attention = _head(trained, regions, regions.mask, tokens)
-    (gradient,) = torch.autograd.grad(logits.max(1).values.sum(), leaf)
-    return attention, torch.linalg.vector_norm(gradient.float(), dim=-1)
+    file = look_at_regions(trained.model, examples, store, questions.question_ids, batch_size)
+    if table is None:
+        return file
+    pairs, cosines = _pairs(trained, questions, partners, store, table)
+    function = trained.config.objectives.gradient_supervision.variant
+    return replace(file, pairs=pairs, cosine=cosines, function=function)
 
 
 def _pairs(
@@ -142,7 +107,7 @@ def _cosines(
     index = alignment_index(table, pairs, counts[:count], counts[count:], width_a=width, width_b=width)
     mask[count:] &= torch.from_numpy(remaining_regions(table, pairs, counts[count:], width_b=width))
     regions.features.masked_fill_(~mask.unsqueeze(-1), 0)
-    leaf, logits, _ = _head(trained, regions, mask, examples.tokens[torch.from_numpy(ends)])
+    leaf, logits, _ = head_of_leaf(trained.model, regions, mask, examples.tokens[torch.from_numpy(ends)])
     labels = torch.from_numpy(examples.best[ends])
     assert examples.targets is not None
     targets = torch.from_numpy(np.ascontiguousarray(examples.targets.dense(ends)))

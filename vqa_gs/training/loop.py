@@ -268,6 +268,7 @@ class _Run:
             found = self._predict(split)
             with self.team.together():
                 if self.team.is_main:
+                    split.look(self.model)
                     metrics = split.report(found, self.directory.path)
                     if split is not self.validation:
                         self.bar.say(f"{split.name}: {metrics['overall']:.2f} % ({metrics['scoring']})")

@@ -127,6 +127,37 @@ def test_types_pairs_and_subsets(write_study, tmp_path):
     assert "is <b>" not in page
 
 
+def test_where_models_look_and_their_bias(write_study, tmp_path):
+    def extra(overall):
+        section = {"questions": 10, "predicted_prior": overall, "true_prior": 25.0}
+        looks = {"questions": 8, "attention": overall / 2, "gradient": overall / 4, "chance": 17.0}
+        return {
+            "breakdowns": {
+                "grounding": {"regions": {"all": looks, "right": None, "wrong": None}, "pairs": None},
+                "prior": {"overall": section, "per_question_type": {"how <many>": section | {"true_prior": 90.0}}},
+            }
+        }
+
+    found, text, files = report(write_study, tmp_path, extra)
+
+    def mean(kind, name):
+        return find(found, "ood_test", kind, name)["arms"]["better"]["over_seeds"]["mean"]
+
+    assert (mean("looks", "attention"), mean("looks", "gradient"), mean("looks", "chance")) == (21, 10.5, 17)
+    assert (mean("prior", ""), mean("prior", "how <many>")) == (pytest.approx(17), pytest.approx(-48))
+    looks, prior = (
+        text.partition(f"## {name}\n")[2].partition("\n## ")[0] for name in ("Where it looks", "Prior bias")
+    )
+    # More of the attention is better, so it is marked; more bias is not.
+    assert "**21.00" in looks
+    assert "**" not in prior
+    assert "| all |" in prior
+    drawn = {file.name: file.read_text() for file in files if file.suffix == ".svg"}
+    assert {"where-models-look.svg", "prior-bias.svg"} <= set(drawn)
+    assert "how &lt;many&gt;" in drawn["prior-bias.svg"]
+    assert "chance" in drawn["where-models-look.svg"]
+
+
 def test_curves_are_the_same_files_and_safe(write_study, tmp_path):
     report(write_study, tmp_path / "one", title="<script>")
     report(write_study, tmp_path / "two", title="<script>")

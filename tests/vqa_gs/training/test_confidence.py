@@ -96,6 +96,35 @@ def test_gradient_lengths_are_finite_differences(run, tiny):
                 assert grounding.gradient[part][region] == pytest.approx(length, rel=1e-3, abs=1e-6)
 
 
+def test_relevant_boxes_tell_where_a_run_looks(run, tiny, tmp_path):
+    """A run told which boxes matter reports what `ground` and the breakdown give on its model afterwards."""
+    config = copy.deepcopy({key: value for key, value in tiny.items() if key != "file"})
+    questions = read_question_set(config["data"]["tests"]["ood_test"]["questions"])
+    with RegionStore(config["data"]["features"]) as store:
+        boxes = [
+            {"question_id": row.question_id, "boxes": [[float(x) for x in store[row.image_id].boxes[0]]]}
+            for row in questions.questions
+        ]
+        (tmp_path / "boxes.json").write_text(json.dumps(boxes))
+        config["data"]["tests"]["ood_test"]["relevant_boxes"] = str(tmp_path / "boxes.json")
+        config["training"]["epochs"] = 1
+        out = train(config_from_dict(config), tmp_path / "looking", quiet=True)
+        written = read_grounding(out / "grounding" / "ood_test.h5")
+        expected = ground(TrainedModel(out), questions, store)
+    np.testing.assert_allclose(written.attention, expected.attention, atol=1e-6)
+    np.testing.assert_allclose(written.gradient, expected.gradient, rtol=1e-4, atol=1e-6)
+    metrics = json.loads((out / "metrics" / "ood_test.json").read_text())
+    shares = [
+        100 * written.attention[start:end][0] / written.attention[start:end].sum()
+        for start, end in zip(written.first, written.first[1:], strict=False)
+        if end - start > 1
+    ]
+    found = metrics["breakdowns"]["grounding"]["regions"]["all"]
+    assert found["questions"] == len(shares)
+    assert found["attention"] == pytest.approx(np.mean(shares), rel=1e-4)
+    assert not (out / "grounding" / "iid_val.h5").exists()
+
+
 def test_grounding_with_pairs_tells_what_training_supervised(run, tiny, tmp_path):
     train_files, table = tiny["data"]["train"], tiny["data"]["pairs"][0]
     predict(

@@ -18,12 +18,20 @@ class SplitConfig:
         annotations: annotations JSON, plain or gzip.
         subsets: named lists of question ids (JSON) to report beside the whole.
         pairs: named lists of question id pairs (JSON) for pair accuracy.
+        relevant_boxes: JSON list of ``{"question_id", "boxes"}``; with it the metrics say how much of the attention and
+            of the gradient is on these boxes, and attention and gradient are written to ``grounding/SPLIT.h5``.
     """
 
     questions: str
     annotations: str
     subsets: dict[str, str] = field(default_factory=dict)
     pairs: dict[str, str] = field(default_factory=dict)
+    relevant_boxes: str | None = None
+
+    def files(self) -> list[str]:
+        """Returns all of them."""
+        named = [self.questions, self.annotations, *self.subsets.values(), *self.pairs.values()]
+        return [*named, self.relevant_boxes] if self.relevant_boxes else named
 
 
 @dataclass
@@ -78,5 +86,5 @@ class DataConfig:
         named = [*self.stores(), *self.pairs]
         for split in (self.train, self.iid_val, self.counterfactuals, *self.tests.values()):
             if split is not None:
-                named += [split.questions, split.annotations, *split.subsets.values(), *split.pairs.values()]
+                named += split.files()
         return named

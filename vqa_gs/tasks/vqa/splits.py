@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from eval.breakdowns import Evidence
+from eval.grounding import read_relevant_boxes, write_grounding
 from eval.results import read_id_list
 from features.store import RegionStore
 from vqa_gs.data.pair_lists import read_pair_list
 from vqa_gs.data.questions import QuestionSet
+from vqa_gs.models import RegionModel
 from vqa_gs.tasks._base import RunSettings
 from vqa_gs.tasks._scored import ScoredSplit
 from vqa_gs.tasks.vqa.batches import inference_batches
 from vqa_gs.tasks.vqa.examples import Examples, TrainingData, make_examples, require_images
+from vqa_gs.tasks.vqa.grounding import look_at_regions
 from vqa_gs.tasks.vqa.settings import SplitConfig
 
 
@@ -43,6 +48,19 @@ class VqaSplit(ScoredSplit):
                 there = regions.to(device)
                 out = model(there.features, there.boxes, there.sizes, there.mask, tokens.to(device))
                 yield torch.from_numpy(rows), out.logits
+
+    def look(self, model: nn.Module) -> None:
+        """Takes in where the model looks, where it is known which boxes matter."""
+        if self.evidence.relevance is not None:
+            assert isinstance(model, RegionModel)
+            found = look_at_regions(model, self.examples, self.store, self.questions.question_ids)
+            self.evidence = replace(self.evidence, grounding=found)
+
+    def report(self, predictions: Tensor, folder: Path) -> dict[str, Any]:
+        """Writes answers and their analysis, and where the model looks if that was taken in."""
+        if self.evidence.grounding is not None:
+            write_grounding(folder / "grounding" / f"{self.name}.h5", self.evidence.grounding)
+        return super().report(predictions, folder)
 
 
 def prepare_split(
@@ -77,6 +95,7 @@ def prepare_split(
         Evidence(
             train=data.train.annotations,
             pairs={name: read_pair_list(file)[0] for name, file in (files.pairs if files else {}).items()},
+            relevance=read_relevant_boxes(files.relevant_boxes) if files and files.relevant_boxes else None,
         ),
         settings.data.test_selection == "acknowledged",
         make_examples(questions, data.words, None, settings.data.question_length),
