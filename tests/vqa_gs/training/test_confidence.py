@@ -8,6 +8,7 @@ import torch
 from eval.grounding import read_grounding
 from eval.results import read_result_file, read_rows
 from features.store import RegionStore
+from features.writer import RegionStoreWriter
 from pair_builders.table import read_pair_table
 from vqa_gs.cli import main
 from vqa_gs.data.questions import read_question_set
@@ -96,20 +97,28 @@ def test_gradient_lengths_are_finite_differences(run, tiny):
                 assert grounding.gradient[part][region] == pytest.approx(length, rel=1e-3, abs=1e-6)
 
 
-def test_relevant_boxes_tell_where_a_run_looks(run, tiny, tmp_path):
+def test_relevant_boxes_tell_where_a_run_looks(tiny, tmp_path):
     """A run told which boxes matter reports what `ground` and the breakdown give on its model afterwards."""
     config = copy.deepcopy({key: value for key, value in tiny.items() if key != "file"})
+    config["data"]["features"] = str(tmp_path / "apart.h5")
+    config["data"]["pairs"], config["objectives"] = [], {}
+    # The same regions, with boxes that do not overlap: the first of each image matters.
+    with (
+        RegionStore(tiny["data"]["features"]) as tiny_store,
+        RegionStoreWriter(tmp_path / "apart.h5", dim=tiny_store.dim, dtype="float32", fingerprint="apart") as writer,
+    ):
+        for image in tiny_store.image_ids:
+            features = tiny_store[image].features
+            left = 10 * np.arange(len(features), dtype=np.float32)[:, None]
+            writer.add(image, features, left + np.array([[0, 0, 9, 9]], np.float32), (500, 500))
     questions = read_question_set(config["data"]["tests"]["ood_test"]["questions"])
-    with RegionStore(config["data"]["features"]) as store:
-        boxes = [
-            {"question_id": row.question_id, "boxes": [[float(x) for x in store[row.image_id].boxes[0]]]}
-            for row in questions.questions
-        ]
-        (tmp_path / "boxes.json").write_text(json.dumps(boxes))
-        config["data"]["tests"]["ood_test"]["relevant_boxes"] = str(tmp_path / "boxes.json")
-        config["training"]["epochs"] = 1
-        out = train(config_from_dict(config), tmp_path / "looking", quiet=True)
-        written = read_grounding(out / "grounding" / "ood_test.h5")
+    boxes = [{"question_id": question_id, "boxes": [[0, 0, 9, 9]]} for question_id in questions.question_ids]
+    (tmp_path / "boxes.json").write_text(json.dumps(boxes))
+    config["data"]["tests"]["ood_test"]["relevant_boxes"] = str(tmp_path / "boxes.json")
+    config["training"]["epochs"] = 1
+    out = train(config_from_dict(config), tmp_path / "looking", quiet=True)
+    written = read_grounding(out / "grounding" / "ood_test.h5")
+    with RegionStore(tmp_path / "apart.h5") as store:
         expected = ground(TrainedModel(out), questions, store)
     np.testing.assert_allclose(written.attention, expected.attention, atol=1e-6)
     np.testing.assert_allclose(written.gradient, expected.gradient, rtol=1e-4, atol=1e-6)
