@@ -9,6 +9,8 @@ from rich.console import Console
 
 from vqa_gs.cli._shared import new_parser, progress_bar
 from vqa_gs.common.errors import UsageError
+from vqa_gs.demo.object_world import prepare_objects
+from vqa_gs.demo.objects import ObjectWorldSettings
 from vqa_gs.demo.run import prepare_demo, run_demo
 from vqa_gs.demo.settings import WorldSettings
 
@@ -21,14 +23,22 @@ def run(words: Sequence[str]) -> None:
     parser.add_argument("--epochs", type=int, default=None, help="epochs of each run (default: what the arms need)")
     parser.add_class_arguments(WorldSettings, "world")
     parser.add_argument("--prepare-only", action="store_true", help="write world, regions and pairs, train nothing")
+    objects = "write the world of named objects (COCO instances, one object removed) and its regions, train nothing"
+    parser.add_argument("--objects-only", action="store_true", help=objects)
+    parser.add_class_arguments(ObjectWorldSettings, "objects")
     parser.add_argument(
-        "--noise", type=float, nargs="+", default=[], help="with --prepare-only: stores with noise of these strengths"
+        "--noise", type=float, nargs="+", default=[], help="without training: stores with noise of these strengths"
     )
     given = parser.parse_args(list(words))
-    if given.noise and not given.prepare_only:
-        raise UsageError("--noise goes with --prepare-only")
-    world = WorldSettings(**vars(given.world))
+    if given.noise and not (given.prepare_only or given.objects_only):
+        raise UsageError("--noise goes with --prepare-only or --objects-only")
     console = Console(width=120)
+    if given.objects_only:
+        settings = ObjectWorldSettings(**vars(given.objects))
+        written = prepare_objects(Path(given.out), console, progress_bar, settings, given.noise)
+        print(f"{written.world.root}, {written.store}")
+        return
+    world = WorldSettings(**vars(given.world))
     if given.prepare_only:
         prepared = prepare_demo(Path(given.out), console, progress_bar, world, given.noise)
         print(f"{prepared.world.root}, {prepared.store}, {prepared.pairs}")

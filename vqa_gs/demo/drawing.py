@@ -132,14 +132,26 @@ def _coverage(points: Points, width: int, height: int, line: float) -> tuple[Flo
     return filled, edged
 
 
+def _drawn_traits(rng: np.random.Generator) -> list[float]:
+    """Returns an object's tilt and light's angle in radians, depth of shading, and width of the outline in pixels."""
+    traits: list[float] = rng.uniform((-0.2, 0.0, 0.06, 0.6), (0.2, 2 * np.pi, 0.16, 1.3)).tolist()
+    return traits
+
+
+def outline(thing: Thing) -> Points:
+    """Returns the polygon of an object, (n, 2) pixels."""
+    angle = _drawn_traits(np.random.default_rng(thing.look))[0]
+    return _outline(thing, angle) * thing.radius + np.array([thing.x, thing.y])
+
+
 def _draw_thing(canvas: FloatImage, thing: Thing) -> None:
     rng = np.random.default_rng(thing.look)
-    angle, light, depth, line = rng.uniform((-0.2, 0.0, 0.06, 0.6), (0.2, 2 * np.pi, 0.16, 1.3))
+    angle, light, depth, line = _drawn_traits(rng)
     tint = rng.uniform(-9, 9, 3)
     x1, y1, x2, y2 = whole_pixel_box(thing)
     width, height = x2 - x1, y2 - y1
-    points = _outline(thing, float(angle)) * thing.radius + np.array([thing.x - x1, thing.y - y1])
-    fill, edge = _coverage(points, width, height, float(line))
+    points = _outline(thing, angle) * thing.radius + np.array([thing.x - x1, thing.y - y1])
+    fill, edge = _coverage(points, width, height, line)
     grid_x = (np.arange(width) + 0.5 + x1 - thing.x) / thing.radius
     grid_y = (np.arange(height) + 0.5 + y1 - thing.y) / thing.radius
     slope = np.cos(light) * grid_x[None, :] + np.sin(light) * grid_y[:, None]

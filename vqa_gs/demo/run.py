@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,22 +15,18 @@ from eval.grounding import read_grounding, read_relevant_boxes, write_grounding
 from eval.report import Options, summary_table, write_report
 from eval.results import read_results
 from eval.runs import load_metrics, load_run
-from features.extract.backbone import load_backbone
-from features.extract.run import extract_regions
 from features.store import RegionStore
 from pair_builders.base import BUILDERS, PairSources
 from pair_builders.table import write_pair_table
 from vqa_gs.common.errors import UsageError
 from vqa_gs.common.files import write_json
 from vqa_gs.data.questions import read_annotations, read_question_set
-from vqa_gs.demo.noise import add_noise, check_strength
+from vqa_gs.demo.stores import Bar, check_strengths, make_stores
 from vqa_gs.demo.world import World, WorldSettings, write_world
 from vqa_gs.training.config import RunConfig, config_from_dict
 from vqa_gs.training.grounding import ground
 from vqa_gs.training.inference import TrainedModel
 from vqa_gs.training.loop import train
-
-Bar = Callable[[str], AbstractContextManager[Callable[[int, int | None], None]]]
 
 ARMS = ("baseline", "pairs as data", "pairs + GS")
 GS_WEIGHT = 5.0
@@ -107,21 +102,11 @@ def prepare_demo(
     Raises:
         UsageError: a strength is not positive.
     """
-    for strength in noises:
-        check_strength(strength)
+    check_strengths(noises)
     with bar("drawing scenes") as report:
         world = write_world(out / "world", settings, report)
-    # Scenes are drawn 128 x 128; no more is to be seen in them.
-    backbone = load_backbone(short_side=224, long_side=224)
-    console.print(f"backbone: efficientnet-lite0, {backbone.weights} weights", highlight=False)
-    store, pairs = out / "regions.h5", out / "pairs.h5"
-    items = [(image.image_id, image.path, image.boxes) for image in world.image_boxes()]
-    if not _holds(store, items, backbone.fingerprint):
-        with bar("extracting regions") as report:
-            extract_regions(items, backbone, store, progress=report)
-    for strength in noises:
-        with bar(f"adding noise of {strength:g}") as report:
-            add_noise(store, out / f"regions-noise-{strength:g}.h5", strength, progress=report)
+    store = make_stores(out, world.image_boxes(), console, bar, noises)
+    pairs = out / "pairs.h5"
     originals = read_question_set(world.questions("train"), world.annotations("train"))
     edited = read_question_set(world.questions("edited"), world.annotations("edited"))
     sources = PairSources(originals, RegionStore(store), edited, world.edited_pairs)
@@ -186,14 +171,6 @@ def _add_groundings(run: Path, world: World, store: Path) -> None:
         )
         answers = read_results(run / "predictions" / f"{split}.json")
         write_json(metrics, analyse(questions, answers, trained.config.scoring, split, evidence=evidence))
-
-
-def _holds(store: Path, items: list[Any], fingerprint: str) -> bool:
-    """Whether an earlier call finished exactly this extraction."""
-    if not store.exists():
-        return False
-    with RegionStore(store) as there:
-        return list(there.image_ids) == [item[0] for item in items] and there.fingerprint == fingerprint
 
 
 __all__ = ["ARMS", "Prepared", "arm_config", "prepare_demo", "run_demo"]

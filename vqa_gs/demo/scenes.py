@@ -213,11 +213,22 @@ def build_scene(questions: Sequence[tuple[Query, str]], rng: np.random.Generator
         if demand.left:
             left = (first, first + 1)
         first += len(demand.wanted)
+    return assemble(kinds, rng, left)
+
+
+def assemble(kinds: Sequence[tuple[str, str]], rng: np.random.Generator, left: tuple[int, int] | None = None) -> Scene:
+    """Places objects on a background, in random order.
+
+    Args:
+        kinds: shape and colour of each object.
+        rng: the source of chance.
+        left: two objects (a, b) such that a, and no other, is beside b on its left.
+    """
     things = [
         Thing(shape, color, round(x, 2), round(y, 2), round(radius, 2), int(rng.integers(2**31)))
-        for (shape, color), (x, y, radius) in zip(kinds, _scatter(count, rng, left), strict=True)
+        for (shape, color), (x, y, radius) in zip(kinds, _scatter(len(kinds), rng, left), strict=True)
     ]
-    order = rng.permutation(count)
+    order = rng.permutation(len(kinds))
     return Scene(tuple(things[index] for index in order), int(rng.integers(2**31)))
 
 

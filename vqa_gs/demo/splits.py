@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from vqa_gs.demo.edits import Asked, make_edits
+from vqa_gs.demo.folder import image_file
 from vqa_gs.demo.priors import group_by_image, plan_questions, preferred_answers
 from vqa_gs.demo.questions import Query, annotation_record, question_record
 from vqa_gs.demo.regions import Region, lay_regions
@@ -43,10 +44,6 @@ class Content:
 def _coco_split(image_id: int) -> str:
     # In VQA-CP, too, the images of each split come from both parts of COCO.
     return "val2014" if image_id % 3 == 0 else "train2014"
-
-
-def _image_file(image_id: int) -> str:
-    return f"images/{image_id:06d}.jpg"
 
 
 def training_priors(settings: WorldSettings) -> dict[Query, str]:
@@ -130,7 +127,7 @@ def image_records(split: str, built: Content) -> Iterator[tuple[dict[str, Any], 
         yield (
             {
                 "image_id": image_id,
-                "file": _image_file(image_id),
+                "file": image_file(image_id),
                 "width": IMAGE_SIZE,
                 "height": IMAGE_SIZE,
                 "boxes": [list(box) for box, _ in regions],

@@ -14,24 +14,13 @@ OUT/world.json                                   the settings and hashes; writte
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
-import os
-import re
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from vqa_gs.common.errors import DataError, UsageError
-from vqa_gs.common.files import StrPath, require_file, sha256_file, write_json
-from vqa_gs.demo.drawing import draw
-from vqa_gs.demo.scenes import Scene
+from vqa_gs.common.files import StrPath
+from vqa_gs.demo.folder import ImageBoxes, Progress, WorldFolder, read_image_boxes
 from vqa_gs.demo.settings import EDITED, SPLITS, WorldSettings
 from vqa_gs.demo.splits import build_edits, build_split, image_records, relevant_boxes, training_priors
 
@@ -40,26 +29,6 @@ __all__ = ["EDITED", "SPLITS", "ImageBoxes", "World", "WorldSettings", "write_wo
 # Raised with every change of what a seed gives, so that no world of an older program is taken for
 # a finished one.
 _FORMAT_VERSION = 2
-_IMAGE_NAME = re.compile(r"^(\d{6}\.jpg|\.\d{6}\.jpg\.\d+\.tmp)$")
-
-Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class ImageBoxes:
-    """One record of ``boxes.json``.
-
-    Attributes:
-        image_id: the image.
-        path: its file.
-        size: width and height in pixels.
-        boxes: (R, 4) float32, x1, y1, x2, y2 in pixels.
-    """
-
-    image_id: int
-    path: Path
-    size: tuple[int, int]
-    boxes: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -103,69 +72,7 @@ class World:
 
     def image_boxes(self) -> Iterator[ImageBoxes]:
         """Yields every image with its boxes, originals before edited ones, ids ascending."""
-        for record in json.loads(require_file(self.boxes, "boxes").read_text("utf-8")):
-            yield ImageBoxes(
-                record["image_id"],
-                self.root / record["file"],
-                (record["width"], record["height"]),
-                np.array(record["boxes"], dtype=np.float32).reshape(-1, 4),
-            )
-
-
-def _encode_image(scene: Scene) -> bytes:
-    buffer = io.BytesIO()
-    # Without colour subsampling a change stays within the 8 x 8 blocks it touches.
-    draw(scene).save(buffer, format="JPEG", quality=92, subsampling=0)
-    return buffer.getvalue()
-
-
-def _write_image(path: Path, content: bytes) -> None:
-    # Not flushed one by one, which would take longer than drawing: the hash in world.json vouches for all of
-    # them.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
-
-
-def _hash_images(contents: Iterable[tuple[str, bytes]]) -> str:
-    digest = hashlib.sha256()
-    for name, content in contents:
-        digest.update(f"{name} {len(content)}\n".encode())
-        digest.update(content)
-    return digest.hexdigest()
-
-
-def _finished(root: Path, settings: WorldSettings) -> bool:
-    """Says whether ``root`` holds this very world, whole.
-
-    Raises:
-        UsageError: it holds another one.
-        DataError: its ``world.json`` is none.
-    """
-    marker = root / "world.json"
-    if not marker.exists():
-        return False
-    try:
-        about = json.loads(require_file(marker, "world").read_text("utf-8"))
-        stored, version, files = about["settings"], about["format_version"], about["files"]
-        if about["format"] != "vqa-gs-world":
-            raise ValueError("another format")
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError("does not describe a world", file=marker, mend="choose another folder") from error
-    if stored != asdict(settings) or version != _FORMAT_VERSION:
-        raise UsageError(
-            "the folder holds a world of other settings",
-            file=marker,
-            mend="choose another folder or delete it",
-        )
-    try:
-        if any(sha256_file(root / name) != digest for name, digest in files.items()):
-            return False
-        names = [record["file"] for record in json.loads((root / "boxes.json").read_text("utf-8"))]
-        found = _hash_images((name, (root / name).read_bytes()) for name in names)
-    except OSError:
-        return False
-    return bool(found == about["images_sha256"])
+        return read_image_boxes(self.boxes)
 
 
 def write_world(out: StrPath, settings: WorldSettings | None = None, progress: Progress | None = None) -> World:
@@ -187,34 +94,18 @@ def write_world(out: StrPath, settings: WorldSettings | None = None, progress: P
     """
     settings = settings or WorldSettings()
     settings.check()
-    root = Path(out)
-    world = World(root, settings)
-    if _finished(root, settings):
+    folder = WorldFolder(Path(out), "vqa-gs-world", _FORMAT_VERSION, asdict(settings))
+    world = World(folder.root, settings)
+    if folder.is_finished():
         return world
-    marker = root / "world.json"
-    try:
-        (root / "images").mkdir(parents=True, exist_ok=True)
-        marker.unlink(missing_ok=True)
-    except OSError as error:
-        raise DataError(f"cannot be written: {error.strerror}", file=root, mend="choose a writable folder") from error
-
+    folder.begin()
     preferred = training_priors(settings)
     built = {split: build_split(split, settings, preferred) for split in SPLITS}
     built[EDITED], pairs = build_edits(settings, built["train"])
 
     records = [record for split, part in built.items() for record in image_records(split, part)]
-    _remove_other_images(root / "images", {Path(boxes["file"]).name for boxes, _, _ in records})
-
-    def images() -> Iterator[tuple[str, bytes]]:
-        for number, (boxes, _, scene) in enumerate(records, start=1):
-            content = _encode_image(scene)
-            _write_image(root / boxes["file"], content)
-            yield boxes["file"], content
-            if progress is not None:
-                progress(number, len(records))
-
-    images_hash = _hash_images(images())
-    files: dict[Path, list[Any]] = {
+    images_hash = folder.draw([(boxes["file"], scene) for boxes, _, scene in records], progress)
+    files: dict[Path, Any] = {
         world.edited_pairs: pairs,
         world.boxes: [boxes for boxes, _, _ in records],
         world.scenes: [scene for _, scene, _ in records],
@@ -224,25 +115,10 @@ def write_world(out: StrPath, settings: WorldSettings | None = None, progress: P
         files[world.annotations(split)] = part.annotations
         if split in SPLITS[1:]:
             files[world.relevant_boxes(split)] = relevant_boxes(part)
-    for path, content in files.items():
-        write_json(path, content, indent=None)
     about = {
-        "format": "vqa-gs-world",
-        "format_version": _FORMAT_VERSION,
-        "settings": asdict(settings),
         "images": {split: len(part.scenes) for split, part in built.items()},
         "questions": {split: len(part.questions) for split, part in built.items()},
         "preferred_answers": [[query.kind, query.subject, answer] for query, answer in preferred.items()],
-        "files": {path.name: sha256_file(path) for path in files},
-        "images_sha256": images_hash,
     }
-    write_json(marker, about)
+    folder.finish(files, images_hash, about)
     return world
-
-
-def _remove_other_images(folder: Path, wanted: set[str]) -> None:
-    """Removes pictures of an interrupted world; files with names that no world has are left alone."""
-    for entry in folder.iterdir():
-        if entry.name not in wanted and _IMAGE_NAME.match(entry.name):
-            with suppress(OSError):
-                entry.unlink()
