@@ -6,10 +6,7 @@ about the same (overlap of boxes, intersection over union).
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,33 +18,11 @@ from pair_builders.class_words import ClassWords
 from pair_builders.evidence import Evidence, evidence
 from pair_builders.evidence._named import class_in_question
 from vqa_gs.common.errors import DataError, UsageError
-from vqa_gs.data.json_files import decode, read_content
+from vqa_gs.data.instances import read_instances
 
 if TYPE_CHECKING:
     from pair_builders.base import PairSources
     from pair_builders.masked import Settings
-
-_SHAPE = "a COCO instances file: an object with images, annotations and categories"
-
-
-def read_instances(path: Path) -> tuple[COCO, str]:
-    """Reads a COCO instances file; returns it and its SHA-256.
-
-    Raises:
-        DataError: the file is damaged or of another shape.
-    """
-    content, digest = read_content(path, "COCO instances")
-    parsed: Any = decode(content, dict[str, Any], file=path, expected=_SHAPE)
-    if not all(isinstance(parsed.get(part), list) for part in ("images", "annotations", "categories")):
-        raise DataError(f"not {_SHAPE}", file=path, mend=f"expected {_SHAPE}")
-    coco = COCO()
-    coco.dataset = parsed
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            coco.createIndex()
-    except (KeyError, TypeError) as error:
-        raise DataError(f"a record lacks {error}", file=path, mend=f"expected {_SHAPE}") from error
-    return coco, digest
 
 
 @evidence("instances")

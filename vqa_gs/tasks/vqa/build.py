@@ -8,7 +8,8 @@ from features.store import RegionStore
 from vqa_gs.data.glove import load_glove
 from vqa_gs.models import MODELS, RegionModel
 from vqa_gs.tasks._base import RunSettings
-from vqa_gs.tasks.vqa.examples import TrainingData, region_statistics
+from vqa_gs.tasks._regions import region_statistics
+from vqa_gs.tasks.vqa.examples import TrainingData
 
 
 def build_model(config: RunSettings, data: TrainingData, store: RegionStore) -> RegionModel:

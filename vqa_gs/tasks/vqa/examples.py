@@ -14,7 +14,7 @@ from pair_builders.table import PairTable, concatenate, read_pair_table
 from vqa_gs.common.errors import DataError, found_in
 from vqa_gs.common.files import sha256_file
 from vqa_gs.data.edited import read_edited_set
-from vqa_gs.data.questions import ImageId, QuestionId, QuestionSet, read_question_set, read_questions
+from vqa_gs.data.questions import QuestionId, QuestionSet, read_question_set, read_questions
 from vqa_gs.data.split import hold_out
 from vqa_gs.data.targets import SoftTargets, soft_targets
 from vqa_gs.data.vocabulary import AnswerVocabulary, WordVocabulary
@@ -236,31 +236,3 @@ def _require_regions(table: PairTable, images: NDArray[np.object_], store: Regio
         pairs = np.arange(start, min(start + 4096, len(table)))
         with found_in(", ".join(config.pairs)):
             alignment_index(table, pairs, store.counts(images[pairs, 0]), store.counts(images[pairs, 1]))
-
-
-def region_statistics(
-    store: RegionStore, image_ids: list[ImageId], images: int, seed: int
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and standard deviation of every feature dimension over the regions of some training images.
-
-    Args:
-        store: the region store.
-        image_ids: training images; repeated ones count once.
-        images: how many of them are drawn at the most.
-        seed: seed of the draw.
-
-    Returns:
-        mean (dim,) and standard deviation (dim,), float32.
-    """
-    distinct = list(dict.fromkeys(image_ids))
-    order = np.random.default_rng([seed, 77]).permutation(len(distinct))[:images]
-    total = torch.zeros(store.dim, dtype=torch.float64)
-    squares, count, batch = torch.zeros_like(total), 0, None
-    for start in range(0, len(order), 256):
-        batch = store.read_batch([distinct[row] for row in order[start : start + 256]], out=batch)
-        regions = batch.features[batch.mask].double()
-        total += regions.sum(0)
-        squares += (regions * regions).sum(0)
-        count += len(regions)
-    mean = total / count
-    return mean.float(), (squares / count - mean * mean).clamp_min(0).sqrt().float()

@@ -1,0 +1,25 @@
+"""One linear layer over the pooled regions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from vqa_gs.models.labels._base import LABEL_MODELS, LabelModel, LabelModelSettings
+
+
+@dataclass(frozen=True)
+class LinearSettings(LabelModelSettings):
+    """Sizes and choices of the linear classifier."""
+
+
+@LABEL_MODELS.register("linear")
+class Linear(LabelModel):
+    """Pooled regions, dropout, one linear layer."""
+
+    Settings = LinearSettings
+
+    def make_head(self, dim: int, classes: int, settings: LinearSettings) -> nn.Module:
+        """Makes the layer."""
+        return nn.Sequential(nn.Dropout(settings.dropout), nn.Linear(dim, classes))

@@ -1,0 +1,31 @@
+"""A two-layer head over the pooled regions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from vqa_gs.models.labels._base import LABEL_MODELS, LabelModel, LabelModelSettings
+
+
+@dataclass(frozen=True)
+class MlpSettings(LabelModelSettings):
+    """Sizes and choices of the MLP."""
+
+
+@LABEL_MODELS.register("mlp")
+class Mlp(LabelModel):
+    """Pooled regions and a two-layer head; smooth, so that its gradient by the regions can be trained everywhere."""
+
+    Settings = MlpSettings
+
+    def make_head(self, dim: int, classes: int, settings: MlpSettings) -> nn.Module:
+        """Makes the two layers."""
+        return nn.Sequential(
+            nn.Dropout(settings.dropout),
+            nn.Linear(dim, settings.hidden),
+            nn.Tanh(),
+            nn.Dropout(settings.dropout),
+            nn.Linear(settings.hidden, classes),
+        )

@@ -1,0 +1,121 @@
+"""Multi-label image classification on COCO-format instances, images given as regions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from eval.label_metrics import RULE
+from features.joined import open_stores
+from vqa_gs.common.errors import UsageError
+from vqa_gs.common.files import write_json
+from vqa_gs.data.instances import LabelledImages, read_labelled_images, unseen
+from vqa_gs.models.labels import LABEL_MODELS, LabelModel
+from vqa_gs.tasks._base import TASKS, RunSettings, Task, Wanted
+from vqa_gs.tasks._plan import Plan
+from vqa_gs.tasks._regions import region_statistics
+from vqa_gs.tasks.multilabel.batches import LabelBatch, LabelBatcher
+from vqa_gs.tasks.multilabel.examine import examine
+from vqa_gs.tasks.multilabel.examples import load_label_training, refuse_shared, require_regions
+from vqa_gs.tasks.multilabel.settings import LabelData
+from vqa_gs.tasks.multilabel.splits import LabelSplit, make_split
+
+
+@TASKS.register("multilabel")
+class MultiLabel(Task):
+    """Images, which classes each shows, and pairs of images that differ by an object."""
+
+    Data = LabelData
+    models = LABEL_MODELS
+    architecture = "linear"
+    scoring = RULE
+    places = frozenset({"regions", "pooled"})
+    examine = staticmethod(examine)
+
+    def __init__(self, settings: RunSettings) -> None:
+        self.settings, config = settings, settings.data
+        if settings.scoring != RULE:
+            raise UsageError(f"the task multilabel is scored by {RULE}, not {settings.scoring!r}", mend="leave it out")
+        self.store = open_stores(config.stores())
+        self.data = load_label_training(config, self.store, settings.seed)
+        self.sources = {**self.data.sources, config.features: self.store.content_hash}
+        self.ordinary, self.pairs = self.data.ordinary, len(self.data.pairs)
+        validation = [self._read(path) for path in config.iid_val]
+        tests = {name: self._read(path) for name, path in config.tests.items()}
+        self._refuse_shared(validation, list(tests.values()))
+        acknowledged = config.test_selection == "acknowledged"
+        self.validation = make_split("iid_val", validation, None, self.store)
+        self.tests = [
+            *(make_split(name, [part], None, self.store, acknowledged) for name, part in tests.items()),
+            *(self._unseen(name, tests[of], acknowledged) for name, of in config.unseen.items()),
+        ]
+
+    def _read(self, path: str) -> LabelledImages:
+        images = read_labelled_images(path, self.data.categories)
+        require_regions(images, self.store)
+        self.sources[images.file] = images.sha256
+        return images
+
+    def _unseen(self, name: str, images: LabelledImages, acknowledged: bool) -> LabelSplit:
+        return make_split(name, [images], unseen(images.labels, self.data.seen), self.store, acknowledged)
+
+    def _refuse_shared(self, validation: list[LabelledImages], tests: list[LabelledImages]) -> None:
+        config = self.settings.data
+        trained = [self._read(path) for path in (config.train, config.edited) if path]
+        for number, part in enumerate(validation):
+            for other in validation[:number]:
+                refuse_shared(part, other, "name each image once in data.iid_val")
+        for part in (*validation, *tests):
+            for other in trained:
+                refuse_shared(part, other, "hold images to be scored on out of training")
+        if config.test_selection == "refused":
+            for part in validation:
+                for other in tests:
+                    refuse_shared(
+                        part, other, "epochs are chosen on iid_val; or set data.test_selection to acknowledged"
+                    )
+
+    @classmethod
+    def require(cls, model: nn.Module, wanted: Wanted) -> None:
+        """Refuses terms that need attention to a question, or ask the model again."""
+        if wanted.traces:
+            raise UsageError(
+                "the closed form of gradient supervision does not hold for this model",
+                mend="set objectives.gradient_supervision.cost to double_backward",
+            )
+        super().require(model, wanted)
+
+    def build_model(self) -> LabelModel:
+        """Returns the network, with region statistics where asked for."""
+        settings = self.settings
+        torch.manual_seed(settings.seed)
+        model: LabelModel = LABEL_MODELS[settings.architecture](
+            self.store.dim, len(self.data.categories), settings.model
+        )
+        if settings.model.standardize:
+            images = list(self.data.image_ids[: self.data.ordinary])
+            model.fit_regions(
+                *region_statistics(self.store, images, settings.training.statistics_images, settings.seed)
+            )
+        return model
+
+    def batcher(self, plan: Plan, wanted: Wanted) -> Callable[[int], LabelBatch]:
+        """Returns what reads the regions of a step's images."""
+        return LabelBatcher(self.data, self.store, plan, "regions" in wanted.aligned)
+
+    def save(self, folder: Path) -> None:
+        """Writes the classes, in the order of the model's outputs."""
+        categories = [{"id": number, "name": name} for number, name in self.data.categories.items()]
+        write_json(folder / "classes.json", categories)
+
+    def facts(self) -> dict[str, Any]:
+        """Returns what the store is and how many classes there are."""
+        return {
+            "features_fingerprint": self.store.fingerprint,
+            "region_dim": self.store.dim,
+            "classes": len(self.data.categories),
+        }

@@ -1,0 +1,151 @@
+"""Batches of images with their label vectors, pairs written out once for each class whose label changes."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from features.layout import ImageId
+from features.store import RegionBatch, RegionStore
+from pair_builders.alignment import BOX_WEIGHT
+from pair_builders.base import align_pairs
+from pair_builders.directions import alignment_index
+from pair_builders.table import IDENTITY, PairTable
+from vqa_gs.tasks._base import Batch
+from vqa_gs.tasks._plan import BUFFERS, Plan, read_ahead
+from vqa_gs.tasks.multilabel.examples import LabelTraining, changed_classes
+
+
+@dataclass
+class LabelBatch(Batch):
+    """One step's images, see `Batch`.
+
+    A pair stands once for each class whose label differs between its ends, with as much less weight. The labels of its
+    ends are statements: class c is there (c), or is not (classes + c); -1 where no label differs.
+
+    Attributes:
+        features: (n, regions, dim) float32, zero-padded.
+        mask: (n, regions) bool.
+        row_weight: (n,) float32, the weight of a row as data: 1 altogether for each end of a pair.
+        alignment: gather indices of the directions at both ends, see `pair_builders.directions`; empty where no term
+            asks for them.
+    """
+
+    features: Tensor
+    mask: Tensor
+    targets: Tensor
+    labels: Tensor
+    alignment: tuple[Tensor, ...]
+    weight: Tensor
+    row_weight: Tensor
+    rows: float
+    end_rows: float
+    epoch: float
+    seed: int
+
+
+class LabelBatcher:
+    """Assembles the batches of a `Plan`.
+
+    Args:
+        data: examples and pairs.
+        store: the region store.
+        plan: what each step takes.
+        aligns: whether the regions of pairs are aligned.
+    """
+
+    def __init__(self, data: LabelTraining, store: RegionStore, plan: Plan, aligns: bool) -> None:
+        self.data, self.store, self.plan = data, store, plan
+        self.table = align_images(data, store) if aligns and len(data.pairs) else None
+        self._buffers: list[RegionBatch | None] = [None] * BUFFERS
+
+    def __call__(self, step: int) -> LabelBatch:
+        """Assembles one step's batch; its buffers are used again four calls later."""
+        data = self.data
+        ordinary, chosen, all_ordinary, all_pairs = self.plan.step(step)
+        a, b = data.pairs[chosen].T
+        pair, changed, share = changed_classes(data.labels[a], data.labels[b])
+        rows = np.concatenate([a[pair], b[pair], ordinary])
+        slot = step % BUFFERS
+        regions = self.store.read_batch(list(data.image_ids[rows]), out=self._buffers[slot])
+        self._buffers[slot] = regions
+        count, width = len(pair), regions.mask.shape[1]
+        alignment: tuple[Tensor, ...] = ()
+        if self.table is not None and count:
+            counts = regions.counts.numpy()
+            alignment = alignment_index(
+                self.table, chosen[pair], counts[:count], counts[count : 2 * count], width_a=width, width_b=width
+            ).to("cpu")
+        world = self.plan.world
+        weight = torch.from_numpy(np.tile(share, 2))
+        return LabelBatch(
+            regions.features,
+            regions.mask,
+            torch.from_numpy(data.labels[rows].astype(np.float32)),
+            torch.from_numpy(statements(data.labels[rows[: 2 * count]], np.tile(changed, 2))),
+            alignment,
+            weight,
+            torch.cat([weight, torch.ones(len(ordinary))]),
+            (2 * all_pairs + all_ordinary) / world,
+            2 * all_pairs / world,
+            step / self.plan.steps_per_epoch,
+            self.plan.step_seed(step),
+        )
+
+
+def statements(labels: NDArray[np.bool_], about: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Returns what label vectors say of one class each: c if it is there, classes + c if not, -1 of no class.
+
+    Args:
+        labels: (n, classes).
+        about: (n,) the class, -1 for none.
+    """
+    classes = labels.shape[1]
+    there = labels[np.arange(len(about)), np.maximum(about, 0)]
+    return np.where(about < 0, -1, np.where(there, about, classes + about)).astype(np.int64)
+
+
+def align_images(data: LabelTraining, store: RegionStore) -> PairTable:
+    """Says which regions of the pairs' images correspond to each other.
+
+    Where two images have the same boxes, as edited images have whose features were extracted at the original's boxes,
+    region k corresponds to region k; else regions are matched (`pair_builders.alignment`).
+    """
+    a, b = (list(data.image_ids[end]) for end in data.pairs.T)
+    same = np.array([np.array_equal(store[one].boxes, store[other].boxes) for one, other in zip(a, b, strict=True)])
+    lengths, first, flat = np.zeros(len(a), np.int64), np.zeros(1, np.int64), np.zeros((0, 2), np.int32)
+    moved = np.flatnonzero(~same)
+    if len(moved):
+        first, flat = align_pairs(
+            store,
+            [a[at] for at in moved.tolist()],
+            [b[at] for at in moved.tolist()],
+            box_weight=BOX_WEIGHT,
+            sparse=np.zeros(len(moved), np.int64),
+        )
+        lengths[moved] = np.diff(first)
+    bounds = np.concatenate([[0], np.cumsum(lengths)])
+    rows = [flat[:0] if alike else flat[low:high] for alike, low, high in zip(same, bounds, bounds[1:], strict=False)]
+    table = PairTable.of_one_kind("edited", data.pairs[:, 0], data.pairs[:, 1], alignment="matched", rows=rows)
+    table.alignment[same] = IDENTITY
+    return table
+
+
+def inference_batches(
+    image_ids: Sequence[ImageId], store: RegionStore, batch_size: int, rank: int, world: int
+) -> Generator[tuple[NDArray[np.int64], RegionBatch], None, None]:
+    """Yields rows and regions of images in order; of several processes, each gets a share of them."""
+    buffers: list[RegionBatch | None] = [None] * BUFFERS
+
+    def make(number: int) -> tuple[NDArray[np.int64], RegionBatch]:
+        rows = np.arange(number * batch_size, min(len(image_ids), (number + 1) * batch_size))
+        slot = number // world % BUFFERS
+        buffers[slot] = batch = store.read_batch([image_ids[row] for row in rows], out=buffers[slot])
+        return rows, batch
+
+    return read_ahead(make, range(rank, -(-len(image_ids) // batch_size), world))

@@ -1,0 +1,145 @@
+"""From COCO instances and lists of pairs to training examples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.layout import ImageId
+from features.store import RegionStore
+from pair_builders.shuffled import shuffle_partners
+from pair_builders.table import PairTable
+from vqa_gs.common.errors import DataError, found_in
+from vqa_gs.data.instances import LabelledImages, read_labelled_images
+from vqa_gs.data.pair_lists import read_pair_list
+from vqa_gs.tasks.multilabel.settings import LabelData
+
+
+@dataclass(frozen=True)
+class LabelTraining:
+    """What a multi-label task trains on.
+
+    Attributes:
+        image_ids: (n,) the originals first, edited images after them.
+        labels: (n, classes) bool.
+        ordinary: how many originals.
+        pairs: (P, 2) int64, rows of originals and partners.
+        categories: id -> name, see `LabelledImages`.
+        seen: the label vectors of training, edited images included whether they are trained on or not.
+        sources: path -> SHA-256.
+    """
+
+    image_ids: NDArray[np.object_]
+    labels: NDArray[np.bool_]
+    ordinary: int
+    pairs: NDArray[np.int64]
+    categories: dict[int, str]
+    seen: tuple[NDArray[np.bool_], ...]
+    sources: dict[str, str]
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes, in the order of the columns."""
+        return list(self.categories.values())
+
+
+def load_label_training(config: LabelData, store: RegionStore, seed: int) -> LabelTraining:
+    """Reads all a multi-label task trains on.
+
+    Args:
+        config: the run's data section.
+        store: the regions.
+        seed: of the dealing of shuffled partners.
+
+    Raises:
+        DataError: a file is damaged, a pair speaks of an unknown image, or an image has no regions.
+    """
+    train = read_labelled_images(config.train)
+    require_regions(train, store)
+    sources, parts = {train.file: train.sha256}, [train]
+    if config.edited:
+        edited = read_labelled_images(config.edited, train.categories)
+        sources[edited.file] = edited.sha256
+        refuse_shared(edited, train, "an edited image needs an id of its own")
+        if config.pairs:
+            require_regions(edited, store)
+        parts.append(edited)
+    ids = [image_id for part in parts for image_id in part.image_ids]
+    row_of = {image_id: row for row, image_id in enumerate(ids)}
+    ends: list[tuple[int, int]] = []
+    for path in config.pairs:
+        named, sources[path] = read_pair_list(path)
+        for row, pair in enumerate(named):
+            for image_id, part in zip(pair, parts, strict=True):
+                if image_id not in row_of:
+                    raise DataError(
+                        f"image {image_id!r} is not in {part.file}", file=path, record=f"row {row}", mend="drop the row"
+                    )
+            ends.append((row_of[pair[0]], row_of[pair[1]]))
+    pairs = np.array(ends[: config.max_pairs or None], np.int64).reshape(-1, 2)
+    if config.partners == "shuffled" and len(pairs):
+        with found_in(config.pairs[0]):
+            order = shuffle_partners(PairTable.of_one_kind("edited", pairs[:, 0], pairs[:, 1]), seed)
+        pairs[:, 1] = pairs[order, 1]
+    labels = tuple(part.labels for part in parts)
+    return LabelTraining(as_column(ids), np.concatenate(labels), len(train), pairs, train.categories, labels, sources)
+
+
+def changed_classes(
+    labels_a: NDArray[np.bool_], labels_b: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    """Writes pairs out once for each class whose label differs between their ends.
+
+    Args:
+        labels_a: (P, classes).
+        labels_b: (P, classes).
+
+    Returns:
+        (E,) which pair, (E,) which class, -1 for a pair whose labels agree, which stands once; and (E,) one over how
+        often the pair stands.
+
+    Example:
+        >>> import numpy as np
+        >>> a, b = np.array([[True, False], [True, True]]), np.array([[False, True], [True, True]])
+        >>> [part.tolist() for part in changed_classes(a, b)]
+        [[0, 0, 1], [0, 1, -1], [0.5, 0.5, 1.0]]
+    """
+    differs = labels_a != labels_b
+    # One column more, for the pairs in which no class changes.
+    pair, column = np.nonzero(np.column_stack([differs, ~differs.any(axis=1)]))
+    count = np.maximum(differs.sum(axis=1), 1)
+    return pair, np.where(column < differs.shape[1], column, -1), (1 / count[pair]).astype(np.float32)
+
+
+def as_column(ids: Sequence[ImageId]) -> NDArray[np.object_]:
+    """Returns ids, numbers and texts alike, as (n,) objects."""
+    column = np.empty(len(ids), object)
+    column[:] = ids
+    return column
+
+
+def require_regions(images: LabelledImages, store: RegionStore) -> None:
+    """Refuses images that the store does not have."""
+    missing = [image_id for image_id in images.image_ids if image_id not in store]
+    if missing:
+        raise DataError(
+            f"image {missing[0]!r} is not in the region store {store.path} ({len(missing):,} of {len(images):,} are"
+            " not)",
+            file=images.file,
+            mend="extract their features, or name another store",
+        )
+
+
+def refuse_shared(images: LabelledImages, others: LabelledImages, mend: str) -> None:
+    """Refuses two files that share images."""
+    shared = _first_shared(images.image_ids, others.image_ids)
+    if shared is not None:
+        raise DataError(f"is in {others.file} too", file=images.file, record=f"image {shared}", mend=mend)
+
+
+def _first_shared(ids: Iterable[ImageId], others: Iterable[ImageId]) -> ImageId | None:
+    known = set(others)
+    return next((image_id for image_id in ids if image_id in known), None)
