@@ -3,8 +3,8 @@
 ```
 OUT/images/ID.jpg                              the pictures
 OUT/{train,iid_val,test}_instances.json        COCO instances: images, annotations, categories
-OUT/{train,test}_edited_instances.json         the same of images with one object removed
-OUT/{train,test}_edited_pairs.json             [[original image id, edited image id], ...]
+OUT/{train,iid_val,test}_edited_instances.json         the same of images with one object removed
+OUT/{train,iid_val,test}_edited_pairs.json             [[original image id, edited image id], ...]
 OUT/boxes.json                                 an image a record: image_id, file, width, height, boxes
 OUT/world.json                                 the settings and hashes; written last
 ```
@@ -52,11 +52,11 @@ class ObjectWorld:
     settings: ObjectWorldSettings
 
     def instances(self, split: str) -> Path:
-        """Returns the COCO instances of ``train``, ``iid_val``, ``test``, ``train_edited`` or ``test_edited``."""
+        """Returns the COCO instances of ``train``, ``iid_val``, ``test``, or of their edits: ``train_edited``, ..."""
         return self.root / f"{split}_instances.json"
 
     def pairs(self, split: str) -> Path:
-        """Returns the list of [original image id, edited image id] of ``train_edited`` or ``test_edited``."""
+        """Returns the list of [original image id, edited image id] of ``train_edited``, ..."""
         return self.root / f"{split}_pairs.json"
 
     def image_boxes(self) -> Iterator[ImageBoxes]:

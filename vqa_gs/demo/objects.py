@@ -20,9 +20,16 @@ from vqa_gs.demo.regions import Region, lay_regions
 from vqa_gs.demo.scenes import IMAGE_SIZE, MAX_OBJECTS, MIN_OBJECTS, Scene, assemble
 
 OBJECT_SPLITS = ("train", "iid_val", "test")
-EDITED_SPLITS = ("train_edited", "test_edited")
+EDITED_SPLITS = ("train_edited", "iid_val_edited", "test_edited")
 
-_FIRST_ID = {"train": 100_000, "iid_val": 200_000, "test": 300_000, "train_edited": 800_000, "test_edited": 900_000}
+_FIRST_ID = {
+    "train": 100_000,
+    "iid_val": 200_000,
+    "test": 300_000,
+    "train_edited": 700_000,
+    "iid_val_edited": 800_000,
+    "test_edited": 900_000,
+}
 _MOST = 100_000
 _THEMES = 4
 _TEXTURES = 3  # backgrounds of a theme
@@ -41,19 +48,21 @@ class ObjectWorldSettings:
         iid_val_images: images of the in-domain split, drawn like training.
         test_images: images of the test split, drawn like training too.
         train_edits: training images with one object removed. The first n do not depend on this number.
+        iid_val_edits: images of the in-domain split with one object removed, likewise.
         test_edits: test images with one object removed, likewise.
         company: how often an image has each object of its theme.
         background: how often an image has one of its theme's backgrounds; else one of its own.
         seed: the world's seed.
     """
 
-    train_images: int = 400
+    train_images: int = 200
     iid_val_images: int = 300
     test_images: int = 400
-    train_edits: int = 200
+    train_edits: int = 100
+    iid_val_edits: int = 300
     test_edits: int = 800
-    company: float = 0.85
-    background: float = 0.9
+    company: float = 0.9
+    background: float = 0.95
     seed: int = 0
 
     def check(self) -> None:
@@ -61,7 +70,7 @@ class ObjectWorldSettings:
         for split in OBJECT_SPLITS:
             if not 1 <= getattr(self, f"{split}_images") < _MOST:
                 raise UsageError(f"{split}_images is {getattr(self, f'{split}_images')}", mend=f"1 to {_MOST - 1}")
-        for split in ("train", "test"):
+        for split in OBJECT_SPLITS:
             # Every image has two objects at the least.
             if not 0 <= getattr(self, f"{split}_edits") <= MIN_OBJECTS * getattr(self, f"{split}_images"):
                 raise UsageError(

@@ -145,7 +145,7 @@ def inference_batches(
     def make(number: int) -> tuple[NDArray[np.int64], RegionBatch]:
         rows = np.arange(number * batch_size, min(len(image_ids), (number + 1) * batch_size))
         slot = number // world % BUFFERS
-        buffers[slot] = batch = store.read_batch([image_ids[row] for row in rows], out=buffers[slot])
+        buffers[slot] = batch = store.read_batch([image_ids[row] for row in rows.tolist()], out=buffers[slot])
         return rows, batch
 
     return read_ahead(make, range(rank, -(-len(image_ids) // batch_size), world))
