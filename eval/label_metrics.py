@@ -9,11 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eval.average_precision import intervals, mean_average_precision
-from eval.runs import METRICS_FORMAT
+from eval.runs import MEAN_AVERAGE_PRECISION, METRICS_FORMAT
 from eval.statistics import LEVEL, REPLICATES
 from vqa_gs.common.errors import UsageError
-
-RULE = "mAP"
 
 
 def label_metrics(
@@ -45,7 +43,7 @@ def label_metrics(
     shown = {name: value for name, value in named.items() if value is not None}
     return {
         "format": METRICS_FORMAT,
-        "scoring": RULE,
+        "scoring": MEAN_AVERAGE_PRECISION,
         "split": split,
         "overall": found.mean,
         "questions": len(labels),

@@ -20,6 +20,8 @@ from vqa_gs.common.errors import DataError
 from vqa_gs.common.files import StrPath
 
 METRICS_FORMAT = "vqa-gs-metrics"
+# Multi-label classification's rule; classes stand where answer types do, images where questions do.
+MEAN_AVERAGE_PRECISION = "mAP"
 
 Domain = Literal["in", "ood"]
 # Means of per-question accuracies may overshoot 100 by a rounding error.

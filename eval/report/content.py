@@ -15,7 +15,7 @@ from eval.report.examples import ExampleCollector
 from eval.report.records import Records
 from eval.report.resampling import ArmIntervals, Group
 from eval.report.verdicts import Splits, choose_splits, clear_best, find_baseline, same_questions
-from eval.runs import RunSummary, SplitMetrics
+from eval.runs import MEAN_AVERAGE_PRECISION, RunSummary, SplitMetrics
 from eval.statistics import LEVEL, REPLICATES, Interval
 
 SCORING_WORDS = {
@@ -23,6 +23,7 @@ SCORING_WORDS = {
     "official-pre2021": "as the VQA evaluation script computed it before 2021",
     "min-n-over-3": "a third for each annotator who agrees, at most 1",
     "exact": "one answer, compared as written",
+    MEAN_AVERAGE_PRECISION: "average precision of each class that some image shows, their mean",
 }
 ANSWER_TYPES = ("yes/no", "number", "other")
 BOLD_NOTE = "Bold: highest of all arms, clear of every other's spread and interval; in many rows some are so by chance."
@@ -32,6 +33,16 @@ def scoring_rule(scoring: str) -> str:
     """Returns the scoring rule in words."""
     known = SCORING_WORDS.get(scoring)
     return f"{scoring} ({known})" if known else scoring
+
+
+def quantity(scoring: str) -> str:
+    """Returns what a rule's scores are."""
+    return "Mean average precision" if scoring == MEAN_AVERAGE_PRECISION else "Accuracy"
+
+
+def examples_word(scoring: str) -> str:
+    """Returns what a rule scores."""
+    return "images" if scoring == MEAN_AVERAGE_PRECISION else "questions"
 
 
 def by_scoring(runs: Iterable[RunSummary]) -> dict[str, list[RunSummary]]:
@@ -140,7 +151,7 @@ class Content:
 
     def note(self) -> str:
         """Returns how to read a score."""
-        text = f"Scoring rule: {self.rule}. Accuracy in %, mean ± standard deviation over seeds."
+        text = f"Scoring rule: {self.rule}. {quantity(self.scoring)} in %, mean ± standard deviation over seeds."
         if self.has_intervals:
             interval = f"{100 * LEVEL:.0f} % interval over questions"
             text += f" Below, where known: {interval}, images resampled {REPLICATES:,} times."
@@ -153,7 +164,7 @@ class Content:
             questions = self.most(split, lambda metrics: metrics.questions)
             label = self.splits.label(split)
             name = split if label == split else f"{label} is {split}"
-            parts.append(f"{name} ({questions:,} questions)" if questions else name)
+            parts.append(f"{name} ({questions:,} {examples_word(self.scoring)})" if questions else name)
         text = "; ".join(parts) + "."
         return text[:1].upper() + text[1:] if text.startswith("in-domain") else text
 

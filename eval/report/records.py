@@ -18,7 +18,7 @@ import numpy.typing as npt
 from eval.evaluate import score_answers
 from eval.question_types import with_question_types
 from eval.results import read_result_file
-from eval.runs import RunSummary, flatten
+from eval.runs import MEAN_AVERAGE_PRECISION, RunSummary, flatten
 from eval.scoring import RULES
 from vqa_gs.common.errors import VqaGsError
 from vqa_gs.common.files import sha256_file
@@ -260,6 +260,9 @@ def gather(runs: Sequence[RunSummary], scoring: str, search: Path | None, look: 
             questions fit into memory as numbers, not as records.
     """
     records = Records()
+    if scoring == MEAN_AVERAGE_PRECISION:
+        records.reasons.append("mAP ranks all images of a class, so there is nothing to show image by image.")
+        return records
     if scoring not in RULES:
         records.reasons.append(f"The rule {scoring!r} is not known here, so nothing was scored again.")
         return records

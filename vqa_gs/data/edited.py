@@ -13,7 +13,7 @@ from dataclasses import replace
 import msgspec
 
 from vqa_gs.common.files import StrPath
-from vqa_gs.data.questions import QuestionId, QuestionSet, most_common_answer, read_question_set
+from vqa_gs.data.questions import ImageId, QuestionId, QuestionSet, most_common_answer, read_question_set
 
 _EDITED_IMAGE = re.compile(r"\d{12}_\d{1,12}")
 _EDITED_ID = re.compile(r"(-?\d+)@(\d{12}_\d{1,12})")
@@ -58,3 +58,18 @@ def original_of(question_id: QuestionId) -> int | None:
     """Returns the id of the question that an edit was made from, None if the id does not say."""
     match = _EDITED_ID.fullmatch(question_id) if isinstance(question_id, str) else None
     return None if match is None else int(match.group(1))
+
+
+def removed_from(image_id: ImageId) -> tuple[int, int] | None:
+    """Returns the original's id and the category removed from it, as IV-VQA's image ids say; None where one does not.
+
+    CV-VQA's ids look alike but name the instance removed: they say nothing of the category.
+
+    Example:
+        >>> removed_from("000000262148_000000000001")
+        (262148, 1)
+    """
+    if not isinstance(image_id, str) or not _EDITED_IMAGE.fullmatch(image_id):
+        return None
+    original, _, category = image_id.partition("_")
+    return int(original), int(category)

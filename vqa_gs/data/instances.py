@@ -14,7 +14,9 @@ from pycocotools.coco import COCO
 
 from vqa_gs.common.errors import DataError
 from vqa_gs.common.files import StrPath
+from vqa_gs.data.edited import removed_from
 from vqa_gs.data.json_files import decode, read_content
+from vqa_gs.data.pair_lists import read_pair_list
 from vqa_gs.data.questions import ImageId
 
 _SHAPE = "a COCO instances file: an object with images, annotations and categories"
@@ -106,6 +108,52 @@ def read_labelled_images(path: StrPath, categories: dict[int, str] | None = None
             raise DataError(f"is of category {category}, which the file does not have", file=path, record=record)
         labels[row_of[image_id], column[category]] = True
     return LabelledImages(str(path), list(row_of), labels, dict(known), digest)
+
+
+def is_pair_list(path: StrPath) -> bool:
+    """Returns whether a file is a list, as pairs are, and no COCO instances file."""
+    return read_content(path, "COCO instances or pair list")[0].lstrip().startswith(b"[")
+
+
+def read_edited_images(path: StrPath, originals: Sequence[LabelledImages]) -> LabelledImages:
+    """Reads label vectors of edited images from a list of [original image id, edited image id] with IV-VQA's ids.
+
+    There an edited image's id says which category was removed, all its instances; the rest is as in the original.
+
+    Args:
+        path: the list.
+        originals: instances of the originals, of one set of categories.
+
+    Raises:
+        DataError: the list is damaged; an edited image's id is not of this form, stands twice, or speaks of another
+            original or of a category the original does not have; an original is in none of ``originals``.
+    """
+    pairs, digest = read_pair_list(path)
+    row_of = {image_id: (part, row) for part in originals for row, image_id in enumerate(part.image_ids)}
+    column = {number: at for at, number in enumerate(originals[0].categories)}
+    labels: dict[ImageId, NDArray[np.bool_]] = {}
+    for at, (original, edited) in enumerate(pairs):
+        removed = removed_from(edited)
+        if removed is None or removed[0] != original:
+            raise DataError(
+                f"image {edited!r} does not say what was removed from {original!r}, as 000000262148_000000000001 does",
+                file=path,
+                record=f"row {at}",
+                mend="give COCO instances of the edited images in place of this list",
+            )
+        if original not in row_of:
+            raise DataError(f"image {original!r} has no instances", file=path, record=f"row {at}", mend="drop the row")
+        if edited in labels:
+            raise DataError(f"image {edited!r} stands twice", file=path, record=f"row {at}", mend="drop the row")
+        part, row = row_of[original]
+        own = part.labels[row].copy()
+        if removed[1] not in column or not own[column[removed[1]]]:
+            raise DataError(
+                f"image {original!r} has nothing of category {removed[1]} to remove", file=path, record=f"row {at}"
+            )
+        own[column[removed[1]]] = False
+        labels[edited] = own
+    return LabelledImages(str(path), list(labels), np.stack(list(labels.values())), originals[0].categories, digest)
 
 
 def _categories(coco: COCO, path: StrPath) -> dict[int, str]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from eval.report.blocks import MISSING, Cell, Column, Table, count_cell, interval_text, text_cell
-from eval.report.content import Content, scoring_rule
+from eval.report.content import Content, examples_word, quantity, scoring_rule
 from eval.report.verdicts import points
+from eval.runs import MEAN_AVERAGE_PRECISION
 from eval.statistics import LEVEL, Interval
 from vqa_gs.study.results import Kind, Measure, Score
 from vqa_gs.study.statistics import Difference
@@ -71,7 +72,7 @@ def difference_cell(difference: Difference | None) -> Cell:
 
 def _notes(content: Content) -> tuple[str, ...]:
     return (
-        f"Scoring rule: {scoring_rule(content.scoring)}. Accuracy in %, mean ± standard deviation over seeds; in"
+        f"Scoring rule: {scoring_rule(content.scoring)}. {quantity(content.scoring)} in %, mean ± standard deviation over seeds; in"
         f" brackets or below: {100 * LEVEL:.0f} % interval of the mean over seeds (Student).",
         content.split_note(),
         SELECTION,
@@ -145,7 +146,7 @@ def differences_table(data: Dataset, content: Content) -> Table | None:
         if any((one.split, arm.name, against) in found for one in measures)
     ]
     notes = (
-        f"Scoring rule: {scoring_rule(content.scoring)}. Difference of accuracies in points; below or in brackets:"
+        f"Scoring rule: {scoring_rule(content.scoring)}. Difference in points; below or in brackets:"
         f" {100 * LEVEL:.0f} % interval of the mean difference over seeds (Student); questions: the same by resampling"
         " images and seeds.",
         SELECTION,
@@ -167,7 +168,9 @@ def kind_table(data: Dataset, content: Content, kind: Kind) -> Table | None:
         names.sort(key=lambda name: -sum(one.count or 0 for one in measures if one.name == name))
     label, sides = content.splits.label, content.splits.sides
     columns = [Column("", numeric=False)]
-    columns += [Column(label(split), "pairs" if kind == "pair_accuracy" else "questions") for split in splits]
+    is_map = content.scoring == MEAN_AVERAGE_PRECISION
+    counted = "pairs" if kind == "pair_accuracy" else examples_word(content.scoring)
+    columns += [Column(label(split), counted) for split in splits]
     columns += [Column(label(split), arm, sides[split]) for arm in arms for split in splits]
     rows = []
     for name in names:
@@ -179,7 +182,8 @@ def kind_table(data: Dataset, content: Content, kind: Kind) -> Table | None:
     notes = _notes(content) if meaning is None else (meaning, content.split_note(), SELECTION)
     if kind != "prior":
         notes = (*notes, _tests_note(measures))
-    return Table(_HEADINGS[kind], notes, tuple(columns), tuple(rows), filterable=len(rows) > 15)
+    heading = "By class" if kind == "answer_type" and is_map else _HEADINGS[kind]
+    return Table(heading, notes, tuple(columns), tuple(rows), filterable=len(rows) > 15)
 
 
 def tables_of(data: Dataset, content: Content) -> list[Table]:

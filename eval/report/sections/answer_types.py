@@ -8,9 +8,10 @@ from eval.arms import Arm, Spread
 from eval.report.blocks import Cell, Column, Figures, Section, Table, score_cell, text_cell
 from eval.report.charts.bars import Bar, BarChart, bar_ceiling
 from eval.report.charts.marks import Estimate
-from eval.report.content import BOLD_NOTE, Content, ordered_answer_types
+from eval.report.content import BOLD_NOTE, Content, examples_word, ordered_answer_types
 from eval.report.resampling import OVERALL, Group, answer_type
 from eval.report.sections import section
+from eval.runs import MEAN_AVERAGE_PRECISION
 
 Pick = Callable[[Arm, str], Spread | None]
 
@@ -48,7 +49,7 @@ def bar_charts(content: Content) -> tuple[BarChart, ...]:
             for arm in content.arms
         )
         if any(bar.in_domain or bar.ood for bar in bars):
-            drawn["All questions" if group == OVERALL else name] = bars
+            drawn[f"All {examples_word(content.scoring)}" if group == OVERALL else name] = bars
     ceiling = bar_ceiling([bar for bars in drawn.values() for bar in bars])
     return tuple(BarChart(name, bars, ceiling) for name, bars in drawn.items())
 
@@ -66,7 +67,8 @@ def build(content: Content) -> Section:
             for index, (arm, spread) in enumerate(zip(content.arms, spreads, strict=True)):
                 interval = content.interval(arm, split, group)
                 cells[index].append(score_cell(spread, interval, strong=index == best))
-    name = "Accuracy by answer type"
+    is_map = content.scoring == MEAN_AVERAGE_PRECISION
+    name, short = ("Average precision by class", "Classes") if is_map else ("Accuracy by answer type", "Answer types")
     notes = (content.note(), content.split_note(), BOLD_NOTE)
     table = Table(name, notes, tuple(columns), tuple(tuple(row) for row in cells))
-    return Section(name, "accuracy", "Answer types", (Figures(bar_charts(content), "sides"), table))
+    return Section(name, "accuracy", short, (Figures(bar_charts(content), "sides"), table))

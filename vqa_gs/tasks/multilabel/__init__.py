@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from eval.label_metrics import RULE
+from eval.runs import MEAN_AVERAGE_PRECISION
 from features.joined import open_stores
 from vqa_gs.common.errors import UsageError
 from vqa_gs.common.files import write_json
-from vqa_gs.data.instances import LabelledImages, read_labelled_images, unseen
+from vqa_gs.data.instances import LabelledImages, is_pair_list, unseen
 from vqa_gs.models.labels import LABEL_MODELS, LabelModel
 from vqa_gs.tasks._base import TASKS, RunSettings, Task, Wanted
 from vqa_gs.tasks._plan import Plan
 from vqa_gs.tasks._regions import region_statistics
 from vqa_gs.tasks.multilabel.batches import LabelBatch, LabelBatcher
 from vqa_gs.tasks.multilabel.examine import examine
-from vqa_gs.tasks.multilabel.examples import load_label_training, refuse_shared, require_regions
+from vqa_gs.tasks.multilabel.examples import load_label_training, read_split, refuse_shared, require_regions
 from vqa_gs.tasks.multilabel.settings import LabelData
 from vqa_gs.tasks.multilabel.splits import LabelSplit, make_split
 
@@ -32,20 +32,22 @@ class MultiLabel(Task):
     Data = LabelData
     models = LABEL_MODELS
     architecture = "linear"
-    scoring = RULE
+    scoring = MEAN_AVERAGE_PRECISION
     places = frozenset({"regions", "pooled"})
     examine = staticmethod(examine)
 
     def __init__(self, settings: RunSettings) -> None:
         self.settings, config = settings, settings.data
-        if settings.scoring != RULE:
-            raise UsageError(f"the task multilabel is scored by {RULE}, not {settings.scoring!r}", mend="leave it out")
+        if settings.scoring != self.scoring:
+            raise UsageError(
+                f"the task multilabel is scored by {self.scoring}, not {settings.scoring!r}", mend="leave it out"
+            )
         self.store = open_stores(config.stores())
         self.data = load_label_training(config, self.store, settings.seed)
         self.sources = {**self.data.sources, config.features: self.store.content_hash}
         self.ordinary, self.pairs = self.data.ordinary, len(self.data.pairs)
         validation = [self._read(path) for path in config.iid_val]
-        tests = {name: self._read(path) for name, path in config.tests.items()}
+        tests = self._read_tests()
         self._refuse_shared(validation, list(tests.values()))
         acknowledged = config.test_selection == "acknowledged"
         self.validation = make_split("iid_val", validation, None, self.store)
@@ -54,25 +56,39 @@ class MultiLabel(Task):
             *(self._unseen(name, tests[of], acknowledged) for name, of in config.unseen.items()),
         ]
 
-    def _read(self, path: str) -> LabelledImages:
-        images = read_labelled_images(path, self.data.categories)
+    def _read_tests(self) -> dict[str, LabelledImages]:
+        """Reads files of instances first: lists of edits are of their images."""
+        paths = self.settings.data.tests
+        listed = [name for name, path in paths.items() if is_pair_list(path)]
+        found = {name: self._read(path) for name, path in paths.items() if name not in listed}
+        if listed and not found:
+            raise UsageError(
+                f"data.tests: {listed[0]!r} is a list of edits, whose originals' labels are not known",
+                mend="name the originals' instances in data.tests too",
+            )
+        originals = list(found.values())
+        found |= {name: self._read(paths[name], originals) for name in listed}
+        return {name: found[name] for name in paths}
+
+    def _read(self, path: str, originals: Sequence[LabelledImages] = ()) -> LabelledImages:
+        images = read_split(path, self.data.categories, originals)
         require_regions(images, self.store)
         self.sources[images.file] = images.sha256
         return images
 
     def _unseen(self, name: str, images: LabelledImages, acknowledged: bool) -> LabelSplit:
-        return make_split(name, [images], unseen(images.labels, self.data.seen), self.store, acknowledged)
+        return make_split(
+            name, [images], unseen(images.labels, [part.labels for part in self.data.parts]), self.store, acknowledged
+        )
 
     def _refuse_shared(self, validation: list[LabelledImages], tests: list[LabelledImages]) -> None:
-        config = self.settings.data
-        trained = [self._read(path) for path in (config.train, config.edited) if path]
         for number, part in enumerate(validation):
             for other in validation[:number]:
                 refuse_shared(part, other, "name each image once in data.iid_val")
         for part in (*validation, *tests):
-            for other in trained:
+            for other in self.data.parts:
                 refuse_shared(part, other, "hold images to be scored on out of training")
-        if config.test_selection == "refused":
+        if self.settings.data.test_selection == "refused":
             for part in validation:
                 for other in tests:
                     refuse_shared(

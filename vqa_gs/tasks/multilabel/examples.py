@@ -13,7 +13,7 @@ from features.store import RegionStore
 from pair_builders.shuffled import shuffle_partners
 from pair_builders.table import PairTable
 from vqa_gs.common.errors import DataError, found_in
-from vqa_gs.data.instances import LabelledImages, read_labelled_images
+from vqa_gs.data.instances import LabelledImages, is_pair_list, read_edited_images, read_labelled_images
 from vqa_gs.data.pair_lists import read_pair_list
 from vqa_gs.tasks.multilabel.settings import LabelData
 
@@ -27,8 +27,7 @@ class LabelTraining:
         labels: (n, classes) bool.
         ordinary: how many originals.
         pairs: (P, 2) int64, rows of originals and partners.
-        categories: id -> name, see `LabelledImages`.
-        seen: the label vectors of training, edited images included whether they are trained on or not.
+        parts: the files: originals, and edited images whether they are trained on or not.
         sources: path -> SHA-256.
     """
 
@@ -36,14 +35,13 @@ class LabelTraining:
     labels: NDArray[np.bool_]
     ordinary: int
     pairs: NDArray[np.int64]
-    categories: dict[int, str]
-    seen: tuple[NDArray[np.bool_], ...]
+    parts: list[LabelledImages]
     sources: dict[str, str]
 
     @property
-    def classes(self) -> list[str]:
-        """Names of the classes, in the order of the columns."""
-        return list(self.categories.values())
+    def categories(self) -> dict[int, str]:
+        """Id -> name of the classes, in the order of the columns."""
+        return self.parts[0].categories
 
 
 def load_label_training(config: LabelData, store: RegionStore, seed: int) -> LabelTraining:
@@ -61,7 +59,7 @@ def load_label_training(config: LabelData, store: RegionStore, seed: int) -> Lab
     require_regions(train, store)
     sources, parts = {train.file: train.sha256}, [train]
     if config.edited:
-        edited = read_labelled_images(config.edited, train.categories)
+        edited = read_split(config.edited, train.categories, [train])
         sources[edited.file] = edited.sha256
         refuse_shared(edited, train, "an edited image needs an id of its own")
         if config.pairs:
@@ -84,8 +82,13 @@ def load_label_training(config: LabelData, store: RegionStore, seed: int) -> Lab
         with found_in(config.pairs[0]):
             order = shuffle_partners(PairTable.of_one_kind("edited", pairs[:, 0], pairs[:, 1]), seed)
         pairs[:, 1] = pairs[order, 1]
-    labels = tuple(part.labels for part in parts)
-    return LabelTraining(as_column(ids), np.concatenate(labels), len(train), pairs, train.categories, labels, sources)
+    labels = np.concatenate([part.labels for part in parts])
+    return LabelTraining(as_column(ids), labels, len(train), pairs, parts, sources)
+
+
+def read_split(path: str, categories: dict[int, str], originals: Sequence[LabelledImages]) -> LabelledImages:
+    """Reads a file of instances, or a list of edits of ``originals``."""
+    return read_edited_images(path, originals) if is_pair_list(path) else read_labelled_images(path, categories)
 
 
 def changed_classes(

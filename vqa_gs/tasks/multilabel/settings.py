@@ -13,15 +13,18 @@ from vqa_gs.tasks._checks import at_least
 class LabelData:
     """Where a multi-label task's data are and how they become examples.
 
+    Edited images' labels are COCO instances, or a list of [original image id, edited image id] with IV-VQA's ids, which
+    say what was removed: such a list may stand for a file of instances in ``edited`` and ``tests``.
+
     Attributes:
         train: COCO instances of the originals to train on; its categories are the classes.
         iid_val: COCO instances held out from training; epochs are chosen by mAP on all of them together.
         features: region store of all images, made by ``vqa-gs features``.
         edited_features: region store of the edited images, where they are in one of their own.
-        tests: COCO instances of splits by name, looked at once, after training.
+        tests: COCO instances (of edited images: or a list) of splits by name, looked at once, after training.
         unseen: further splits by name: the images of another one of ``tests`` whose combination of labels neither
             ``train`` nor ``edited`` has ("hard edited").
-        edited: COCO instances of the edited training images.
+        edited: the labels of the edited training images.
         pairs: files of [original image id, edited image id].
         partners: ``edited`` pairs an original with its own edit; ``shuffled`` is the control that deals the edited
             images out anew.
