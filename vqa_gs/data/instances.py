@@ -38,8 +38,27 @@ def read_instances(path: StrPath) -> tuple[COCO, str]:
         with contextlib.redirect_stdout(io.StringIO()):  # it talks while it indexes
             coco.createIndex()
     except (KeyError, TypeError) as error:
-        raise DataError(f"a record lacks {error}", file=path, mend=f"expected {_SHAPE}") from error
+        raise DataError(
+            f"a record without a usable {_blamed(error)}",
+            file=path,
+            record=_first_bad(parsed),
+            mend=f"expected {_SHAPE}",
+        ) from error
     return coco, digest
+
+
+def _blamed(error: Exception) -> str:
+    return str(error.args[0]) if isinstance(error, KeyError) else "id"
+
+
+def _first_bad(parsed: dict[str, Any]) -> str | None:
+    """Returns which record of a COCO file lacks an id it needs, or has a list or an object for one."""
+    needed = {"images": ("id",), "annotations": ("id", "image_id", "category_id"), "categories": ("id",)}
+    for part, names in needed.items():
+        for at, row in enumerate(parsed[part]):
+            if not isinstance(row, dict) or any(isinstance(row.get(name), list | dict | None) for name in names):
+                return f"{part}, row {at}"
+    return None
 
 
 @dataclass(frozen=True)

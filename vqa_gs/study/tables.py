@@ -71,8 +71,9 @@ def difference_cell(difference: Difference | None) -> Cell:
 
 
 def _notes(content: Content) -> tuple[str, ...]:
+    measured = quantity(content.scoring)
     return (
-        f"Scoring rule: {scoring_rule(content.scoring)}. {quantity(content.scoring)} in %, mean ± standard deviation over seeds; in"
+        f"Scoring rule: {scoring_rule(content.scoring)}. {measured} in %, mean ± standard deviation over seeds; in"
         f" brackets or below: {100 * LEVEL:.0f} % interval of the mean over seeds (Student).",
         content.split_note(),
         SELECTION,

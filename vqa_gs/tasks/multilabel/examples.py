@@ -66,17 +66,17 @@ def load_label_training(config: LabelData, store: RegionStore, seed: int) -> Lab
             require_regions(edited, store)
         parts.append(edited)
     ids = [image_id for part in parts for image_id in part.image_ids]
-    row_of = {image_id: row for row, image_id in enumerate(ids)}
+    places = [{image_id: row for row, image_id in enumerate(part.image_ids)} for part in parts]
     ends: list[tuple[int, int]] = []
     for path in config.pairs:
         named, sources[path] = read_pair_list(path)
         for row, pair in enumerate(named):
-            for image_id, part in zip(pair, parts, strict=True):
-                if image_id not in row_of:
+            for image_id, place, part in zip(pair, places, parts, strict=True):
+                if image_id not in place:
                     raise DataError(
                         f"image {image_id!r} is not in {part.file}", file=path, record=f"row {row}", mend="drop the row"
                     )
-            ends.append((row_of[pair[0]], row_of[pair[1]]))
+            ends.append((places[0][pair[0]], len(train) + places[1][pair[1]]))
     pairs = np.array(ends[: config.max_pairs or None], np.int64).reshape(-1, 2)
     if config.partners == "shuffled" and len(pairs):
         with found_in(config.pairs[0]):

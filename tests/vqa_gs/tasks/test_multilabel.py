@@ -1,0 +1,448 @@
+"""Multi-label images through the training loop: label vectors, pairs a class each, gradients class by class."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from features.writer import RegionStoreWriter
+from tests.run_settings import config_of
+from tests.vqa_gs.training.test_loop import rows
+from vqa_gs.cli import main
+from vqa_gs.common.errors import DataError, UsageError
+from vqa_gs.models.labels import LABEL_MODELS
+from vqa_gs.objectives.answer import AnswerSettings, answer_loss
+from vqa_gs.objectives.gradient_supervision import GradientSupervisionSettings
+from vqa_gs.tasks import TASKS
+from vqa_gs.tasks._plan import Plan
+from vqa_gs.tasks.multilabel.examples import changed_classes
+from vqa_gs.training.config import load_config
+from vqa_gs.training.loop import train
+from vqa_gs.training.step import TrainingStep
+
+CATEGORIES = {3: "cat", 18: "dog", 20: "cow", 44: "cup"}
+DIM, REGIONS = 6, 4
+
+
+class Drawn:
+    """Made-up images: region k shows class k if it is there; number 4 of a region's features tells the company."""
+
+    def __init__(self, folder, rng):
+        self.folder, self.rng, self.regions = folder, rng, {}
+
+    def image(self, labels, company):
+        features = self.rng.normal(0, 0.3, (REGIONS, DIM))
+        features[np.arange(REGIONS), np.arange(REGIONS)] += 2.0 * labels
+        features[:, 4] += company
+        return features.astype(np.float32)
+
+    def split(self, name, first, count, unseen=False):
+        images, company = {}, self.rng.integers(2, size=count)
+        for at in range(count):
+            labels = np.array([company[at], company[at], 1 - company[at], self.rng.integers(2)], bool)
+            if unseen:
+                labels[:] = [True, False, True, at % 2]
+            images[first + at] = labels
+            self.regions[first + at] = self.image(labels, company[at])
+        return self.write(name, images), images
+
+    def edits(self, name, first, originals):
+        images, pairs = {}, []
+        for at, (original, labels) in enumerate(originals.items()):
+            own, regions = labels.copy(), self.regions[original].copy()
+            there = np.flatnonzero(labels)
+            gone = there[at % len(there)]
+            own[gone] = False
+            regions[gone] = self.rng.normal(0, 0.3, DIM)
+            images[first + at], self.regions[first + at] = own, regions
+            pairs.append([original, first + at])
+        (self.folder / f"{name}_pairs.json").write_text(json.dumps(pairs))
+        return self.write(name, images), images
+
+    def write(self, name, images):
+        annotations = [
+            {
+                "id": 10 * image_id + at,
+                "image_id": image_id,
+                "category_id": category,
+                "iscrowd": 0,
+                "bbox": [0, 0, 1, 1],
+            }
+            for image_id, labels in images.items()
+            for at, category in enumerate(CATEGORIES)
+            if labels[at]
+        ]
+        content = {
+            "images": [{"id": image_id} for image_id in images],
+            "annotations": annotations,
+            "categories": [{"id": number, "name": text} for number, text in CATEGORIES.items()],
+        }
+        file = self.folder / f"{name}.json"
+        file.write_text(json.dumps(content))
+        return str(file)
+
+    def store(self):
+        path = self.folder / "regions.h5"
+        with RegionStoreWriter(path, dim=DIM, dtype="float32", fingerprint="made up") as writer:
+            for image_id, features in self.regions.items():
+                own = np.tile(np.float32([0, 0, 4, 4]), (REGIONS, 1))
+                own[:, 0] = np.arange(REGIONS) / REGIONS
+                writer.add(image_id, features, own, (8, 8))
+        return str(path)
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    return Drawn(tmp_path_factory.mktemp("labels"), np.random.default_rng(0))
+
+
+@pytest.fixture(scope="module")
+def labels(drawn):
+    """Settings of a run on 24 made-up images and their edits."""
+    train_file, originals = drawn.split("train", 100, 24)
+    edited, _ = drawn.edits("edited", 500, originals)
+    val, _ = drawn.split("val", 200, 20)
+    test, tested = drawn.split("test", 300, 20)
+    test_edited, _ = drawn.edits("test_edited", 600, {**tested, **drawn.split("strange", 400, 6, unseen=True)[1]})
+    return {
+        "task": "multilabel",
+        "name": "gs",
+        "data": {
+            "train": train_file,
+            "iid_val": [val],
+            "tests": {"test_original": test, "ood_edited": test_edited},
+            "unseen": {"ood_hard_edited": "ood_edited"},
+            "edited": edited,
+            "pairs": [str(drawn.folder / "edited_pairs.json")],
+            "features": drawn.store(),
+        },
+        "model": {"hidden": 5},
+        "objectives": {"gradient_supervision": {"weight": 1.0, "place": "pooled"}},
+        "training": {"epochs": 12, "batch_size": 8, "pairs_per_batch": 8, "lr": 0.1, "clip": 5.0, "patience": 0,
+                     "log_every": 4, "checkpoint_every": 3, "device": "cpu"},
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def finished(labels, tmp_path_factory):
+    return train(config_of(labels), tmp_path_factory.mktemp("runs") / "gs", quiet=True)
+
+
+def task_of(given, **changes):
+    return TASKS["multilabel"](config_of(given, **changes))
+
+
+def test_run_directory_is_that_of_every_run(finished, labels):
+    record = json.loads((finished / "run.json").read_text())
+    assert (record["task"], record["pairs"], record["questions"], record["scoring"]) == ("multilabel", 24, 24, "mAP")
+    assert load_config(finished / "config.yaml") == config_of(labels)
+    assert json.loads((finished / "classes.json").read_text())[1] == {"id": 18, "name": "dog"}
+    for split in ("iid_val", "test_original", "ood_edited", "ood_hard_edited"):
+        metrics = json.loads((finished / "metrics" / f"{split}.json").read_text())
+        assert metrics["scoring"] == "mAP"
+        assert set(metrics["per_answer_type"]) <= set(CATEGORIES.values())
+        assert metrics["overall"] == pytest.approx(np.mean(list(metrics["per_answer_type"].values())))
+    assert json.loads((finished / "metrics" / "test_original.json").read_text())["overall"] > 90
+    epochs = rows(finished / "epochs.csv")
+    assert float(epochs[-1]["gs_cosine"]) > float(epochs[0]["gs_cosine"])
+
+
+def test_predictions_are_the_models(finished, labels):
+    task = task_of(labels)
+    model = task.build_model().eval()
+    model.load_state_dict(load_file(finished / "model.safetensors"))
+    written = json.loads((finished / "predictions" / "ood_edited.json").read_text())
+    assert [row["image_id"] for row in written] == list(task.tests[1].image_ids)
+    for row in (written[0], written[-1]):
+        regions = torch.from_numpy(task.store[row["image_id"]].features)[None]
+        scores = model(regions, torch.ones(1, REGIONS, dtype=torch.bool)).sigmoid()[0]
+        torch.testing.assert_close(torch.tensor(row["scores"]), scores, rtol=1e-4, atol=1e-6)
+
+
+def test_hard_edited_images_have_combinations_never_trained_on(labels):
+    task = task_of(labels, data__pairs=[])
+    edited, hard = task.tests[1], task.tests[2]
+    known = {tuple(row) for name in ("train", "edited") for row in _labels(labels["data"][name])}
+    expected = [
+        image for image, row in zip(edited.image_ids, edited.labels, strict=True) if tuple(row.tolist()) not in known
+    ]
+    assert 0 < len(expected) < len(edited.image_ids)
+    assert list(hard.image_ids) == expected  # with or without training on the pairs
+    assert list(task_of(labels).tests[2].image_ids) == expected
+
+
+def _labels(path):
+    with open(path) as file:
+        content = json.load(file)
+    shown = {image["id"]: set() for image in content["images"]}
+    for annotation in content["annotations"]:
+        shown[annotation["image_id"]].add(annotation["category_id"])
+    return [[category in found for category in CATEGORIES] for found in shown.values()]
+
+
+def test_resumed_run_ends_with_the_same_bytes(finished, labels, tmp_path, monkeypatch):
+    from vqa_gs.training import loop
+
+    saved, count = loop._Run._save, []
+
+    def killed(self):
+        saved(self)
+        count.append(1)
+        if len(count) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop._Run, "_save", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train(config_of(labels), tmp_path / "run", quiet=True)
+    monkeypatch.undo()
+    train(config_of(labels), tmp_path / "run", quiet=True)
+    assert (tmp_path / "run" / "model.safetensors").read_bytes() == (finished / "model.safetensors").read_bytes()
+
+
+# A pair of two changed classes, one of one, one of none.
+ENDS_A = np.array([[1, 1, 0, 0], [1, 0, 0, 1], [0, 1, 0, 0]], bool)
+ENDS_B = np.array([[0, 1, 0, 1], [1, 0, 0, 0], [0, 1, 0, 0]], bool)
+
+
+def test_pairs_stand_once_for_each_class_that_changes():
+    pair, changed, share = changed_classes(ENDS_A, ENDS_B)
+    assert pair.tolist() == [0, 0, 1, 2]
+    assert changed.tolist() == [0, 3, 3, -1]
+    assert share.tolist() == [0.5, 0.5, 1.0, 1.0]
+
+
+@pytest.fixture
+def several(labels, drawn, tmp_path):
+    """Settings in which one pair changes two classes, one none, and one image is in two pairs."""
+    own = Drawn(tmp_path, np.random.default_rng(4))
+    own.regions = dict(drawn.regions)
+    images = {}
+    for at, row in enumerate(np.concatenate([ENDS_A, ENDS_B])):
+        images[700 + at], own.regions[700 + at] = row, own.image(row, 0.0)
+    originals = own.write("originals", {number: images[number] for number in (700, 701, 702)})
+    edited = own.write("edits", {number: images[number] for number in (703, 704, 705)})
+    (tmp_path / "pairs.json").write_text(json.dumps([[700, 703], [701, 704], [702, 705], [701, 705]]))
+    data = {"train": originals, "edited": edited, "pairs": [str(tmp_path / "pairs.json")], "features": own.store()}
+    return {**labels, "data": {**labels["data"], **data}}
+
+
+def first_batch(task, wanted):
+    batch = task.batcher(Plan(3, 4, 3, 4, 0), wanted)(0)
+    for name in ("features", "targets", "weight", "row_weight"):
+        setattr(batch, name, getattr(batch, name).double())
+    return batch
+
+
+def supervised(task, place, variant="true"):
+    model = task.build_model().double()
+    settings = GradientSupervisionSettings(weight=1.0, place=place, variant=variant)
+    return model, TrainingStep(model, {"gradient_supervision": settings}, type(task))
+
+
+@pytest.mark.parametrize("architecture", LABEL_MODELS.names())
+@pytest.mark.parametrize("pooling", ["mean", "attention"])
+@pytest.mark.parametrize("place", ["regions", "pooled"])
+@pytest.mark.parametrize("variant", ["true", "contrast"])
+def test_loss_is_that_of_each_changed_class(several, architecture, pooling, place, variant):
+    task = task_of(several, architecture=architecture, model__pooling=pooling)
+    model, step = supervised(task, place, variant)
+    loss = step(first_batch(task, step.wanted))[0].item()
+
+    def seen(image_id):
+        regions = torch.from_numpy(task.store[image_id].features).double()[None]
+        mask = torch.ones(1, REGIONS, dtype=torch.bool)
+        prepared = model.prepare_regions(regions, mask)
+        return mask, (prepared if place == "regions" else model.pool(prepared, mask)).detach()
+
+    def gradient(image_id, number):
+        mask, x = seen(image_id)
+        x.requires_grad_()
+        pooled = model.pool(x, mask) if place == "regions" else x
+        return torch.autograd.grad(model.classify(pooled)[0, number], x)[0].flatten()
+
+    total = 0.0
+    shown = dict(zip(range(700, 706), [*ENDS_A, *ENDS_B], strict=True))
+    for a, b in ((700, 703), (701, 704), (702, 705), (701, 705)):
+        changed = np.flatnonzero(shown[a] != shown[b])
+        for own, other in ((a, b), (b, a)):
+            way = (seen(own)[1] - seen(other)[1]).flatten()
+            for number in changed:
+                # The logit rises towards the end that shows the class.
+                sign = 1 if shown[own][number] else -1
+                cos = torch.nn.functional.cosine_similarity(sign * gradient(own, int(number)), way, dim=0)
+                total += (1 - cos.item()) / len(changed)
+    assert loss == pytest.approx(total / 8)
+
+
+@pytest.mark.parametrize("architecture", LABEL_MODELS.names())
+@pytest.mark.parametrize("pooling", ["mean", "attention"])
+def test_parameter_gradient_against_finite_differences(several, architecture, pooling):
+    task = task_of(several, architecture=architecture, model__pooling=pooling)
+    model, step = supervised(task, "regions")
+    batch = first_batch(task, step.wanted)
+    for name, parameter in model.named_parameters():
+        (exact,) = torch.autograd.grad(step(batch)[0], parameter, allow_unused=True)
+        flat, change = parameter.data.view(-1), 1e-6
+        for at in torch.randperm(len(flat), generator=torch.Generator().manual_seed(1))[:4].tolist():
+            values = []
+            for sign in (1, -1):
+                flat[at] += sign * change
+                values.append(step(batch)[0].item())
+                flat[at] -= sign * change
+            found = 0.0 if exact is None else exact.view(-1)[at].item()
+            assert found == pytest.approx((values[0] - values[1]) / (2 * change), rel=1e-4, abs=1e-8), name
+
+
+def test_pair_ends_count_once_each_as_data(several):
+    task = task_of(several)
+    model = task.build_model().double()
+    step = TrainingStep(model, {"answer": AnswerSettings()}, type(task))
+    loss = step(first_batch(task, step.wanted))[0].item()
+    total = 0.0
+    for image_id in (700, 701, 702, 701, 703, 704, 705, 705, 700, 701, 702):  # ends a, ends b, originals
+        regions = torch.from_numpy(task.store[image_id].features).double()[None]
+        row = torch.from_numpy(np.concatenate([ENDS_A, ENDS_B])[image_id - 700]).double()[None]
+        total += answer_loss(model(regions, torch.ones(1, REGIONS, dtype=torch.bool)), row).item()
+    assert loss == pytest.approx(total / 11)
+
+
+def test_pairs_without_a_changed_class_leave_gradient_supervision_nothing_to_do(several):
+    (path,) = several["data"]["pairs"]
+    with open(path, "w") as file:
+        json.dump([[702, 705]], file)
+    task = task_of(several)
+    _, step = supervised(task, "regions")
+    loss, _, counts = step(task.batcher(Plan(3, 1, 3, 1, 0), step.wanted)(0))
+    assert (loss.item(), counts["gs_loss"].item()) == (0.0, 0.0)
+
+
+def test_regions_at_other_boxes_are_matched(labels, tmp_path):
+    """The edited images' regions in another order: what corresponds to what is found, so the loss stays what it is."""
+    store = task_of(labels).store
+    with RegionStoreWriter(tmp_path / "turned.h5", dim=DIM, dtype="float32", fingerprint="made up") as writer:
+        for image_id in store.image_ids:
+            order, found = slice(None, None, -1 if 500 <= image_id < 600 else 1), store[image_id]
+            writer.add(image_id, found.features[order], found.boxes[order], (8, 8))
+    losses = []
+    for features in (labels["data"]["features"], str(tmp_path / "turned.h5")):
+        task = task_of(labels, data__features=features, architecture="mlp", model__pooling="attention")
+        _, step = supervised(task, "regions")
+        batch = task.batcher(Plan(24, 24, 8, 8, 0), step.wanted)(0)
+        batch.features = batch.features.double()
+        losses.append(step(batch)[0].item())
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+
+
+def test_shuffled_partners_are_other_edits(labels):
+    own, shuffled = task_of(labels).data.pairs, task_of(labels, data__partners="shuffled").data.pairs
+    assert (own[:, 0] == shuffled[:, 0]).all()
+    assert (own[:, 1] != shuffled[:, 1]).all()
+    assert sorted(own[:, 1]) == sorted(shuffled[:, 1])
+    assert len(task_of(labels, data__max_pairs=5).data.pairs) == 5
+
+
+def test_lists_of_edits_stand_for_instances(labels, drawn, tmp_path):
+    """IV-VQA's image ids say what was removed; its images are in a store of their own."""
+    named = {}
+    for split in ("train", "test"):
+        images = _labels(labels["data"]["train"] if split == "train" else labels["data"]["tests"]["test_original"])
+        first = 100 if split == "train" else 300
+        named[split] = [
+            [first + at, f"{first + at:012d}_{next(c for c, there in zip(CATEGORIES, row, strict=True) if there):012d}"]
+            for at, row in enumerate(images)
+        ]
+        (tmp_path / f"{split}.json").write_text(json.dumps(named[split]))
+    with RegionStoreWriter(
+        tmp_path / "e.h5", dim=DIM, dtype="float32", fingerprint="made up", string_ids=True
+    ) as writer:
+        for original, edited in named["train"] + named["test"]:
+            writer.add(edited, drawn.regions[original], np.tile(np.float32([0, 0, 4, 4]), (REGIONS, 1)), (8, 8))
+    listed = {"test_original": labels["data"]["tests"]["test_original"], "ood_edited": str(tmp_path / "test.json")}
+    changes = {
+        "data__edited": str(tmp_path / "train.json"), "data__pairs": [str(tmp_path / "train.json")],
+        "data__edited_features": str(tmp_path / "e.h5"), "data__tests": listed, "data__unseen": {},
+    }  # fmt: skip
+    task = task_of(labels, **changes)
+    assert list(task.tests[1].image_ids) == [edited for _, edited in named["test"]]
+    assert (task.tests[0].labels.sum(1) - task.tests[1].labels.sum(1) == 1).all()
+    assert train(config_of(labels, **changes, training__epochs=1), tmp_path / "run", quiet=True).exists()
+    with pytest.raises(UsageError, match="'ood_edited' is a list of edits, whose originals' labels are not known"):
+        task_of(labels, **changes | {"data__tests": {"ood_edited": str(tmp_path / "test.json")}})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"scoring": "exact"}, "scored by mAP, not 'exact'"),
+        ({"data__edited": None}, "name their file in data.edited"),
+        ({"data__iid_val": []}, "iid_val names no file"),
+        ({"data__unseen": {"hard": "nothing"}}, "'hard' is of 'nothing'"),
+        ({"data__unseen": {"ood_edited": "test_original"}}, "both have a split 'ood_edited'"),
+        ({"model__dropout": 1.0}, "model.dropout must be in"),
+    ],
+)
+def test_settings_that_make_no_sense(labels, changes, message):
+    with pytest.raises(UsageError, match=message):
+        task_of(labels, **changes)
+
+
+def test_images_in_two_places_are_refused(labels):
+    data = labels["data"]
+    with pytest.raises(DataError, match="image 100: is in .*train.json too .hold images to be scored on"):
+        task_of(labels, data__iid_val=[data["train"]])
+    with pytest.raises(DataError, match="image 200: is in .*val.json too"):
+        task_of(labels, data__tests={"test_original": data["iid_val"][0]}, data__unseen={})
+    with pytest.raises(DataError, match="an edited image needs an id of its own"):
+        task_of(labels, data__edited=data["train"])
+    acknowledged = {"data__tests": {"test": data["iid_val"][0]}, "data__unseen": {}}
+    assert task_of(labels, **acknowledged, data__test_selection="acknowledged").tests[0].chosen_on_test
+
+
+def test_unknown_images_are_told_with_file_and_row(labels, tmp_path):
+    pairs = tmp_path / "pairs.json"
+    pairs.write_text(json.dumps([[100, 500], [99, 501]]))
+    with pytest.raises(DataError, match=r"pairs.json: row 1: image 99 is not in .*train.json"):
+        task_of(labels, data__pairs=[str(pairs)])
+    pairs.write_text(json.dumps([[100, 101]]))
+    with pytest.raises(DataError, match=r"row 0: image 101 is not in .*edited.json"):
+        task_of(labels, data__pairs=[str(pairs)])
+    own = Drawn(tmp_path, np.random.default_rng(0))
+    absent = own.write("absent", {100: np.ones(4, bool), 101: np.zeros(4, bool), 77: np.zeros(4, bool)})
+    with pytest.raises(DataError, match=r"absent.json: image 77 is not in the region store .*\(1 of 3 are not\)"):
+        task_of(labels, data__train=absent)
+    nothing = own.write("nothing", {300: np.zeros(4, bool)})
+    with pytest.raises(DataError, match="no image that shows a class"):
+        task_of(labels, data__tests={"test": nothing}, data__unseen={})
+
+
+@pytest.mark.parametrize(
+    ("objectives", "message"),
+    [
+        ({"gradient_supervision": {"weight": 1.0, "place": "words"}}, "acts on words, which this task does not have"),
+        ({"gradient_supervision": {"weight": 1.0, "cost": "closed_form"}}, "the closed form .* does not hold"),
+        ({"random_image": {"weight": 1.0}}, "an objective needs image regions"),
+    ],
+)
+def test_objectives_of_questions_are_refused(labels, tmp_path, objectives, message):
+    with pytest.raises(UsageError, match=message):
+        train(config_of(labels, objectives=objectives), tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_command_line(labels, tmp_path, capsys):
+    import yaml
+
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(labels))
+    words = ["train", "--config", str(tmp_path / "c.yaml"), "--out", str(tmp_path / "run"), "--max-steps", "2"]
+    assert main([*words, "--architecture", "mlp", "--model.pooling", "attention"]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'run'}\n"
+    assert main(["report", str(tmp_path / "run"), "--out", str(tmp_path / "r.html"), "--markdown"]) == 0
+    page = (tmp_path / "r.md").read_text()
+    assert "Average precision by class" in page
+    assert "Mean average precision in %" in page
+    assert main([*words[:-3], str(tmp_path / "other"), "--data.train", str(tmp_path / "none.json")]) == 2
+    assert "none.json: no such COCO instances file" in capsys.readouterr().err
