@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vqa_gs.common.errors import UsageError
 from vqa_gs.demo.drawing import outline
@@ -190,21 +191,25 @@ def instances(built: Pictures, categories: Sequence[dict[str, Any]], first_annot
         images.append(record)
         for thing in scene.things:
             if thing.visible:
-                (x, y), polygon = outline(thing).T, outline(thing).round(2)
-                corner, far = outline(thing).min(axis=0), outline(thing).max(axis=0)
+                number = first_annotation + len(annotations)
                 annotations.append(
-                    {
-                        "id": first_annotation + len(annotations),
-                        "image_id": image_id,
-                        "category_id": category[f"{thing.color} {thing.shape}"],
-                        "bbox": [round(float(number), 2) for number in (*corner, *(far - corner))],
-                        # Gauss's shoelace formula.
-                        "area": round(float(abs(x @ np.roll(y, 1) - y @ np.roll(x, 1))) / 2, 2),
-                        "iscrowd": 0,
-                        "segmentation": [polygon.reshape(-1).tolist()],
-                    }
+                    _annotation(number, image_id, category[f"{thing.color} {thing.shape}"], outline(thing))
                 )
     return {"images": images, "annotations": annotations, "categories": list(categories)}
+
+
+def _annotation(number: int, image_id: int, category: int, polygon: NDArray[np.float64]) -> dict[str, Any]:
+    (x, y), low, high = polygon.T, polygon.min(axis=0), polygon.max(axis=0)
+    return {
+        "id": number,
+        "image_id": image_id,
+        "category_id": category,
+        "bbox": [round(edge, 2) for edge in (*low.tolist(), *(high - low).tolist())],
+        # Gauss's shoelace formula.
+        "area": round(abs(float(x @ np.roll(y, 1) - y @ np.roll(x, 1))) / 2, 2),
+        "iscrowd": 0,
+        "segmentation": [polygon.round(2).reshape(-1).tolist()],
+    }
 
 
 def box_records(built: Pictures) -> Iterator[tuple[int, list[list[float]], Scene]]:
