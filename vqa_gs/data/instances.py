@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -81,6 +81,10 @@ class LabelledImages:
 
     def __len__(self) -> int:
         return len(self.image_ids)
+
+    def select(self, rows: Sequence[int]) -> LabelledImages:
+        """Returns some of the images."""
+        return replace(self, image_ids=[self.image_ids[row] for row in rows], labels=self.labels[list(rows)])
 
 
 def read_labelled_images(path: StrPath, categories: dict[int, str] | None = None) -> LabelledImages:

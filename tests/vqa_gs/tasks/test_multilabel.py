@@ -345,6 +345,17 @@ def test_shuffled_partners_are_other_edits(labels):
     assert len(task_of(labels, data__max_pairs=5).data.pairs) == 5
 
 
+def test_a_share_of_training_is_held_out_where_no_file_is_named(labels, tmp_path):
+    task = task_of(labels, data__iid_val=[], data__val_fraction=0.25)
+    held = set(task.validation.image_ids)
+    assert (len(held), task.ordinary) == (6, 18)
+    originals = set(task.data.image_ids[:18])
+    assert held | originals == set(range(100, 124))
+    assert {task.data.image_ids[row] for row in task.data.pairs[:, 0]} == originals
+    assert held != set(task_of(labels, data__iid_val=[], data__val_fraction=0.25, seed=1).validation.image_ids)
+    assert train(config_of(labels, data__iid_val=[], training__epochs=1), tmp_path / "run", quiet=True).exists()
+
+
 def test_lists_of_edits_stand_for_instances(labels, drawn, tmp_path):
     """IV-VQA's image ids say what was removed; its images are in a store of their own."""
     named = {}
@@ -379,7 +390,7 @@ def test_lists_of_edits_stand_for_instances(labels, drawn, tmp_path):
     [
         ({"scoring": "exact"}, "scored by mAP, not 'exact'"),
         ({"data__edited": None}, "name their file in data.edited"),
-        ({"data__iid_val": []}, "iid_val names no file"),
+        ({"data__val_fraction": 1.0}, "val_fraction must be between 0 and 1"),
         ({"data__unseen": {"hard": "nothing"}}, "'hard' is of 'nothing'"),
         ({"data__unseen": {"ood_edited": "test_original"}}, "both have a split 'ood_edited'"),
         ({"model__dropout": 1.0}, "model.dropout must be in"),

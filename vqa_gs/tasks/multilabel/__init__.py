@@ -46,7 +46,7 @@ class MultiLabel(Task):
         self.data = load_label_training(config, self.store, settings.seed)
         self.sources = {**self.data.sources, config.features: self.store.content_hash}
         self.ordinary, self.pairs = self.data.ordinary, len(self.data.pairs)
-        validation = [self._read(path) for path in config.iid_val]
+        validation = [self.data.held] if self.data.held else [self._read(path) for path in config.iid_val]
         tests = self._read_tests()
         self._refuse_shared(validation, list(tests.values()))
         acknowledged = config.test_selection == "acknowledged"

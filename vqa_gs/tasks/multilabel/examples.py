@@ -28,6 +28,7 @@ class LabelTraining:
         ordinary: how many originals.
         pairs: (P, 2) int64, rows of originals and partners.
         parts: the files: originals, and edited images whether they are trained on or not.
+        held: training images held out for validation; None where files are named for it.
         sources: path -> SHA-256.
     """
 
@@ -36,6 +37,7 @@ class LabelTraining:
     ordinary: int
     pairs: NDArray[np.int64]
     parts: list[LabelledImages]
+    held: LabelledImages | None
     sources: dict[str, str]
 
     @property
@@ -50,27 +52,36 @@ def load_label_training(config: LabelData, store: RegionStore, seed: int) -> Lab
     Args:
         config: the run's data section.
         store: the regions.
-        seed: of the dealing of shuffled partners.
+        seed: of what is held out, and of the dealing of shuffled partners.
 
     Raises:
         DataError: a file is damaged, a pair speaks of an unknown image, or an image has no regions.
     """
     train = read_labelled_images(config.train)
     require_regions(train, store)
+    held = None
+    if not config.iid_val:
+        order = np.random.default_rng([seed, 79]).permutation(len(train))
+        cut = min(max(1, round(config.val_fraction * len(train))), len(train) - 1)
+        train, held = train.select(np.sort(order[cut:]).tolist()), train.select(np.sort(order[:cut]).tolist())
     sources, parts = {train.file: train.sha256}, [train]
     if config.edited:
-        edited = read_split(config.edited, train.categories, [train])
+        edited = read_split(config.edited, train.categories, [train, *([held] if held else [])])
         sources[edited.file] = edited.sha256
-        refuse_shared(edited, train, "an edited image needs an id of its own")
+        for originals in (train, *([held] if held else [])):
+            refuse_shared(edited, originals, "an edited image needs an id of its own")
         if config.pairs:
             require_regions(edited, store)
         parts.append(edited)
     ids = [image_id for part in parts for image_id in part.image_ids]
     places = [{image_id: row for row, image_id in enumerate(part.image_ids)} for part in parts]
+    held_ids = set(held.image_ids) if held else set()
     ends: list[tuple[int, int]] = []
     for path in config.pairs:
         named, sources[path] = read_pair_list(path)
         for row, pair in enumerate(named):
+            if pair[0] in held_ids:
+                continue  # training must not see what it is validated on
             for image_id, place, part in zip(pair, places, parts, strict=True):
                 if image_id not in place:
                     raise DataError(
@@ -83,7 +94,7 @@ def load_label_training(config: LabelData, store: RegionStore, seed: int) -> Lab
             order = shuffle_partners(PairTable.of_one_kind("edited", pairs[:, 0], pairs[:, 1]), seed)
         pairs[:, 1] = pairs[order, 1]
     labels = np.concatenate([part.labels for part in parts])
-    return LabelTraining(as_column(ids), labels, len(train), pairs, parts, sources)
+    return LabelTraining(as_column(ids), labels, len(train), pairs, parts, held, sources)
 
 
 def read_split(path: str, categories: dict[int, str], originals: Sequence[LabelledImages]) -> LabelledImages:

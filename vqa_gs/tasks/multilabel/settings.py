@@ -18,8 +18,10 @@ class LabelData:
 
     Attributes:
         train: COCO instances of the originals to train on; its categories are the classes.
-        iid_val: COCO instances held out from training; epochs are chosen by mAP on all of them together.
         features: region store of all images, made by ``vqa-gs features``.
+        iid_val: COCO instances held out from training; epochs are chosen by mAP on all of them together. None named:
+            a share of the training images is held out, and of the pairs theirs are left out.
+        val_fraction: that share.
         edited_features: region store of the edited images, where they are in one of their own.
         tests: COCO instances (of edited images: or a list) of splits by name, looked at once, after training.
         unseen: further splits by name: the images of another one of ``tests`` whose combination of labels neither
@@ -33,8 +35,9 @@ class LabelData:
     """
 
     train: str
-    iid_val: list[str]
     features: str
+    iid_val: list[str] = field(default_factory=list)
+    val_fraction: float = 0.1
     edited_features: str | None = None
     tests: dict[str, str] = field(default_factory=dict)
     unseen: dict[str, str] = field(default_factory=dict)
@@ -46,8 +49,8 @@ class LabelData:
 
     def __post_init__(self) -> None:
         at_least(self, "data", 0, "max_pairs")
-        if not self.iid_val:
-            raise UsageError("data.iid_val names no file: epochs have to be chosen on something held out")
+        if not 0 < self.val_fraction < 1:
+            raise UsageError(f"data.val_fraction must be between 0 and 1, not {self.val_fraction}")
         if self.pairs and self.edited is None:
             raise UsageError("data.pairs need the labels of the edited images", mend="name their file in data.edited")
         for name, of in self.unseen.items():
