@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from eval.breakdowns import Evidence
 from pair_builders.directions import differences
-from pair_builders.token_alignment import align_tokens
 from vqa_gs.common.errors import DataError
 from vqa_gs.data.glove import load_glove
 from vqa_gs.data.vocabulary import AnswerVocabulary
@@ -24,6 +23,7 @@ from vqa_gs.tasks._alignment import counterparts
 from vqa_gs.tasks._base import Batch, RunSettings, Task, Wanted
 from vqa_gs.tasks._plan import Plan
 from vqa_gs.tasks._scored import ScoredSplit
+from vqa_gs.tasks._text_alignment import TextAlignment
 from vqa_gs.tasks._text_data import Columns, TextData, TextExamples, TextTraining, as_questions, encode, load_texts
 
 _ALIGNED = ("words", "encoded")
@@ -61,7 +61,8 @@ class TextBatcher:
     """
 
     def __init__(self, data: TextTraining, answers: int, plan: Plan, aligns: bool) -> None:
-        self.data, self.plan, self.aligns = data, plan, aligns
+        self.data, self.plan = data, plan
+        self.alignment = TextAlignment(data.examples.tokens, data.pairs) if aligns else None
         self.targets = torch.eye(answers)
 
     def __call__(self, step: int) -> TextBatch:
@@ -76,33 +77,13 @@ class TextBatcher:
             tokens,
             self.targets[labels],
             labels[: len(ends)],
-            align_texts(tokens, count) if self.aligns and count else (),
+            self.alignment.of(pairs, tokens) if self.alignment is not None and count else (),
             torch.ones(len(ends)),
             (2 * all_pairs + all_ordinary) / world,
             2 * all_pairs / world,
             step / self.plan.steps_per_epoch,
             self.plan.step_seed(step),
         )
-
-
-def align_texts(tokens: tuple[Tensor, ...], pairs: int) -> tuple[Tensor, ...]:
-    """Aligns the words of pairs along their shortest edit, each text with its counterpart.
-
-    Args:
-        tokens: for each text of an example (n, length) int64, 2P pair ends first.
-        pairs: P.
-
-    Returns:
-        Gather indices as of regions (`pair_builders.directions.AlignmentIndex`), each (P, total length), into all
-        texts' words one after the other.
-    """
-    parts, base = [], 0
-    for text in tokens:
-        found = align_tokens(text[:pairs].numpy(), text[pairs : 2 * pairs].numpy())
-        shifted = [np.where(index < 0, -1, index + base) for index in (found.index_a, found.index_b)]
-        parts.append((shifted[0], found.moves_a, shifted[1], found.moves_b))
-        base += text.shape[1]
-    return tuple(torch.from_numpy(np.concatenate(part, axis=1)) for part in zip(*parts, strict=True))
 
 
 def examine(model: TextModel, batch: TextBatch, wanted: Wanted) -> Step:

@@ -4,12 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from pair_builders.token_alignment import align_tokens
 from tests.vqa_gs.tasks.conftest import write_tsv
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.data.labelled_texts import plain_words, read_labelled_texts
 from vqa_gs.tasks import TASKS
-from vqa_gs.tasks._text import align_texts
+from vqa_gs.tasks._text_alignment import TextAlignment
 from vqa_gs.tasks._text_data import Columns, TextData, load_texts
 
 CAD = Path(__file__).parents[3].parent / "shared" / "data" / "cad"
@@ -75,15 +79,33 @@ def _settings(given, **data):
 
 
 def test_alignment_by_hand():
-    import torch
+    # a: "5 6 7 8", b: "5 9 7"; second text: equal. The batch is narrower than the examples.
+    one = torch.tensor([[0, 5, 6, 7, 8], [0, 0, 5, 9, 7], [0, 0, 0, 0, 4]])
+    two = torch.tensor([[0, 0, 3, 4], [0, 0, 3, 4], [0, 0, 0, 3]])
+    alignment = TextAlignment((one, two), np.array([[2, 1], [0, 1]]))
+    batch = one[[0, 1]][:, 1:], two[[0, 1]][:, 1:]
+    index_a, moves_a, index_b, moves_b = (part[0].tolist() for part in alignment.of(np.array([1]), batch))
+    assert index_a == [1, 2, 3, -1, -1, 5, 6]
+    assert moves_a == [True, True, True, True, False, True, True]
+    assert index_b == [-1, 0, 1, 2, -1, 5, 6]
+    assert moves_b == [False, True, True, True, False, True, True]
 
-    # a: "5 6 7 8", b: "5 9 7"; second text: equal.
-    tokens = (torch.tensor([[0, 5, 6, 7, 8], [0, 0, 5, 9, 7]]), torch.tensor([[3, 4], [3, 4]]))
-    index_a, moves_a, index_b, moves_b = (part[0].tolist() for part in align_texts(tokens, 1))
-    assert index_a == [-1, 2, 3, 4, -1, 5, 6]
-    assert moves_a == [False, True, True, True, True, True, True]
-    assert index_b == [-1, -1, 1, 2, 3, 5, 6]
-    assert moves_b == [False, False, True, True, True, True, True]
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_alignment_kept_is_the_alignment_of_the_batch(data):
+    lengths = data.draw(st.lists(st.integers(0, 9), min_size=4, max_size=4))
+    tokens = torch.zeros(4, 12, dtype=torch.int64)
+    for row, length in enumerate(lengths):
+        words = data.draw(st.lists(st.integers(1, 4), min_size=length, max_size=length))
+        tokens[row, 12 - length :] = torch.tensor(words, dtype=torch.int64)
+    pairs = np.array([[0, 1], [2, 3], [3, 0]])
+    chosen = np.array(data.draw(st.permutations(range(3))))
+    width = data.draw(st.integers(max(1, *lengths), 12))
+    batch = tokens[pairs[chosen].T.reshape(-1)][:, 12 - width :]
+    expected = align_tokens(batch[:3].numpy(), batch[3:].numpy())
+    for found, part in zip(TextAlignment((tokens,), pairs).of(chosen, (batch,)), expected, strict=True):
+        np.testing.assert_array_equal(found.numpy(), part)
 
 
 @pytest.mark.parametrize(
