@@ -13,6 +13,7 @@ from tests.vqa_gs.tasks.conftest import write_tsv
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.data.labelled_texts import plain_words, read_labelled_texts
 from vqa_gs.tasks import TASKS
+from vqa_gs.tasks._plan import Plan
 from vqa_gs.tasks._text_alignment import TextAlignment
 from vqa_gs.tasks._text_data import Columns, TextData, load_texts
 
@@ -164,3 +165,40 @@ def test_the_papers_own_files():
     assert (data.ordinary, len(data.pairs)) == (1666, 6664)
     labels = data.examples.labels[data.pairs]
     assert np.mean(labels[:, 0] != labels[:, 1]) == 1
+
+
+def test_texts_of_splits_that_are_trained_on_are_counted(inference, tmp_path):
+    header, *rows = Path(inference["data"]["train"]).read_text().splitlines()
+    dev = Path(inference["data"]["iid_val"][0]).read_text().splitlines()
+    edited = Path(inference["data"]["pairs"][0]).read_text().splitlines()[1]
+    premise, _, label = rows[1].split("\t")
+    half = f"{premise}\tAnother hypothesis.\t{label}"
+    mixed = tmp_path / "dev.tsv"
+    mixed.write_text("\n".join([*dev, rows[0].upper().replace("CONTRADICTION", "contradiction")
+                                .replace("ENTAILMENT", "entailment").replace("NEUTRAL", "neutral"),
+                                edited, half, ""]))  # fmt: skip
+    task = TASKS["nli"](_settings(inference, iid_val=[str(mixed)]))
+    # The original in capitals and the edit; not what shares its premise alone.
+    assert task.facts()["texts_in_training"] == {"iid_val": 2, "ood_premise": 0}
+    assert task.notes == ["2 of 18 texts of iid_val are training texts too; they are kept"]
+    assert len(task.validation.examples) == 18
+    alone = TASKS["nli"](_settings(inference, iid_val=[str(mixed)], pairs=[]))
+    assert alone.facts()["texts_in_training"]["iid_val"] == 1
+
+
+def test_batches_are_of_about_one_length():
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(1, 300, 1000)
+    plain, sorted_ = Plan(1000, 1000, 32, 32, 3), Plan(1000, 1000, 32, 32, 3, lengths=(lengths, lengths))
+    spread = [[np.ptp(lengths[plan.step(step)[1]]) for step in range(31)] for plan in (plain, sorted_)]
+    assert np.median(spread[1]) < 0.25 * np.median(spread[0])
+    epoch = np.concatenate([sorted_.step(step)[0] for step in range(32)])
+    assert sorted(epoch) == list(range(1000))
+    first = [lengths[sorted_.step(step)[0]].mean() for step in range(31)]
+    assert abs(np.corrcoef(first, range(31))[0, 1]) < 0.5  # batches come in no order of length
+
+
+def test_few_examples_are_not_sorted():
+    lengths = np.arange(60)
+    orders = [Plan(60, 0, 32, 0, 3, lengths=given).step(0)[0].tolist() for given in ((None, None), (lengths, None))]
+    assert np.ptp(orders[1]) > 50

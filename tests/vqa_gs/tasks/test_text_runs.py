@@ -118,7 +118,7 @@ def test_directions_are_differences_of_aligned_words(sentiment):
     batch = task.batcher(Plan(40, 40, 4, 3, 0), wanted)(0)
     ends = examine(model, batch, wanted).ends
     vectors = model.embedding.weight
-    (tokens,) = batch.tokens
+    (tokens,) = batch.ends
     for end in range(3):
         own, other = (tokens[row][tokens[row] > 0].tolist() for row in (end, end + 3))
         # End b has "a" in front, one word replaced.
