@@ -26,9 +26,6 @@ _LONGEST_FINGERPRINT = 60_000
 class RegionStoreWriter:
     """Writes a region store image by image; the file appears only when the block ends without an error.
 
-    >>> with RegionStoreWriter(path, dim=2048, dtype="float16", fingerprint="...") as writer:
-    ...     writer.add(image_id, features, boxes, size)
-
     The features, which may be larger than memory, are written once, to their place in the file; only ids,
     sizes and boxes (16 bytes a region) wait in memory. A writer killed at any moment leaves hidden temporary
     files, removed by the next one.
@@ -41,6 +38,16 @@ class RegionStoreWriter:
             of that name can be set until the block ends.
         string_ids: image ids are text, not integers; None: what the first image's id is.
         columns: which of ``layout.COLUMNS`` every image comes with.
+
+    Example:
+        >>> import tempfile
+        >>> from features.store import RegionStore
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with RegionStoreWriter(f"{folder}/r.h5", dim=4, fingerprint="made up") as writer:
+        ...         writer.add(7, np.ones((2, 4)), np.array([[0, 0, 5, 5], [1, 1, 9, 9]]), (10, 10))
+        ...     with RegionStore(f"{folder}/r.h5") as store:
+        ...         store[7].features.tolist()
+        [[1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0]]
     """
 
     def __init__(

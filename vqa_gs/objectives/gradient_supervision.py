@@ -112,6 +112,17 @@ class GradientSupervision(nn.Module):
 
         Raises:
             ValueError: shapes do not fit, ``x`` does not require grad, or the variant lacks what it needs.
+
+        Example:
+            The own label's logit is the input's first number, so it should differ from its partner there.
+
+            >>> import torch
+            >>> x = torch.tensor([[1.0, 0.0]], requires_grad=True)
+            >>> labels = torch.tensor([0])
+            >>> along, across = torch.tensor([[2.0, 0.0]]), torch.tensor([[0.0, 2.0]])
+            >>> supervise = GradientSupervision("true")
+            >>> supervise(x * 3, x, along, labels).item(), supervise(x * 3, x, across, labels).item()
+            (0.0, 1.0)
         """
         score, answered = decision(logits, labels, partner_labels, targets, self.variant)
         loss, _, moves = gradient_supervision_loss(score, x, direction)

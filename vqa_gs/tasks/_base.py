@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from vqa_gs.common.errors import UsageError
 from vqa_gs.common.registry import Registry
 from vqa_gs.objectives import Step
-from vqa_gs.tasks._plan import Plan
+from vqa_gs.tasks._plan import Lengths, Plan
 
 TASKS: Registry[type[Task]] = Registry("task", "vqa_gs.tasks")
 
@@ -145,6 +145,8 @@ class Task(ABC):
         sources: path -> SHA-256 of every file read.
         ordinary: how many ordinary training examples there are.
         pairs: how many pairs.
+        lengths: of ordinary examples and of pairs, where batches should be of about one length; see `Plan`.
+        notes: what whoever trains should know of the data, a line each.
         validation: the in-domain split, which epochs are chosen on.
         tests: splits that are looked at once, after training.
 
@@ -162,6 +164,8 @@ class Task(ABC):
     sources: dict[str, str]
     ordinary: int
     pairs: int
+    lengths: tuple[Lengths, Lengths] = (None, None)
+    notes: Sequence[str] = ()
     validation: Split
     tests: list[Split]
 

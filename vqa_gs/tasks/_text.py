@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from eval.breakdowns import Evidence
 from pair_builders.directions import differences
-from pair_builders.token_alignment import align_tokens
 from vqa_gs.common.errors import DataError
 from vqa_gs.data.glove import load_glove
 from vqa_gs.data.vocabulary import AnswerVocabulary
@@ -24,7 +23,17 @@ from vqa_gs.tasks._alignment import counterparts
 from vqa_gs.tasks._base import Batch, RunSettings, Task, Wanted
 from vqa_gs.tasks._plan import Plan
 from vqa_gs.tasks._scored import ScoredSplit
-from vqa_gs.tasks._text_data import Columns, TextData, TextExamples, TextTraining, as_questions, encode, load_texts
+from vqa_gs.tasks._text_alignment import TextAlignment
+from vqa_gs.tasks._text_data import (
+    Columns,
+    TextData,
+    TextExamples,
+    TextTraining,
+    as_questions,
+    encode,
+    load_texts,
+    shared_texts,
+)
 
 _ALIGNED = ("words", "encoded")
 
@@ -34,12 +43,14 @@ class TextBatch(Batch):
     """One step's texts, see `Batch`.
 
     Attributes:
-        tokens: for each text of an example (n, length) int64.
+        ends: for each text of a pair's end (2P, length) int64.
+        ordinary: for each text of an ordinary example (n - 2P, length) int64, of a length of its own.
         alignment: gather indices of the words of both ends, of all texts one after the other; empty where no term
             asks for them.
     """
 
-    tokens: tuple[Tensor, ...]
+    ends: tuple[Tensor, ...]
+    ordinary: tuple[Tensor, ...]
     targets: Tensor
     labels: Tensor
     alignment: tuple[Tensor, ...]
@@ -61,7 +72,8 @@ class TextBatcher:
     """
 
     def __init__(self, data: TextTraining, answers: int, plan: Plan, aligns: bool) -> None:
-        self.data, self.plan, self.aligns = data, plan, aligns
+        self.data, self.plan = data, plan
+        self.alignment = TextAlignment(data.examples.tokens, data.pairs) if aligns else None
         self.targets = torch.eye(answers)
 
     def __call__(self, step: int) -> TextBatch:
@@ -69,14 +81,15 @@ class TextBatcher:
         ordinary, pairs, all_ordinary, all_pairs = self.plan.step(step)
         ends = self.data.pairs[pairs].T.reshape(-1)
         rows = np.concatenate([ends, ordinary])
-        tokens = self.data.examples.rows(rows)
+        tokens = self.data.examples.rows(ends)
         labels = torch.from_numpy(self.data.examples.labels[rows])
         count, world = len(pairs), self.plan.world
         return TextBatch(
             tokens,
+            self.data.examples.rows(ordinary),
             self.targets[labels],
             labels[: len(ends)],
-            align_texts(tokens, count) if self.aligns and count else (),
+            self.alignment.of(pairs, tokens) if self.alignment is not None and count else (),
             torch.ones(len(ends)),
             (2 * all_pairs + all_ordinary) / world,
             2 * all_pairs / world,
@@ -85,45 +98,23 @@ class TextBatcher:
         )
 
 
-def align_texts(tokens: tuple[Tensor, ...], pairs: int) -> tuple[Tensor, ...]:
-    """Aligns the words of pairs along their shortest edit, each text with its counterpart.
-
-    Args:
-        tokens: for each text of an example (n, length) int64, 2P pair ends first.
-        pairs: P.
-
-    Returns:
-        Gather indices as of regions (`pair_builders.directions.AlignmentIndex`), each (P, total length), into all
-        texts' words one after the other.
-    """
-    parts, base = [], 0
-    for text in tokens:
-        found = align_tokens(text[:pairs].numpy(), text[pairs : 2 * pairs].numpy())
-        shifted = [np.where(index < 0, -1, index + base) for index in (found.index_a, found.index_b)]
-        parts.append((shifted[0], found.moves_a, shifted[1], found.moves_b))
-        base += text.shape[1]
-    return tuple(torch.from_numpy(np.concatenate(part, axis=1)) for part in zip(*parts, strict=True))
-
-
 def examine(model: TextModel, batch: TextBatch, wanted: Wanted) -> Step:
     """Classifies a batch and returns the step as objectives see it.
 
     Pair ends go through a graph of their own, so that inner gradients are not taken through ordinary examples.
     """
-    count, total = len(batch.labels), len(batch)
     logits, ends = [], None
-    for part in (slice(0, count), slice(count, total)):
-        tokens = tuple(text[part] for text in batch.tokens)
+    for tokens in (batch.ends, batch.ordinary):
         if not len(tokens[0]):
             continue
         masks = tuple(text != 0 for text in tokens)
         words = model.embed(torch.cat(tokens, dim=1))
-        if part.start == 0 and count and not words.requires_grad:
+        if tokens is batch.ends and not words.requires_grad:
             words.requires_grad_()  # fixed word vectors have no gradient by themselves
         states = model.encode_all(words, masks)
         pooled = model.pool(states, masks)
         logits.append(model.classify(pooled))
-        if part.start == 0 and count:
+        if tokens is batch.ends:
             ends = _ends(batch, logits[0], {"words": words, "encoded": states, "pooled": pooled}, wanted)
     every = torch.cat(logits)
     return Step(every, batch.targets, torch.ones_like(every[:, 0]), batch.rows, ends, batch.end_rows, batch.epoch)
@@ -170,8 +161,9 @@ class TextSplit(ScoredSplit):
     ) -> Generator[tuple[Tensor, Tensor], None, None]:
         """Yields rows and logits of the texts; see `ScoredSplit`."""
         device = next(model.parameters()).device
-        for start in range(rank * batch_size, len(self.examples), world * batch_size):
-            rows = np.arange(start, min(start + batch_size, len(self.examples)))
+        order = np.argsort(self.examples.lengths(), kind="stable")  # texts of one length need no padding
+        for start in range(rank * batch_size, len(order), world * batch_size):
+            rows = order[start : start + batch_size]
             yield torch.from_numpy(rows), model(tuple(part.to(device) for part in self.examples.rows(rows)))
 
 
@@ -200,9 +192,20 @@ class TextTask(Task):
         self.files = Columns(self.columns, self.label, self.labels)
         self.data, self.sources = load_texts(config, self.files, settings.seed)
         self.ordinary, self.pairs = self.data.ordinary, len(self.data.pairs)
+        lengths = self.data.examples.lengths()
+        self.lengths = lengths[: self.ordinary], lengths[self.data.pairs].max(1)
         validation = self._split("iid_val", config.iid_val)
         tests = [self._split(name, [file]) for name, file in config.tests.items()]
         self.validation, self.tests = validation, list(tests)
+        trained = np.union1d(np.arange(self.ordinary), self.data.pairs)
+        self.repeated = {
+            split.name: shared_texts(split.examples, self.data.examples, trained) for split in (validation, *tests)
+        }
+        self.notes = [
+            f"{count:,} of {len(split.examples):,} texts of {split.name} are training texts too; they are kept"
+            for split, count in zip((validation, *tests), self.repeated.values(), strict=True)
+            if count
+        ]
         for split in (validation, *tests):
             self.sources |= split.questions.sources
         if config.test_selection == "refused":
@@ -248,8 +251,8 @@ class TextTask(Task):
         AnswerVocabulary(self.labels, "exact").save(folder / "answers.json")
 
     def facts(self) -> dict[str, Any]:
-        """Returns how large the data are."""
-        return {"words": len(self.data.words), "answers": len(self.labels)}
+        """Returns how large the data are, and how many texts of each split are trained on."""
+        return {"words": len(self.data.words), "answers": len(self.labels), "texts_in_training": self.repeated}
 
 
 def _refuse_test_selection(validation: TextSplit, tests: list[TextSplit]) -> None:

@@ -99,6 +99,10 @@ class TextExamples:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def lengths(self) -> NDArray[np.int64]:
+        """Returns the number of words of each example, (n,), all its texts together."""
+        return np.sum([(part != 0).sum(1).numpy() for part in self.tokens], axis=0)
+
     def rows(self, rows: NDArray[np.int64]) -> tuple[Tensor, ...]:
         """Returns some rows' tokens without the padding that all of them share; one column at the least."""
         chosen = [part[torch.from_numpy(rows)] for part in self.tokens]
@@ -228,6 +232,23 @@ def encode(
     parts = zip(*texts, strict=True)
     tokens = tuple(torch.from_numpy(words.encode([plain_words(text) for text in part], length)) for part in parts)
     return TextExamples(tokens, labels)
+
+
+def shared_texts(examples: TextExamples, training: TextExamples, rows: NDArray[np.int64]) -> int:
+    """Counts examples whose texts are training texts too, word by word as the model reads them.
+
+    Args:
+        examples: of a split.
+        training: what is trained on.
+        rows: (n,) the rows of it that are.
+    """
+
+    def keys(of: TextExamples) -> list[bytes]:
+        return [row.tobytes() for row in np.concatenate([part.numpy() for part in of.tokens], axis=1)]
+
+    known = keys(training)
+    trained = {known[row] for row in rows.tolist()}
+    return sum(key in trained for key in keys(examples))
 
 
 def annotate(texts: LabelledTexts) -> list[Annotation]:

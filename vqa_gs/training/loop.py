@@ -85,6 +85,7 @@ class _Run:
             config.seed,
             team.rank,
             team.size,
+            self.task.lengths,
         )
         self.total_steps = self.settings.epochs * self.plan.steps_per_epoch
         if self.settings.max_steps:
@@ -115,6 +116,8 @@ class _Run:
         batches = read_ahead(self.batcher, range(self.done_steps, self.total_steps))
         self.questions, self.clock, self.epoch_clock = 0, time.perf_counter(), time.perf_counter()
         with TrainingBar(self.total_steps, self.done_steps, self.shown) as self.bar:
+            for note in self.task.notes:
+                self.bar.say(f"note: {note}")
             with closing(batches):
                 for batch in self.team.each(batches):
                     if self._stops_early():

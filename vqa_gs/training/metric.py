@@ -119,6 +119,13 @@ class VQAAccuracy(_Metric):
         Raises:
             UsageError: the numbers differ, or a question is unknown.
             DataError: the rule does not apply to a question.
+
+        Example:
+            >>> from vqa_gs.data.questions import Annotation, Answer
+            >>> metric = VQAAccuracy([Annotation(7, 1, (Answer("red"),))], rule="exact")
+            >>> metric.update(torch.tensor([7]), ["Red"])
+            >>> metric.compute().item()
+            0.0
         """
         ids = question_ids.tolist() if isinstance(question_ids, Tensor) else list(question_ids)
         texts = list(answers)
@@ -134,7 +141,20 @@ class VQAAccuracy(_Metric):
         self.answered.index_add_(0, place, torch.ones_like(place, dtype=self.answered.dtype))
 
     def compute(self) -> Tensor | dict[str, Tensor]:
-        """Returns the mean accuracy over the questions answered so far, in percent; NaN before the first."""
+        """Returns the mean accuracy over the questions answered so far, in percent; NaN before the first.
+
+        Returns:
+            () float64; with ``per`` a dictionary of them, ``overall`` first, then the groups by name.
+
+        Example:
+            >>> from vqa_gs.data.questions import Annotation, Answer
+            >>> red = Annotation(7, 1, (Answer("red"),), "what color is the", "other")
+            >>> two = Annotation(8, 1, (Answer("2"),), "how many", "number")
+            >>> metric = VQAAccuracy([red, two], "exact", per="answer_type")
+            >>> metric.update([7, 8], ["red", "3"])
+            >>> {name: value.item() for name, value in metric.compute().items()}
+            {'overall': 50.0, 'number': 0.0, 'other': 100.0}
+        """
         there = self.answered > 0
         accuracy = 100 * self.scores / self.answered.clamp_min(1)
         overall = accuracy[there].mean()

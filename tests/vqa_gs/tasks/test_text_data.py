@@ -4,12 +4,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from pair_builders.token_alignment import align_tokens
 from tests.vqa_gs.tasks.conftest import write_tsv
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.data.labelled_texts import plain_words, read_labelled_texts
 from vqa_gs.tasks import TASKS
-from vqa_gs.tasks._text import align_texts
+from vqa_gs.tasks._plan import Plan
+from vqa_gs.tasks._text_alignment import TextAlignment
 from vqa_gs.tasks._text_data import Columns, TextData, load_texts
 
 CAD = Path(__file__).parents[3].parent / "shared" / "data" / "cad"
@@ -75,15 +80,33 @@ def _settings(given, **data):
 
 
 def test_alignment_by_hand():
-    import torch
+    # a: "5 6 7 8", b: "5 9 7"; second text: equal. The batch is narrower than the examples.
+    one = torch.tensor([[0, 5, 6, 7, 8], [0, 0, 5, 9, 7], [0, 0, 0, 0, 4]])
+    two = torch.tensor([[0, 0, 3, 4], [0, 0, 3, 4], [0, 0, 0, 3]])
+    alignment = TextAlignment((one, two), np.array([[2, 1], [0, 1]]))
+    batch = one[[0, 1]][:, 1:], two[[0, 1]][:, 1:]
+    index_a, moves_a, index_b, moves_b = (part[0].tolist() for part in alignment.of(np.array([1]), batch))
+    assert index_a == [1, 2, 3, -1, -1, 5, 6]
+    assert moves_a == [True, True, True, True, False, True, True]
+    assert index_b == [-1, 0, 1, 2, -1, 5, 6]
+    assert moves_b == [False, True, True, True, False, True, True]
 
-    # a: "5 6 7 8", b: "5 9 7"; second text: equal.
-    tokens = (torch.tensor([[0, 5, 6, 7, 8], [0, 0, 5, 9, 7]]), torch.tensor([[3, 4], [3, 4]]))
-    index_a, moves_a, index_b, moves_b = (part[0].tolist() for part in align_texts(tokens, 1))
-    assert index_a == [-1, 2, 3, 4, -1, 5, 6]
-    assert moves_a == [False, True, True, True, True, True, True]
-    assert index_b == [-1, -1, 1, 2, 3, 5, 6]
-    assert moves_b == [False, False, True, True, True, True, True]
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_alignment_kept_is_the_alignment_of_the_batch(data):
+    lengths = data.draw(st.lists(st.integers(0, 9), min_size=4, max_size=4))
+    tokens = torch.zeros(4, 12, dtype=torch.int64)
+    for row, length in enumerate(lengths):
+        words = data.draw(st.lists(st.integers(1, 4), min_size=length, max_size=length))
+        tokens[row, 12 - length :] = torch.tensor(words, dtype=torch.int64)
+    pairs = np.array([[0, 1], [2, 3], [3, 0]])
+    chosen = np.array(data.draw(st.permutations(range(3))))
+    width = data.draw(st.integers(max(1, *lengths), 12))
+    batch = tokens[pairs[chosen].T.reshape(-1)][:, 12 - width :]
+    expected = align_tokens(batch[:3].numpy(), batch[3:].numpy())
+    for found, part in zip(TextAlignment((tokens,), pairs).of(chosen, (batch,)), expected, strict=True):
+        np.testing.assert_array_equal(found.numpy(), part)
 
 
 @pytest.mark.parametrize(
@@ -142,3 +165,40 @@ def test_the_papers_own_files():
     assert (data.ordinary, len(data.pairs)) == (1666, 6664)
     labels = data.examples.labels[data.pairs]
     assert np.mean(labels[:, 0] != labels[:, 1]) == 1
+
+
+def test_texts_of_splits_that_are_trained_on_are_counted(inference, tmp_path):
+    header, *rows = Path(inference["data"]["train"]).read_text().splitlines()
+    dev = Path(inference["data"]["iid_val"][0]).read_text().splitlines()
+    edited = Path(inference["data"]["pairs"][0]).read_text().splitlines()[1]
+    premise, _, label = rows[1].split("\t")
+    half = f"{premise}\tAnother hypothesis.\t{label}"
+    mixed = tmp_path / "dev.tsv"
+    mixed.write_text("\n".join([*dev, rows[0].upper().replace("CONTRADICTION", "contradiction")
+                                .replace("ENTAILMENT", "entailment").replace("NEUTRAL", "neutral"),
+                                edited, half, ""]))  # fmt: skip
+    task = TASKS["nli"](_settings(inference, iid_val=[str(mixed)]))
+    # The original in capitals and the edit; not what shares its premise alone.
+    assert task.facts()["texts_in_training"] == {"iid_val": 2, "ood_premise": 0}
+    assert task.notes == ["2 of 18 texts of iid_val are training texts too; they are kept"]
+    assert len(task.validation.examples) == 18
+    alone = TASKS["nli"](_settings(inference, iid_val=[str(mixed)], pairs=[]))
+    assert alone.facts()["texts_in_training"]["iid_val"] == 1
+
+
+def test_batches_are_of_about_one_length():
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(1, 300, 1000)
+    plain, sorted_ = Plan(1000, 1000, 32, 32, 3), Plan(1000, 1000, 32, 32, 3, lengths=(lengths, lengths))
+    spread = [[np.ptp(lengths[plan.step(step)[1]]) for step in range(31)] for plan in (plain, sorted_)]
+    assert np.median(spread[1]) < 0.25 * np.median(spread[0])
+    epoch = np.concatenate([sorted_.step(step)[0] for step in range(32)])
+    assert sorted(epoch) == list(range(1000))
+    first = [lengths[sorted_.step(step)[0]].mean() for step in range(31)]
+    assert abs(np.corrcoef(first, range(31))[0, 1]) < 0.5  # batches come in no order of length
+
+
+def test_few_examples_are_not_sorted():
+    lengths = np.arange(60)
+    orders = [Plan(60, 0, 32, 0, 3, lengths=given).step(0)[0].tolist() for given in ((None, None), (lengths, None))]
+    assert np.ptp(orders[1]) > 50

@@ -118,7 +118,7 @@ def test_directions_are_differences_of_aligned_words(sentiment):
     batch = task.batcher(Plan(40, 40, 4, 3, 0), wanted)(0)
     ends = examine(model, batch, wanted).ends
     vectors = model.embedding.weight
-    (tokens,) = batch.tokens
+    (tokens,) = batch.ends
     for end in range(3):
         own, other = (tokens[row][tokens[row] > 0].tolist() for row in (end, end + 3))
         # End b has "a" in front, one word replaced.
@@ -172,3 +172,17 @@ def test_words_left_out_by_dropout_do_not_look_like_edits(sentiment):
     ends = examine(model, batch, wanted).ends
     moved = ends.directions["words"].norm(dim=2) > 0
     assert moved.sum(1).tolist() == [1, 1, 1, 2, 2, 2]  # a word replaced; at the ends b another one inserted
+
+
+def test_states_of_a_convolution_do_not_depend_on_padding():
+    torch.manual_seed(0)
+    model = TEXT_MODELS["convolved"](20, 2, 1, TEXT_MODELS["convolved"].Settings(word_dim=4, states=3))
+    with torch.no_grad():
+        model.embedding.weight[0] = 5.0  # what padding holds must not be seen by its neighbours
+    narrow = torch.tensor([[3, 4, 5]])
+    wide = torch.tensor([[0, 0, 3, 4, 5]])
+    states = [model.encode(model.embed(tokens), tokens != 0) for tokens in (narrow, wide)]
+    torch.testing.assert_close(states[1][:, 2:], states[0])
+    vectors = model.embedding.weight[[3, 4, 5]]
+    by_hand = torch.tanh(model.convolution(vectors.flatten()))  # the middle word sees all three, in their order
+    torch.testing.assert_close(states[0][0, 1], by_hand)
