@@ -9,23 +9,16 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from eval.analysis import analyse
-from eval.breakdowns import Evidence
-from eval.grounding import read_grounding, read_relevant_boxes, write_grounding
 from eval.report import Options, summary_table, write_report
-from eval.results import read_results
-from eval.runs import load_metrics, load_run
+from eval.runs import load_run
 from features.store import RegionStore
 from pair_builders.base import BUILDERS, PairSources
 from pair_builders.table import write_pair_table
 from vqa_gs.common.errors import UsageError
-from vqa_gs.common.files import write_json
-from vqa_gs.data.questions import read_annotations, read_question_set
+from vqa_gs.data.questions import read_question_set
 from vqa_gs.demo.stores import Bar, check_strengths, make_stores
 from vqa_gs.demo.world import World, WorldSettings, write_world
 from vqa_gs.training.config import RunConfig, config_from_dict
-from vqa_gs.training.grounding import ground
-from vqa_gs.training.inference import TrainedModel
 from vqa_gs.training.loop import train
 
 ARMS = ("baseline", "pairs as data", "pairs + GS")
@@ -46,10 +39,13 @@ def arm_config(world: World, store: Path, pairs: Path, arm: str, seed: int) -> R
     def files(split: str) -> dict[str, str]:
         return {"questions": str(world.questions(split)), "annotations": str(world.annotations(split))}
 
+    def looked_at(split: str) -> dict[str, str]:
+        return {**files(split), "relevant_boxes": str(world.relevant_boxes(split))}
+
     data: dict[str, Any] = {
         "train": files("train"),
-        "iid_val": files("iid_val"),
-        "tests": {"ood_test": files("ood_test")},
+        "iid_val": looked_at("iid_val"),
+        "tests": {"ood_test": looked_at("ood_test")},
         "features": str(store),
     }
     if arm != "baseline":
@@ -147,30 +143,10 @@ def run_demo(
             if epochs is not None:
                 config.training = replace(config.training, epochs=epochs)
             train(config, folder)
-            _add_groundings(folder, world, store)
             runs.append(load_run(folder))
     console.print(summary_table(runs))
     title = "Demo world: accuracy in and out of domain"
     return write_report(runs, out / "report.html", title=title, options=Options(image_dir=out / "world" / "images"))[0]
-
-
-def _add_groundings(run: Path, world: World, store: Path) -> None:
-    """Writes where a run's model looks, and into its metrics how much of that is on the objects asked about."""
-    for split in ("iid_val", "ood_test"):
-        file, metrics = run / "grounding" / f"{split}.h5", run / "metrics" / f"{split}.json"
-        if file.exists() and "grounding" in load_metrics(metrics).breakdowns:
-            continue
-        questions = read_question_set(world.questions(split), world.annotations(split))
-        trained = TrainedModel(run)
-        with RegionStore(store) as regions:
-            write_grounding(file, ground(trained, questions, regions))
-        evidence = Evidence(
-            train=read_annotations(world.annotations("train")),
-            grounding=read_grounding(file),
-            relevance=read_relevant_boxes(world.relevant_boxes(split)),
-        )
-        answers = read_results(run / "predictions" / f"{split}.json")
-        write_json(metrics, analyse(questions, answers, trained.config.scoring, split, evidence=evidence))
 
 
 __all__ = ["ARMS", "Prepared", "arm_config", "prepare_demo", "run_demo"]
