@@ -12,7 +12,7 @@ from vqa_gs.study.summary import Dataset
 
 # More arms, or more question types, are no longer told apart in a figure.
 _ARMS = len(COLOURS)
-_TYPES = 8
+_TYPES = 6
 
 
 def bars_of(data: Dataset) -> list[Curve]:
