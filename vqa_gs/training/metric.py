@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import wraps
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -39,6 +40,7 @@ class _PlainMetric(nn.Module):
         super().__init_subclass__(**keywords)
         own = cls.compute
 
+        @wraps(own)
         def synced(self: Any) -> Any:
             local = {name: getattr(self, name).clone() for name in self._states}
             if dist.is_available() and dist.is_initialized():
