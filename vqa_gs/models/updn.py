@@ -33,8 +33,8 @@ class UpDnSettings:
         dropout_attention: dropout on the attention's joint vector.
         dropout_classifier: dropout inside the classifier.
         rare_answers: start with every answer at the odds of one among all, a bias of ``-log(answers - 1)`` (Lin et al.,
-            ICCV 2017, section 4.1), instead of at even odds. The first steps then need not push all answers down,
-            which on a few thousand questions leaves most hidden units without a slope. The public code does not.
+            ICCV 2017, section 4.1), instead of at even odds as in the public code. The first steps then need not
+            push all answers down; on a few thousand questions more is learnt in as many steps.
     """
 
     hidden: int = 1024
