@@ -34,7 +34,13 @@ def build(words: Sequence[str]) -> None:
     parser = new_parser("pairs build", "Build a table of counterfactual pairs.")
     kinds, rules = ", ".join(BUILDERS.names()), ", ".join(SELECTIONS.names())
     parser.add_argument("--kind", action="append", required=True, help=f"{kinds}; may be repeated")
-    parser.add_argument("--select", action="append", default=[], help=f"{rules}; may be repeated, applied in order")
+    parser.add_argument(
+        "--select",
+        action="append",
+        default=None,
+        help=f"{rules}; may be repeated, applied in order; none: keep all. Where regions have names (--regions.names), "
+        "kinds that look for partners select by named, agreed and cap unless told",
+    )
     parser.add_argument("--questions", type=str, required=True, help="questions JSON")
     parser.add_argument("--annotations", type=str, required=True, help="annotations JSON")
     parser.add_argument("--features", type=str, nargs="+", default=None, help="region store, or several")
@@ -52,7 +58,11 @@ def build(words: Sequence[str]) -> None:
     settings = _instantiated(parser, given)
     if bool(given.edited_questions) != bool(given.edited_annotations):
         raise UsageError("--edited-questions and --edited-annotations go together")
-    chosen = [(name, settings[name.replace("-", "_")]) for name in given.select if SELECTIONS[name]]
+    told = given.select
+    if told is not None and "none" in told:
+        if len(told) > 1:
+            raise UsageError("--select none keeps all pairs; other rules contradict it", mend="leave one of them out")
+        told = []
     edited = read_edited_set(given.edited_questions, given.edited_annotations) if given.edited_questions else None
     sources = PairSources(
         read_question_set(given.questions, given.annotations),
@@ -65,8 +75,12 @@ def build(words: Sequence[str]) -> None:
     tables = []
     for kind in given.kind:
         with progress_bar(f"pairs: {kind}") as report:
-            builder = BUILDERS[kind]
-            table = builder.build(sources, settings[kind.replace("-", "_")], given.seed, report, chosen)
+            builder, of_kind = BUILDERS[kind], settings[kind.replace("-", "_")]
+            # Elsewhere the names of regions say what to mask, not which pairs to choose.
+            default = getattr(of_kind, "where_named", ()) if settings.regions.names else ()
+            names = default if told is None else told
+            chosen = [(name, settings[name.replace("-", "_")]) for name in names if SELECTIONS[name]]
+            table = builder.build(sources, of_kind, given.seed, report, chosen)
         # Each kind: one that a selection leaves nothing of would silently be missing.
         tables.append(table.require_pairs(given.out))
     table = concatenate(tables) if len(tables) > 1 else tables[0]

@@ -71,6 +71,19 @@ def test_several_kinds_in_one_table(mini, tmp_path):
     assert [rule["rule"] for rule in table.settings["masked"]["selected"]] == ["agreed", "cap"]
 
 
+def test_where_regions_have_names_the_best_selection_is_the_default(mini, tmp_path, capsys):
+    out, words = f"--out={tmp_path / 'p.h5'}", ["--kind=same-question", "--kind=masked", "--masked.answer=only-known"]
+    assert main(["pairs", "build", *words, *mini, out]) == 0
+    table = read_pair_table(tmp_path / "p.h5")
+    assert [rule["rule"] for rule in table.settings["same-question"]["selected"]] == ["named", "agreed", "cap"]
+    assert not table.settings["masked"].get("selected")
+    for words in (["--select=none", *mini], mini[:3]):
+        assert main(["pairs", "build", "--kind=same-question", *words, out]) == 0
+        assert len(read_pair_table(tmp_path / "p.h5")) > 5000  # all 5,481
+    assert main(["pairs", "build", "--kind=same-question", "--select=none", "--select=cap", *mini, out]) == 2
+    assert "none" in capsys.readouterr().err
+
+
 def test_bad_words_are_one_line(mini, tmp_path, capsys):
     for words in (["--select=nice"], ["--kind=nice"], ["--select=named", "--named.near=0.5"]):
         assert main(["pairs", "build", "--kind=same-question", *words, *mini, f"--out={tmp_path / 'p.h5'}"]) == 2
