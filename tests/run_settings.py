@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+from vqa_gs.tasks import TASKS
 from vqa_gs.training.config import config_from_dict
 
 
@@ -17,3 +18,9 @@ def config_of(given, **changes):
             part = part.setdefault(name, {})
         part[last] = value
     return config_from_dict(values)
+
+
+def task_of(given, **changes):
+    """Returns the task that such a run reads, see `config_of`."""
+    config = config_of(given, **changes)
+    return TASKS[config.task](config)

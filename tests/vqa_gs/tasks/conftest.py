@@ -3,6 +3,8 @@ import csv
 import numpy as np
 import pytest
 
+from tests.vqa_gs.tasks.label_images import Drawn
+
 GOOD, BAD = ("good", "great", "fine"), ("bad", "awful", "poor")
 FILLER = ("film", "plot", "actor", "scene", "music", "end", "story", "camera")
 
@@ -97,3 +99,35 @@ def inference(tmp_path_factory, sentiment):
             "pairs": [train["premise"], train["hypothesis"]],
         },
     }
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory):
+    return Drawn(tmp_path_factory.mktemp("labels"), np.random.default_rng(0))
+
+
+@pytest.fixture(scope="session")
+def labels(drawn):
+    """Settings of a run on 24 made-up images and their edits."""
+    train_file, originals = drawn.split("train", 100, 24)
+    edited, _ = drawn.edits("edited", 500, originals)
+    val, _ = drawn.split("val", 200, 20)
+    test, tested = drawn.split("test", 300, 20)
+    test_edited, _ = drawn.edits("test_edited", 600, {**tested, **drawn.split("strange", 400, 6, unseen=True)[1]})
+    return {
+        "task": "multilabel",
+        "name": "gs",
+        "data": {
+            "train": train_file,
+            "iid_val": [val],
+            "tests": {"test_original": test, "ood_edited": test_edited},
+            "unseen": {"ood_hard_edited": "ood_edited"},
+            "edited": edited,
+            "pairs": [str(drawn.folder / "edited_pairs.json")],
+            "features": drawn.store(),
+        },
+        "model": {"hidden": 5},
+        "objectives": {"gradient_supervision": {"weight": 1.0, "place": "pooled"}},
+        "training": {"epochs": 12, "batch_size": 8, "pairs_per_batch": 8, "lr": 0.1, "clip": 5.0, "patience": 0,
+                     "log_every": 4, "checkpoint_every": 3, "device": "cpu"},
+    }  # fmt: skip
