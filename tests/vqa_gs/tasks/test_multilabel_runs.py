@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from features.writer import RegionStoreWriter
 from tests.run_settings import config_of, task_of
 from tests.vqa_gs.tasks.label_images import CATEGORIES, DIM, REGIONS, Drawn
+from tests.vqa_gs.tasks.runs import assert_gradients_are_numeric, metrics, short_training, train_with_a_break
 from tests.vqa_gs.training.test_loop import rows
 from vqa_gs.cli import main
 from vqa_gs.common.errors import UsageError
@@ -36,11 +37,11 @@ def test_run_directory_is_that_of_every_run(finished, labels):
     assert load_config(finished / "config.yaml") == config_of(labels)
     assert json.loads((finished / "classes.json").read_text())[1] == {"id": 18, "name": "dog"}
     for split in ("iid_val", "test_original", "ood_edited", "ood_hard_edited"):
-        metrics = json.loads((finished / "metrics" / f"{split}.json").read_text())
-        assert metrics["scoring"] == "mAP"
-        assert set(metrics["per_answer_type"]) <= set(CATEGORIES.values())
-        assert metrics["overall"] == pytest.approx(np.mean(list(metrics["per_answer_type"].values())))
-    assert json.loads((finished / "metrics" / "test_original.json").read_text())["overall"] > 90
+        measured = metrics(finished, split)
+        assert measured["scoring"] == "mAP"
+        assert set(measured["per_answer_type"]) <= set(CATEGORIES.values())
+        assert measured["overall"] == pytest.approx(np.mean(list(measured["per_answer_type"].values())))
+    assert metrics(finished, "test_original")["overall"] > 90
     epochs = rows(finished / "epochs.csv")
     assert float(epochs[-1]["gs_cosine"]) > float(epochs[0]["gs_cosine"])
 
@@ -58,22 +59,8 @@ def test_predictions_are_the_models(finished, labels):
 
 
 def test_resumed_run_ends_with_the_same_bytes(finished, labels, tmp_path, monkeypatch):
-    from vqa_gs.training import loop
-
-    saved, count = loop._Run._save, []
-
-    def killed(self):
-        saved(self)
-        count.append(1)
-        if len(count) == 3:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(loop._Run, "_save", killed)
-    with pytest.raises(KeyboardInterrupt):
-        train(config_of(labels), tmp_path / "run", quiet=True)
-    monkeypatch.undo()
-    train(config_of(labels), tmp_path / "run", quiet=True)
-    assert (tmp_path / "run" / "model.safetensors").read_bytes() == (finished / "model.safetensors").read_bytes()
+    run = train_with_a_break(config_of(labels), tmp_path / "run", monkeypatch)
+    assert (run / "model.safetensors").read_bytes() == (finished / "model.safetensors").read_bytes()
 
 
 # A pair of two changed classes, one of one, one of none.
@@ -156,18 +143,8 @@ def test_loss_is_that_of_each_changed_class(several, architecture, pooling, plac
 def test_parameter_gradient_against_finite_differences(several, architecture, pooling):
     task = task_of(several, architecture=architecture, model__pooling=pooling)
     model, step = supervised(task, "regions")
-    batch = first_batch(task, step.wanted)
-    for name, parameter in model.named_parameters():
-        (exact,) = torch.autograd.grad(step(batch)[0], parameter, allow_unused=True)
-        flat, change = parameter.data.view(-1), 1e-6
-        for at in torch.randperm(len(flat), generator=torch.Generator().manual_seed(1))[:4].tolist():
-            values = []
-            for sign in (1, -1):
-                flat[at] += sign * change
-                values.append(step(batch)[0].item())
-                flat[at] -= sign * change
-            found = 0.0 if exact is None else exact.view(-1)[at].item()
-            assert found == pytest.approx((values[0] - values[1]) / (2 * change), rel=1e-4, abs=1e-8), name
+    parameters = dict(model.named_parameters())
+    assert_gradients_are_numeric(step, first_batch(task, step.wanted), parameters, unused=True)
 
 
 def test_pair_ends_count_once_each_as_data(several):
@@ -225,15 +202,12 @@ def test_objectives_of_questions_are_refused(labels, tmp_path, objectives, messa
 
 
 def test_command_line(labels, tmp_path, capsys):
-    import yaml
-
-    (tmp_path / "c.yaml").write_text(yaml.safe_dump(labels))
-    words = ["train", "--config", str(tmp_path / "c.yaml"), "--out", str(tmp_path / "run"), "--max-steps", "2"]
+    words = short_training(labels, tmp_path, "run")
     assert main([*words, "--architecture", "mlp", "--model.pooling", "attention"]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'run'}\n"
     assert main(["report", str(tmp_path / "run"), "--out", str(tmp_path / "r.html"), "--markdown"]) == 0
     page = (tmp_path / "r.md").read_text()
     assert "Average precision by class" in page
     assert "Mean average precision in %" in page
-    assert main([*words[:-3], str(tmp_path / "other"), "--data.train", str(tmp_path / "none.json")]) == 2
+    assert main([*short_training(labels, tmp_path, "other"), "--data.train", str(tmp_path / "none.json")]) == 2
     assert "none.json: no such COCO instances file" in capsys.readouterr().err

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pair_builders.token_alignment import align_tokens
+from tests.run_settings import task_of
 from tests.vqa_gs.tasks.conftest import write_tsv
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.data.labelled_texts import plain_words, read_labelled_texts
@@ -68,15 +69,9 @@ def test_shuffled_partners_keep_labels_and_texts_but_no_relation(sentiment):
 
 def test_words_are_of_training_texts_only(sentiment, tmp_path):
     dev = write_tsv(tmp_path / "dev.tsv", ["Sentiment", "Text"], [["Positive", "zzz good"]])
-    task = TASKS["sentiment"](_settings(sentiment, iid_val=[dev]))
+    task = task_of(sentiment, data__iid_val=[dev])
     assert "zzz" not in task.data.words.index
     assert task.validation.examples.tokens[0][0, -2] == 1  # unknown
-
-
-def _settings(given, **data):
-    from vqa_gs.training.config import config_from_dict
-
-    return config_from_dict({**given, "data": {**given["data"], **data}})
 
 
 def test_alignment_by_hand():
@@ -139,7 +134,7 @@ def test_edits_out_of_order_are_refused(inference, tmp_path):
 
 def test_dev_texts_that_are_tested_on_are_refused(sentiment):
     with pytest.raises(DataError, match="is in iid_val too"):
-        TASKS["sentiment"](_settings(sentiment, iid_val=[sentiment["data"]["tests"]["ood_paired"]]))
+        task_of(sentiment, data__iid_val=[sentiment["data"]["tests"]["ood_paired"]])
     with pytest.raises(UsageError, match="iid_val names no file"):
         TextData("t", [])
 
@@ -177,12 +172,12 @@ def test_texts_of_splits_that_are_trained_on_are_counted(inference, tmp_path):
     mixed.write_text("\n".join([*dev, rows[0].upper().replace("CONTRADICTION", "contradiction")
                                 .replace("ENTAILMENT", "entailment").replace("NEUTRAL", "neutral"),
                                 edited, half, ""]))  # fmt: skip
-    task = TASKS["nli"](_settings(inference, iid_val=[str(mixed)]))
+    task = task_of(inference, data__iid_val=[str(mixed)])
     # The original in capitals and the edit; not what shares its premise alone.
     assert task.facts()["texts_in_training"] == {"iid_val": 2, "ood_premise": 0}
     assert task.notes == ["2 of 18 texts of iid_val are training texts too; they are kept"]
     assert len(task.validation.examples) == 18
-    alone = TASKS["nli"](_settings(inference, iid_val=[str(mixed)], pairs=[]))
+    alone = task_of(inference, data__iid_val=[str(mixed)], data__pairs=[])
     assert alone.facts()["texts_in_training"]["iid_val"] == 1
 
 

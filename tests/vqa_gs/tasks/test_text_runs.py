@@ -5,13 +5,14 @@ import json
 import pytest
 import torch
 
-from tests.run_settings import config_of
+from tests.run_settings import config_of, task_of
+from tests.vqa_gs.tasks.runs import assert_gradients_are_numeric, metrics, short_training, train_with_a_break
 from tests.vqa_gs.training.test_loop import rows
 from vqa_gs.cli import main
 from vqa_gs.common.errors import UsageError
 from vqa_gs.models.text import TEXT_MODELS
 from vqa_gs.objectives.gradient_supervision import GradientSupervisionSettings
-from vqa_gs.tasks import TASKS, Wanted
+from vqa_gs.tasks import Wanted
 from vqa_gs.tasks._plan import Plan
 from vqa_gs.tasks._text import examine
 from vqa_gs.training.config import load_config
@@ -22,10 +23,6 @@ from vqa_gs.training.step import TrainingStep
 @pytest.fixture(scope="module")
 def finished(sentiment, tmp_path_factory):
     return train(config_of(sentiment), tmp_path_factory.mktemp("runs") / "gs", quiet=True)
-
-
-def metrics(run, split):
-    return json.loads((run / "metrics" / f"{split}.json").read_text())
 
 
 def test_run_directory_is_that_of_every_run(finished, sentiment):
@@ -44,23 +41,9 @@ def test_run_directory_is_that_of_every_run(finished, sentiment):
 
 
 def test_resumed_run_ends_with_the_same_bytes(finished, sentiment, tmp_path, monkeypatch):
-    from vqa_gs.training import loop
-
-    saved, count = loop._Run._save, []
-
-    def killed(self):
-        saved(self)
-        count.append(1)
-        if len(count) == 3:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(loop._Run, "_save", killed)
-    with pytest.raises(KeyboardInterrupt):
-        train(config_of(sentiment), tmp_path / "run", quiet=True)
-    monkeypatch.undo()
-    train(config_of(sentiment), tmp_path / "run", quiet=True)
-    assert (tmp_path / "run" / "model.safetensors").read_bytes() == (finished / "model.safetensors").read_bytes()
-    assert rows(tmp_path / "run" / "log.csv") == rows(finished / "log.csv")
+    run = train_with_a_break(config_of(sentiment), tmp_path / "run", monkeypatch)
+    assert (run / "model.safetensors").read_bytes() == (finished / "model.safetensors").read_bytes()
+    assert rows(run / "log.csv") == rows(finished / "log.csv")
 
 
 @pytest.mark.parametrize("architecture", TEXT_MODELS.names())
@@ -74,7 +57,7 @@ def test_every_place_and_model_trains(sentiment, inference, tmp_path, task, plac
 
 
 def test_fixed_word_vectors_stay(sentiment, tmp_path):
-    task = TASKS["sentiment"](config_of(sentiment, model__words="fixed"))
+    task = task_of(sentiment, model__words="fixed")
     before = task.build_model().embedding.weight
     run = train(config_of(sentiment, model__words="fixed", training__epochs=1), tmp_path / "run", quiet=True)
     from safetensors.torch import load_file
@@ -86,33 +69,20 @@ def test_fixed_word_vectors_stay(sentiment, tmp_path):
 @pytest.mark.parametrize("place", ["words", "encoded", "pooled"])
 @pytest.mark.parametrize("pooling", ["mean", "attention"])
 def test_parameter_gradient_against_finite_differences(inference, place, architecture, pooling):
-    task = TASKS["nli"](config_of(inference, architecture=architecture, model__pooling=pooling, model__hidden=4))
+    task = task_of(inference, architecture=architecture, model__pooling=pooling, model__hidden=4)
     model = task.build_model().double()
     settings = {"gradient_supervision": GradientSupervisionSettings(weight=1.0, place=place)}
     step = TrainingStep(model, settings, type(task))
     batch = task.batcher(Plan(15, 60, 3, 2, 0), step.wanted)(0)
     batch.targets, batch.weight = batch.targets.double(), batch.weight.double()
     # The direction is a constant to the loss, but moves with the encoder's parameters: only those behind are tried.
-    for name in (
-        "classifier.1.weight",
-        *(["pooling.align.0.weight", "pooling.compare.0.weight"] * (place != "pooled")),
-    ):
-        parameter = model.get_parameter(name)
-        (exact,) = torch.autograd.grad(step(batch)[0], parameter)
-        flat, change = parameter.data.view(-1), 1e-6
-        for at in torch.randperm(len(flat), generator=torch.Generator().manual_seed(1))[:4].tolist():
-            values = []
-            for sign in (1, -1):
-                flat[at] += sign * change
-                values.append(step(batch)[0].item())
-                flat[at] -= sign * change
-            assert exact.view(-1)[at].item() == pytest.approx(
-                (values[0] - values[1]) / (2 * change), rel=1e-4, abs=1e-8
-            )
+    behind = ["pooling.align.0.weight", "pooling.compare.0.weight"] * (place != "pooled")
+    parameters = {name: model.get_parameter(name) for name in ("classifier.1.weight", *behind)}
+    assert_gradients_are_numeric(step, batch, parameters)
 
 
 def test_directions_are_differences_of_aligned_words(sentiment):
-    task = TASKS["sentiment"](config_of(sentiment))
+    task = task_of(sentiment)
     model = task.build_model()
     wanted = Wanted(frozenset({"words"}), frozenset({"words"}))
     batch = task.batcher(Plan(40, 40, 4, 3, 0), wanted)(0)
@@ -145,11 +115,8 @@ def test_objectives_of_images_are_refused(sentiment, tmp_path, objectives, messa
 
 
 def test_command_line_takes_the_tasks_own_settings(sentiment, tmp_path, capsys):
-    import yaml
-
-    (tmp_path / "c.yaml").write_text(yaml.safe_dump(sentiment))
     extra = sentiment["data"]["tests"]["ood_edited"]
-    words = ["train", "--config", str(tmp_path / "c.yaml"), "--out", str(tmp_path / "run"), "--max-steps", "2"]
+    words = short_training(sentiment, tmp_path, "run")
     assert main([*words, "--model.pooling", "mean", "--extra-test", f"yelp={extra}"]) == 0
     assert metrics(tmp_path / "run", "yelp")["questions"] == 40
     assert load_config(tmp_path / "run" / "config.yaml").model.pooling == "mean"
@@ -166,7 +133,7 @@ def test_command_line_takes_the_tasks_own_settings(sentiment, tmp_path, capsys):
 
 
 def test_words_left_out_by_dropout_do_not_look_like_edits(sentiment):
-    task = TASKS["sentiment"](config_of(sentiment, model__dropout_words=0.5))
+    task = task_of(sentiment, model__dropout_words=0.5)
     model, wanted = task.build_model().train(), Wanted(frozenset({"words"}), frozenset({"words"}))
     batch = task.batcher(Plan(40, 40, 4, 3, 0), wanted)(0)
     ends = examine(model, batch, wanted).ends
