@@ -9,10 +9,11 @@ from rich.console import Console
 
 from vqa_gs.cli._shared import new_parser, progress_bar
 from vqa_gs.common.errors import UsageError
-from vqa_gs.demo.object_world import prepare_objects
+from vqa_gs.demo.object_world import write_object_world
 from vqa_gs.demo.objects import ObjectWorldSettings
 from vqa_gs.demo.run import prepare_demo, run_demo
 from vqa_gs.demo.settings import WorldSettings
+from vqa_gs.demo.stores import draw_and_extract
 
 
 def run(words: Sequence[str]) -> None:
@@ -35,8 +36,10 @@ def run(words: Sequence[str]) -> None:
     console = Console(width=120)
     if given.objects_only:
         settings = ObjectWorldSettings(**vars(given.objects))
-        written = prepare_objects(Path(given.out), console, progress_bar, settings, given.noise)
-        print(f"{written.world.root}, {written.store}")
+        drawn, store = draw_and_extract(
+            write_object_world, Path(given.out), console, progress_bar, settings, given.noise
+        )
+        print(f"{drawn.root}, {store}")
         return
     world = WorldSettings(**vars(given.world))
     if given.prepare_only:

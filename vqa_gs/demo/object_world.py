@@ -12,12 +12,10 @@ OUT/world.json                                 the settings and hashes; written 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
-
-from rich.console import Console
+from typing import Any
 
 from vqa_gs.common.files import StrPath
 from vqa_gs.demo.folder import ImageBoxes, Progress, WorldFolder, image_file, read_image_boxes
@@ -32,7 +30,6 @@ from vqa_gs.demo.objects import (
     instances,
 )
 from vqa_gs.demo.scenes import IMAGE_SIZE
-from vqa_gs.demo.stores import Bar, check_strengths, make_stores
 
 # Raised with every change of what a seed gives.
 _FORMAT_VERSION = 1
@@ -107,36 +104,3 @@ def write_object_world(
             ]
     folder.finish(files, images_hash, {"images": {split: len(part.scenes) for split, part in built.items()}})
     return world
-
-
-class PreparedObjects(NamedTuple):
-    """What multi-label classifiers are trained on.
-
-    Attributes:
-        world: the drawn world.
-        store: its region store.
-    """
-
-    world: ObjectWorld
-    store: Path
-
-
-def prepare_objects(
-    out: Path, console: Console, bar: Bar, settings: ObjectWorldSettings | None = None, noises: Sequence[float] = ()
-) -> PreparedObjects:
-    """Writes the world of named objects and its region store; what is finished is not done again.
-
-    Args:
-        out: folder of all of it.
-        console: where remarks go.
-        bar: makes a progress bar.
-        settings: of the world; the defaults when left out.
-        noises: strengths of noise for which a store ``regions-noise-S.h5`` is written beside, see `add_noise`.
-
-    Raises:
-        UsageError: a strength is not positive, or the settings make no sense.
-    """
-    check_strengths(noises)
-    with bar("drawing scenes") as report:
-        world = write_object_world(out / "world", settings, report)
-    return PreparedObjects(world, make_stores(out, world.image_boxes(), console, bar, noises))

@@ -16,7 +16,7 @@ from pair_builders.base import BUILDERS, PairSources
 from pair_builders.table import write_pair_table
 from vqa_gs.common.errors import UsageError
 from vqa_gs.data.questions import read_question_set
-from vqa_gs.demo.stores import Bar, check_strengths, make_stores
+from vqa_gs.demo.stores import Bar, draw_and_extract
 from vqa_gs.demo.world import World, WorldSettings, write_world
 from vqa_gs.training.config import RunConfig, config_from_dict
 from vqa_gs.training.loop import train
@@ -86,22 +86,8 @@ class Prepared(NamedTuple):
 def prepare_demo(
     out: Path, console: Console, bar: Bar, settings: WorldSettings | None = None, noises: Sequence[float] = ()
 ) -> Prepared:
-    """Writes the world, its region store and its pair table; what is finished is not done again.
-
-    Args:
-        out: folder of all of it.
-        console: where remarks go.
-        bar: makes a progress bar.
-        settings: of the world; the defaults when left out.
-        noises: strengths of noise for which a store ``regions-noise-S.h5`` is written beside, see `add_noise`.
-
-    Raises:
-        UsageError: a strength is not positive.
-    """
-    check_strengths(noises)
-    with bar("drawing scenes") as report:
-        world = write_world(out / "world", settings, report)
-    store = make_stores(out, world.image_boxes(), console, bar, noises)
+    """Writes the world, its region store and its pair table ``pairs.h5``; see `draw_and_extract`."""
+    world, store = draw_and_extract(write_world, out, console, bar, settings, noises)
     pairs = out / "pairs.h5"
     originals = read_question_set(world.questions("train"), world.annotations("train"))
     edited = read_question_set(world.questions("edited"), world.annotations("edited"))
