@@ -64,6 +64,8 @@ class Batch:
     Attributes:
         targets: (n, answers) float32.
         labels: (2P,) int64, best answers of the ends, -1 for none.
+        alignment: gather indices of the directions at both ends, see `pair_builders.directions`; may be empty
+            where no term asks for them.
         weight: (2P,) float32 pair weights.
         rows: rows of all processes' batches divided by the number of processes.
         end_rows: as ``rows``, for pair ends.
@@ -73,6 +75,7 @@ class Batch:
 
     targets: Tensor
     labels: Tensor
+    alignment: tuple[Tensor, ...]
     weight: Tensor
     rows: float
     end_rows: float

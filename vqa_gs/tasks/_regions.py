@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Sequence
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from features.layout import ImageId
-from features.store import RegionStore
+from features.store import RegionBatch, RegionStore
+from vqa_gs.tasks._plan import BUFFERS, read_ahead
 
 
 def region_statistics(
@@ -35,3 +39,18 @@ def region_statistics(
         count += len(regions)
     mean = total / count
     return mean.float(), (squares / count - mean * mean).clamp_min(0).sqrt().float()
+
+
+def image_batches(
+    image_ids: Sequence[ImageId], store: RegionStore, batch_size: int, rank: int, world: int
+) -> Generator[tuple[NDArray[np.int64], RegionBatch], None, None]:
+    """Yields rows and regions of images in order; of several processes, each gets a share of them."""
+    buffers: list[RegionBatch | None] = [None] * BUFFERS
+
+    def make(number: int) -> tuple[NDArray[np.int64], RegionBatch]:
+        rows = np.arange(number * batch_size, min(len(image_ids), (number + 1) * batch_size))
+        slot = number // world % BUFFERS
+        buffers[slot] = batch = store.read_batch([image_ids[row] for row in rows.tolist()], out=buffers[slot])
+        return rows, batch
+
+    return read_ahead(make, range(rank, -(-len(image_ids) // batch_size), world))

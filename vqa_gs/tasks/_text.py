@@ -12,15 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from eval.breakdowns import Evidence
-from pair_builders.directions import differences
 from vqa_gs.common.errors import DataError
 from vqa_gs.data.glove import load_glove
 from vqa_gs.data.vocabulary import AnswerVocabulary
 from vqa_gs.models.text import TEXT_MODELS, TextModel
-from vqa_gs.objectives import Ends, Step
-from vqa_gs.objectives.gradient_supervision import end_directions
-from vqa_gs.tasks._alignment import counterparts
+from vqa_gs.objectives import Step
 from vqa_gs.tasks._base import Batch, RunSettings, Task, Wanted
+from vqa_gs.tasks._ends import pair_ends
 from vqa_gs.tasks._plan import Plan
 from vqa_gs.tasks._scored import ScoredSplit
 from vqa_gs.tasks._text_alignment import TextAlignment
@@ -45,8 +43,7 @@ class TextBatch(Batch):
     Attributes:
         ends: for each text of a pair's end (2P, length) int64.
         ordinary: for each text of an ordinary example (n - 2P, length) int64, of a length of its own.
-        alignment: gather indices of the words of both ends, of all texts one after the other; empty where no term
-            asks for them.
+        alignment: of the words, of all texts one after the other.
     """
 
     ends: tuple[Tensor, ...]
@@ -115,35 +112,10 @@ def examine(model: TextModel, batch: TextBatch, wanted: Wanted) -> Step:
         pooled = model.pool(states, masks)
         logits.append(model.classify(pooled))
         if tokens is batch.ends:
-            ends = _ends(batch, logits[0], {"words": words, "encoded": states, "pooled": pooled}, wanted)
+            inputs = {"words": words, "encoded": states, "pooled": pooled}
+            ends = pair_ends(batch, logits[0], batch.targets[: len(batch.labels)], inputs, wanted, _ALIGNED)
     every = torch.cat(logits)
     return Step(every, batch.targets, torch.ones_like(every[:, 0]), batch.rows, ends, batch.end_rows, batch.epoch)
-
-
-def _ends(batch: TextBatch, logits: Tensor, inputs: dict[str, Tensor], wanted: Wanted) -> Ends:
-    count = len(batch.labels)
-    ways: dict[str, Tensor] = {}
-    counterpart = moves = None
-    if batch.alignment:
-        counterpart, moves = counterparts(batch.alignment)
-    for place in sorted(wanted.aligned):
-        if place not in _ALIGNED:
-            ways[place] = end_directions(inputs[place])
-        else:
-            assert counterpart is not None and moves is not None  # noqa: PT018
-            there = inputs[place].detach()
-            ways[place] = differences(there, there, counterpart, moves)
-    return Ends(
-        logits,
-        inputs,
-        ways,
-        batch.targets[:count],
-        batch.labels,
-        batch.labels.roll(count // 2),
-        batch.weight,
-        counterpart,
-        moves,
-    )
 
 
 @dataclass

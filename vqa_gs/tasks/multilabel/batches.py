@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,14 +9,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from features.layout import ImageId
 from features.store import RegionBatch, RegionStore
 from pair_builders.alignment import BOX_WEIGHT
 from pair_builders.base import align_pairs
 from pair_builders.directions import alignment_index
 from pair_builders.table import IDENTITY, PairTable
 from vqa_gs.tasks._base import Batch
-from vqa_gs.tasks._plan import BUFFERS, Plan, read_ahead
+from vqa_gs.tasks._plan import BUFFERS, Plan
 from vqa_gs.tasks.multilabel.examples import LabelTraining, changed_classes
 
 
@@ -32,8 +30,6 @@ class LabelBatch(Batch):
         features: (n, regions, dim) float32, zero-padded.
         mask: (n, regions) bool.
         row_weight: (n,) float32, the weight of a row as data: 1 altogether for each end of a pair.
-        alignment: gather indices of the directions at both ends, see `pair_builders.directions`; empty where no term
-            asks for them.
     """
 
     features: Tensor
@@ -134,18 +130,3 @@ def align_images(data: LabelTraining, store: RegionStore) -> PairTable:
     table = PairTable.of_one_kind("edited", data.pairs[:, 0], data.pairs[:, 1], alignment="matched", rows=rows)
     table.alignment[same] = IDENTITY
     return table
-
-
-def inference_batches(
-    image_ids: Sequence[ImageId], store: RegionStore, batch_size: int, rank: int, world: int
-) -> Generator[tuple[NDArray[np.int64], RegionBatch], None, None]:
-    """Yields rows and regions of images in order; of several processes, each gets a share of them."""
-    buffers: list[RegionBatch | None] = [None] * BUFFERS
-
-    def make(number: int) -> tuple[NDArray[np.int64], RegionBatch]:
-        rows = np.arange(number * batch_size, min(len(image_ids), (number + 1) * batch_size))
-        slot = number // world % BUFFERS
-        buffers[slot] = batch = store.read_batch([image_ids[row] for row in rows.tolist()], out=buffers[slot])
-        return rows, batch
-
-    return read_ahead(make, range(rank, -(-len(image_ids) // batch_size), world))

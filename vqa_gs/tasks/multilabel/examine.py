@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
-from pair_builders.directions import differences
 from vqa_gs.models.labels import LabelModel
-from vqa_gs.objectives import Ends, Step
-from vqa_gs.objectives.gradient_supervision import end_directions
-from vqa_gs.tasks._alignment import counterparts
+from vqa_gs.objectives import Step
 from vqa_gs.tasks._base import Wanted
+from vqa_gs.tasks._ends import pair_ends
 from vqa_gs.tasks.multilabel.batches import LabelBatch
 
 
@@ -31,33 +28,15 @@ def examine(model: LabelModel, batch: LabelBatch, wanted: Wanted) -> Step:
         if not pooled.requires_grad:
             pooled.requires_grad_()  # a mean of fixed regions has no gradient by itself
         logits.append(model.classify(pooled))
-        ends = _ends(batch, logits[0], {"regions": leaf, "pooled": pooled}, wanted)
+        targets = batch.targets[:count]
+        ends = pair_ends(
+            batch,
+            torch.cat([logits[0], -logits[0]], dim=1),
+            torch.cat([targets, 1 - targets], dim=1),
+            {"regions": leaf, "pooled": pooled},
+            wanted,
+            {"regions"},
+        )
     if count < len(regions):
         logits.append(model.classify(model.pool(regions[count:], batch.mask[count:])))
     return Step(torch.cat(logits), batch.targets, batch.row_weight, batch.rows, ends, batch.end_rows, batch.epoch)
-
-
-def _ends(batch: LabelBatch, logits: Tensor, inputs: dict[str, Tensor], wanted: Wanted) -> Ends:
-    count = len(batch.labels)
-    ways: dict[str, Tensor] = {}
-    counterpart = moves = None
-    if batch.alignment:
-        counterpart, moves = counterparts(batch.alignment)
-    if "regions" in wanted.aligned:
-        assert counterpart is not None and moves is not None  # noqa: PT018
-        there = inputs["regions"].detach()
-        ways["regions"] = differences(there, there, counterpart, moves)
-    if "pooled" in wanted.aligned:
-        ways["pooled"] = end_directions(inputs["pooled"])
-    targets = batch.targets[:count]
-    return Ends(
-        torch.cat([logits, -logits], dim=1),
-        inputs,
-        ways,
-        torch.cat([targets, 1 - targets], dim=1),
-        batch.labels,
-        batch.labels.roll(count // 2),
-        batch.weight,
-        counterpart,
-        moves,
-    )

@@ -21,7 +21,7 @@ from vqa_gs.common.errors import DataError
 from vqa_gs.common.files import write_json
 from vqa_gs.data.instances import LabelledImages
 from vqa_gs.tasks._base import Split
-from vqa_gs.tasks.multilabel.batches import inference_batches
+from vqa_gs.tasks._regions import image_batches
 
 
 @dataclass
@@ -53,7 +53,7 @@ class LabelSplit(Split):
         model.eval()
         device = next(model.parameters()).device
         scores = torch.zeros(self.labels.shape)
-        with closing(inference_batches(self.image_ids, self.store, batch_size, rank, world)) as batches:
+        with closing(image_batches(self.image_ids, self.store, batch_size, rank, world)) as batches:
             for rows, regions in batches:
                 there = regions.to(device)
                 scores[torch.from_numpy(rows)] = model(there.features, there.mask).sigmoid().cpu()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,8 @@ from features.store import RegionBatch, RegionStore
 from pair_builders.directions import alignment_index, remaining_regions
 from pair_builders.token_alignment import align_tokens
 from vqa_gs.tasks._base import Batch
-from vqa_gs.tasks._plan import BUFFERS, Plan, read_ahead
+from vqa_gs.tasks._plan import BUFFERS, Plan
+from vqa_gs.tasks._regions import image_batches
 from vqa_gs.tasks.vqa.examples import Examples, TrainingData
 
 
@@ -28,8 +30,7 @@ class VqaBatch(Batch):
         sizes: (n, 2) float32 width, height.
         mask: (n, regions) bool.
         tokens: (n, length) int64.
-        alignment: gather indices of the directions at both ends, see `pair_builders.directions`.
-        word_alignment: the same of the words of the two questions; empty where nobody asks for it.
+        word_alignment: as ``alignment``, of the words of the two questions.
     """
 
     features: Tensor
@@ -133,12 +134,6 @@ def inference_batches(
     examples: Examples, store: RegionStore, batch_size: int, rank: int = 0, world: int = 1
 ) -> Generator[tuple[NDArray[np.int64], RegionBatch, Tensor], None, None]:
     """Yields rows, regions and tokens of all examples in order; of several processes, each gets a share of them."""
-    buffers: list[RegionBatch | None] = [None] * BUFFERS
-
-    def make(number: int) -> tuple[NDArray[np.int64], RegionBatch, Tensor]:
-        rows = np.arange(number * batch_size, min(len(examples), (number + 1) * batch_size))
-        slot = number // world % BUFFERS
-        buffers[slot] = batch = store.read_batch(list(examples.image_ids[rows]), out=buffers[slot])
-        return rows, batch, examples.tokens[torch.from_numpy(rows)]
-
-    return read_ahead(make, range(rank, -(-len(examples) // batch_size), world))
+    with closing(image_batches(list(examples.image_ids), store, batch_size, rank, world)) as batches:
+        for rows, regions in batches:
+            yield rows, regions, examples.tokens[torch.from_numpy(rows)]

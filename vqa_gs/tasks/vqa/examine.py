@@ -8,9 +8,8 @@ from torch import Tensor
 from pair_builders.directions import differences
 from vqa_gs.models import HeadOutput, RegionModel
 from vqa_gs.objectives import Ends, Inputs, Step
-from vqa_gs.objectives.gradient_supervision import end_directions
-from vqa_gs.tasks._alignment import counterparts
 from vqa_gs.tasks._base import Wanted
+from vqa_gs.tasks._ends import counterparts, pair_ends
 from vqa_gs.tasks.vqa.batches import VqaBatch
 
 
@@ -58,28 +57,10 @@ def _encode(model: RegionModel, tokens: Tensor, ends: int, wanted: Wanted) -> tu
 
 
 def _ends(batch: VqaBatch, head: HeadOutput, leaf: Tensor, words: Tensor | None, wanted: Wanted) -> Ends:
-    ends = len(batch.labels)
     inputs = {"regions": leaf, "attended": head.attended}
-    ways: dict[str, Tensor] = {}
-    counterpart, moves = counterparts(batch.alignment)
-    if "regions" in wanted.aligned:
-        there = leaf.detach()
-        ways["regions"] = differences(there, there, counterpart, moves)
-    if "attended" in wanted.aligned:
-        ways["attended"] = end_directions(head.attended)
+    ends = pair_ends(batch, head.logits, batch.targets[: len(batch.labels)], inputs, wanted, {"regions"})
     if words is not None:
-        inputs["question"], there = words, words.detach()
-        ways["question"] = differences(there, there, *counterparts(batch.word_alignment))
-    return Ends(
-        head.logits,
-        inputs,
-        ways,
-        batch.targets[:ends],
-        batch.labels,
-        batch.labels.roll(ends // 2),
-        batch.weight,
-        counterpart,
-        moves,
-        head.trace,
-        head.pick,
-    )
+        ends.inputs["question"], there = words, words.detach()
+        ends.directions["question"] = differences(there, there, *counterparts(batch.word_alignment))
+    ends.trace, ends.pick = head.trace, head.pick
+    return ends

@@ -1,0 +1,56 @@
+"""The pair ends of a batch as objectives see them, with the directions between partners."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import torch
+from torch import Tensor
+
+from pair_builders.directions import counterpart_rows, differences
+from vqa_gs.objectives import Ends
+from vqa_gs.objectives.gradient_supervision import end_directions
+from vqa_gs.tasks._base import Batch, Wanted
+
+
+def counterparts(alignment: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+    """Returns where the regions (or words) of each end have their counterparts, and which move.
+
+    Args:
+        alignment: the four parts of `pair_builders.directions.AlignmentIndex`, each (P, width).
+
+    Returns:
+        (2P, width) int64, rows of all ends' regions (2P * width), -1 for none, and (2P, width) bool.
+    """
+    index, moves = torch.cat(alignment[::2]), torch.cat(alignment[1::2])
+    partner = torch.arange(len(index), device=index.device).roll(len(index) // 2)
+    return counterpart_rows(index, partner), moves
+
+
+def pair_ends(
+    batch: Batch, logits: Tensor, targets: Tensor, inputs: dict[str, Tensor], wanted: Wanted, matched: Collection[str]
+) -> Ends:
+    """Returns both ends of a batch's pairs, with the directions that objectives ask for.
+
+    Args:
+        batch: labels, weights and alignment of the ends.
+        logits: (2P, answers).
+        targets: (2P, answers), soft targets.
+        inputs: by place, what the logits were computed from.
+        wanted: what the objectives ask for.
+        matched: the places whose rows (regions, words) are compared as ``batch.alignment`` says; what is in other
+            places is compared as it is.
+    """
+    counterpart, moves = counterparts(batch.alignment) if batch.alignment else (None, None)
+    ways = {}
+    for place, vectors in inputs.items():
+        if place not in wanted.aligned:
+            continue
+        if place in matched:
+            assert counterpart is not None and moves is not None  # noqa: PT018
+            there = vectors.detach()
+            ways[place] = differences(there, there, counterpart, moves)
+        else:
+            ways[place] = end_directions(vectors)
+    partner_labels = batch.labels.roll(len(batch.labels) // 2)
+    return Ends(logits, inputs, ways, targets, batch.labels, partner_labels, batch.weight, counterpart, moves)
