@@ -42,20 +42,20 @@ def make_batch(rows: int, pairs: int, shape: Shape) -> VqaBatch:
     counterpart = torch.arange(shape.regions).expand(pairs, shape.regions).contiguous()
     moves = torch.ones(pairs, shape.regions, dtype=torch.bool)
     return VqaBatch(
-        torch.rand(rows, shape.regions, shape.dim, generator=generator),
-        torch.rand(rows, shape.regions, 4, generator=generator),
-        torch.ones(rows, 2),
-        torch.ones(rows, shape.regions, dtype=torch.bool),
-        torch.randint(2, WORDS, (rows, TOKENS), generator=generator),
-        torch.rand(rows, shape.answers, generator=generator).pow(8),
-        torch.randint(0, shape.answers, (ends,), generator=generator),
-        (counterpart, moves, counterpart, moves) if pairs else (),
-        (),
-        torch.ones(ends),
-        float(rows),
-        float(ends),
-        0.0,
-        1,
+        features=torch.rand(rows, shape.regions, shape.dim, generator=generator),
+        boxes=torch.rand(rows, shape.regions, 4, generator=generator),
+        sizes=torch.ones(rows, 2),
+        mask=torch.ones(rows, shape.regions, dtype=torch.bool),
+        tokens=torch.randint(2, WORDS, (rows, TOKENS), generator=generator),
+        targets=torch.rand(rows, shape.answers, generator=generator).pow(8),
+        labels=torch.randint(0, shape.answers, (ends,), generator=generator),
+        alignment=(counterpart, moves, counterpart, moves) if pairs else (),
+        word_alignment=(),
+        weight=torch.ones(ends),
+        rows=float(rows),
+        end_rows=float(ends),
+        epoch=0.0,
+        seed=1,
     )
 
 

@@ -72,20 +72,20 @@ def make_batch(rows: int, pairs: int, full: bool) -> VqaBatch:
     targets = torch.zeros(rows, ANSWERS)
     targets[torch.arange(rows).repeat_interleave(3), torch.randint(0, ANSWERS, (3 * rows,), generator=generator)] = 0.9
     return VqaBatch(
-        torch.relu(torch.randn(rows, REGIONS, DIM, generator=generator)),
-        torch.rand(rows, REGIONS, 4, generator=generator),
-        torch.ones(rows, 2),
-        torch.ones(rows, REGIONS, dtype=torch.bool),
-        draw_tokens(rows, full, generator),
-        targets,
-        torch.arange(ends) % ANSWERS,
-        (*alignment, alignment[1]) if pairs else (),
-        (),
-        torch.ones(ends),
-        float(rows),
-        float(ends),
-        0.0,
-        1,
+        features=torch.relu(torch.randn(rows, REGIONS, DIM, generator=generator)),
+        boxes=torch.rand(rows, REGIONS, 4, generator=generator),
+        sizes=torch.ones(rows, 2),
+        mask=torch.ones(rows, REGIONS, dtype=torch.bool),
+        tokens=draw_tokens(rows, full, generator),
+        targets=targets,
+        labels=torch.arange(ends) % ANSWERS,
+        alignment=(*alignment, alignment[1]) if pairs else (),
+        word_alignment=(),
+        weight=torch.ones(ends),
+        rows=float(rows),
+        end_rows=float(ends),
+        epoch=0.0,
+        seed=1,
     )
 
 

@@ -58,8 +58,9 @@ class Wanted:
     inputs: bool = False
 
 
+@dataclass(kw_only=True)
 class Batch:
-    """One step's input: 2P pair ends (all a, then all b), then ordinary examples. A task's own is a dataclass.
+    """One step's input: 2P pair ends (all a, then all b), then ordinary examples. A task's own adds fields.
 
     Attributes:
         targets: (n, answers) float32.
@@ -88,7 +89,7 @@ class Batch:
     def to(self: SomeBatch, device: torch.device) -> SomeBatch:
         """Returns the batch on a device."""
 
-        def move(value: object) -> object:
+        def move(value: Any) -> Any:
             if isinstance(value, Tensor):
                 return value.to(device, non_blocking=True)
             return tuple(move(part) for part in value) if isinstance(value, tuple) else value

@@ -36,7 +36,7 @@ from vqa_gs.tasks._text_data import (
 _ALIGNED = ("words", "encoded")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class TextBatch(Batch):
     """One step's texts, see `Batch`.
 
@@ -48,14 +48,6 @@ class TextBatch(Batch):
 
     ends: tuple[Tensor, ...]
     ordinary: tuple[Tensor, ...]
-    targets: Tensor
-    labels: Tensor
-    alignment: tuple[Tensor, ...]
-    weight: Tensor
-    rows: float
-    end_rows: float
-    epoch: float
-    seed: int
 
 
 class TextBatcher:
@@ -82,16 +74,16 @@ class TextBatcher:
         labels = torch.from_numpy(self.data.examples.labels[rows])
         count, world = len(pairs), self.plan.world
         return TextBatch(
-            tokens,
-            self.data.examples.rows(ordinary),
-            self.targets[labels],
-            labels[: len(ends)],
-            self.alignment.of(pairs, tokens) if self.alignment is not None and count else (),
-            torch.ones(len(ends)),
-            (2 * all_pairs + all_ordinary) / world,
-            2 * all_pairs / world,
-            step / self.plan.steps_per_epoch,
-            self.plan.step_seed(step),
+            ends=tokens,
+            ordinary=self.data.examples.rows(ordinary),
+            targets=self.targets[labels],
+            labels=labels[: len(ends)],
+            alignment=self.alignment.of(pairs, tokens) if self.alignment is not None and count else (),
+            weight=torch.ones(len(ends)),
+            rows=(2 * all_pairs + all_ordinary) / world,
+            end_rows=2 * all_pairs / world,
+            epoch=step / self.plan.steps_per_epoch,
+            seed=self.plan.step_seed(step),
         )
 
 

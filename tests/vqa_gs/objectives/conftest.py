@@ -59,20 +59,20 @@ def make_batch():
         features *= mask.unsqueeze(-1)
         targets = torch.rand(rows, ANSWERS, generator=generator, dtype=torch.float64)
         return VqaBatch(
-            features.to(dtype),
-            torch.rand(rows, REGIONS, 4, generator=generator),
-            torch.ones(rows, 2),
-            mask,
-            tokens,
-            targets.to(dtype),
-            labels,
-            _alignment(kind, generator),
-            _words(tokens),
-            torch.linspace(0.5, 1.5, PAIRS).repeat(2).to(dtype),
-            float(rows),
-            float(2 * PAIRS),
-            1.0,
-            7,
+            features=features.to(dtype),
+            boxes=torch.rand(rows, REGIONS, 4, generator=generator),
+            sizes=torch.ones(rows, 2),
+            mask=mask,
+            tokens=tokens,
+            targets=targets.to(dtype),
+            labels=labels,
+            alignment=_alignment(kind, generator),
+            word_alignment=_words(tokens),
+            weight=torch.linspace(0.5, 1.5, PAIRS).repeat(2).to(dtype),
+            rows=float(rows),
+            end_rows=float(2 * PAIRS),
+            epoch=1.0,
+            seed=7,
         )
 
     return make

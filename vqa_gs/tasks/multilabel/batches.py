@@ -19,7 +19,7 @@ from vqa_gs.tasks._plan import BUFFERS, Plan
 from vqa_gs.tasks.multilabel.examples import LabelTraining, changed_classes
 
 
-@dataclass
+@dataclass(kw_only=True)
 class LabelBatch(Batch):
     """One step's images, see `Batch`.
 
@@ -34,15 +34,7 @@ class LabelBatch(Batch):
 
     features: Tensor
     mask: Tensor
-    targets: Tensor
-    labels: Tensor
-    alignment: tuple[Tensor, ...]
-    weight: Tensor
     row_weight: Tensor
-    rows: float
-    end_rows: float
-    epoch: float
-    seed: int
 
 
 class LabelBatcher:
@@ -80,17 +72,17 @@ class LabelBatcher:
         world = self.plan.world
         weight = torch.from_numpy(np.tile(share, 2))
         return LabelBatch(
-            regions.features,
-            regions.mask,
-            torch.from_numpy(data.labels[rows].astype(np.float32)),
-            torch.from_numpy(statements(data.labels[rows[: 2 * count]], np.tile(changed, 2))),
-            alignment,
-            weight,
-            torch.cat([weight, torch.ones(len(ordinary))]),
-            (2 * all_pairs + all_ordinary) / world,
-            2 * all_pairs / world,
-            step / self.plan.steps_per_epoch,
-            self.plan.step_seed(step),
+            features=regions.features,
+            mask=regions.mask,
+            targets=torch.from_numpy(data.labels[rows].astype(np.float32)),
+            labels=torch.from_numpy(statements(data.labels[rows[: 2 * count]], np.tile(changed, 2))),
+            alignment=alignment,
+            weight=weight,
+            row_weight=torch.cat([weight, torch.ones(len(ordinary))]),
+            rows=(2 * all_pairs + all_ordinary) / world,
+            end_rows=2 * all_pairs / world,
+            epoch=step / self.plan.steps_per_epoch,
+            seed=self.plan.step_seed(step),
         )
 
 

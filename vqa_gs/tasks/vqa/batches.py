@@ -20,7 +20,7 @@ from vqa_gs.tasks._regions import image_batches
 from vqa_gs.tasks.vqa.examples import Examples, TrainingData
 
 
-@dataclass
+@dataclass(kw_only=True)
 class VqaBatch(Batch):
     """One step's questions, see `Batch`, with the regions of their images.
 
@@ -38,15 +38,7 @@ class VqaBatch(Batch):
     sizes: Tensor
     mask: Tensor
     tokens: Tensor
-    targets: Tensor
-    labels: Tensor
-    alignment: tuple[Tensor, ...]
     word_alignment: tuple[Tensor, ...]
-    weight: Tensor
-    rows: float
-    end_rows: float
-    epoch: float
-    seed: int
 
 
 class Batcher:
@@ -99,20 +91,20 @@ class Batcher:
                 self._override_answers(pairs, targets, labels)
         world = self.plan.world
         return VqaBatch(
-            features,
-            regions.boxes,
-            regions.sizes,
-            mask,
-            tokens,
-            targets,
-            labels,
-            alignment,
-            word_alignment,
-            weight,
-            (2 * all_pairs + all_ordinary) / world,
-            2 * all_pairs / world,
-            step / self.plan.steps_per_epoch,
-            self.plan.step_seed(step),
+            features=features,
+            boxes=regions.boxes,
+            sizes=regions.sizes,
+            mask=mask,
+            tokens=tokens,
+            targets=targets,
+            labels=labels,
+            alignment=alignment,
+            word_alignment=word_alignment,
+            weight=weight,
+            rows=(2 * all_pairs + all_ordinary) / world,
+            end_rows=2 * all_pairs / world,
+            epoch=step / self.plan.steps_per_epoch,
+            seed=self.plan.step_seed(step),
         )
 
     def _override_answers(self, pairs: NDArray[np.int64], targets: Tensor, labels: Tensor) -> None:
