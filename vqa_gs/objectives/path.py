@@ -7,6 +7,10 @@ The decision has to change from x_j to x_i, and
 Slopes at the two ends say nothing of what lies between them. This term draws points t on the segment, uniformly and
 anew at each step, and turns the gradient there towards the segment: an unbiased estimate of the mean of 1 - cos along
 it. Each point costs one more forward pass and one more double backward pass through the head.
+
+A few pairs are soon learnt by heart: the gradient then points along their directions at their ends, and hardly along
+those of other pairs. So the points may also lie beside the segment: ``noise`` moves all regions at random, ``mix``
+puts other images' regions in the place of regions that are not what the pair is about. The direction stays.
 """
 
 from __future__ import annotations
@@ -14,10 +18,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from vqa_gs.common.errors import UsageError
 from vqa_gs.objectives._base import OBJECTIVES, Objective, ObjectiveOutput, Step, input_gradient
 from vqa_gs.objectives._decision import Variant, cosine, decision
+from vqa_gs.objectives._regions import differing
 from vqa_gs.objectives._schedule import Scheduled
 
 
@@ -28,13 +34,20 @@ class PathSettings(Scheduled):
     Attributes:
         variant: the decision function, as of gradient supervision.
         points: how many points are drawn on each segment at a step, by stratum: one in each of so many equal parts.
+        noise: standard deviation of what is added to every number of a region, in the units of the prepared regions.
+        mix: share of the regions that are replaced by those of another pair end of the step, their direction by zero;
+            the region that differs most is never.
     """
 
     variant: Variant = "contrast"
     points: int = 1
+    noise: float = 0.0
+    mix: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not 0 <= self.mix <= 1 or not 0 <= self.noise < float("inf"):
+            raise UsageError(f"objectives.path: noise {self.noise} must be at least 0, mix {self.mix} in [0, 1]")
         if self.points < 1:
             raise UsageError(f"objectives.path.points must be at least 1, got {self.points}")
 
@@ -72,10 +85,15 @@ class Path(Objective):
             drawn = torch.rand(count, 1, 1, device=regions.device, dtype=regions.dtype)
             # How far back from the end towards its partner: 1 - t.
             back = (stratum + drawn) / self.settings.points
-            point = torch.addcmul(regions, direction, back, value=-1).requires_grad_()
+            point, along = torch.addcmul(regions, direction, back, value=-1), direction
+            if self.settings.mix:
+                point, along = _mixed(point, mask, direction, self.settings.mix)
+            if self.settings.noise:
+                point = point + self.settings.noise * torch.randn_like(point) * mask.unsqueeze(2)
+            point.requires_grad_()
             logits = step.inputs.answer(point, mask, question)
             score, valid = decision(logits, ends.labels, ends.partner_labels, ends.targets, variant)
-            cos, moves = cosine(input_gradient(score, point), direction)
+            cos, moves = cosine(input_gradient(score, point), along)
             counted = (valid & moves).to(cos.dtype)
             total = total + ((1 - cos) * counted * ends.weight).sum() / self.settings.points
             cosines, counts = cosines + (cos.detach() * counted).sum(), counts + counted.sum()
@@ -85,3 +103,12 @@ class Path(Objective):
             {"path_cosine": counts},
             scale,
         )
+
+
+def _mixed(regions: Tensor, mask: Tensor, direction: Tensor, share: float) -> tuple[Tensor, Tensor]:
+    """Replaces a share of the regions (rows, regions, dim) by another row's; returns them and the direction left."""
+    donor = torch.randperm(len(regions), device=regions.device)
+    swapped = torch.rand(mask.shape, device=regions.device) < share
+    swapped &= mask & mask[donor] & ~differing(direction, 1)
+    chosen = swapped.unsqueeze(2)
+    return torch.where(chosen, regions[donor], regions), direction.masked_fill(chosen, 0)

@@ -11,7 +11,7 @@ from vqa_gs.objectives._schedule import Scheduled
 from vqa_gs.objectives.gradient_supervision import GradientSupervisionSettings
 from vqa_gs.objectives.margin import MarginSettings, pair_margin
 from vqa_gs.objectives.orthogonality import OrthogonalitySettings, share_elsewhere
-from vqa_gs.objectives.path import PathSettings
+from vqa_gs.objectives.path import PathSettings, _mixed
 from vqa_gs.objectives.random_image import RandomImageSettings, answer_scores
 from vqa_gs.objectives.zero_out import ZeroOutSettings
 from vqa_gs.tasks import TASKS
@@ -186,6 +186,35 @@ def test_path_looks_between_the_ends(make_model, make_batch, run_step):
     torch.testing.assert_close(step(batch)[0], both(batch)[0], rtol=1e-12, atol=0)
     with pytest.raises(UsageError, match="points must be at least 1"):
         PathSettings(points=0)
+
+
+def test_path_beside_the_segment():
+    torch.manual_seed(0)
+    regions, direction = torch.randn(4, 5, 3), torch.zeros(4, 5, 3)
+    direction[:, 2], direction[:, 4] = 2.0, 1.0
+    mask = torch.ones(4, 5, dtype=torch.bool)
+    mask[0, 3:] = False
+    mixed, left = _mixed(regions, mask, direction, 1.0)
+    swapped = (mixed != regions).any(2)
+    assert not swapped[:, 2].any()  # what the pair is about
+    assert not swapped[0, 3:].any()  # padding
+    assert swapped.any()
+    assert not left[swapped].any()
+    torch.testing.assert_close(left[~swapped], direction[~swapped])
+    for row, at in swapped.nonzero().tolist():
+        assert (mixed[row, at] == regions[:, at]).all(1).any()
+    torch.testing.assert_close(_mixed(regions, mask, direction, 0.0)[0], regions)
+    with pytest.raises(UsageError, match="mix 1.5"):
+        PathSettings(mix=1.5)
+
+
+def test_noise_moves_the_points(make_model, make_batch, run_step):
+    batch, model = make_batch("identity"), make_model(dropout_attention=0.0, dropout_classifier=0.0)
+    settings = [PathSettings(weight=1.0, noise=noise, mix=mix) for noise, mix in ((0, 0), (1e-7, 0), (1, 0), (0, 1))]
+    plain, close, far, mixed = (run_step(model, batch, answer=False, path=s)[2]["path_cosine"] for s in settings)
+    assert close == pytest.approx(plain, abs=1e-4)
+    assert abs(far - plain) > 1e-3
+    assert abs(mixed - plain) > 1e-3
 
 
 def test_orthogonality_is_the_share_of_the_gradient_elsewhere():
