@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from markupsafe import Markup
 
 from eval.report.verdicts import Splits
@@ -102,9 +103,11 @@ def _draw(
             if name in one.arms:
                 style = ("--", ":", "-.")[index % 3]
                 axis.axhline(one.arms[name].over_seeds.mean, label=name, color="#666", linestyle=style, linewidth=1)
-        if min(values) > 0 and max(values) / min(values) >= 8:
+        swept = sorted(set(values))
+        if min(swept) > 0 and max(swept) / min(swept) >= 8 and _closest(np.log(swept)) > _closest(swept):
             axis.set_xscale("log")
-            axis.set_xticks(sorted(set(values)), [f"{value:g}" for value in sorted(set(values))])
+        if len(swept) > 1:
+            axis.set_xticks(swept, [f"{value:g}" for value in swept], fontsize=9 if len(swept) < 9 else 7)
             axis.minorticks_off()
         axis.set_xlabel(field)
         axis.set_title(splits.label(one.split), fontsize=10)
@@ -112,6 +115,12 @@ def _draw(
     axes[0].set_ylabel(f"accuracy, % ({overall[0].scoring})")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8, frameon=False)
     return svg_of(figure)
+
+
+def _closest(values: Sequence[float] | np.ndarray) -> float:
+    """Returns the least gap of rising numbers, as a share of their range: labels on it must not run into each other."""
+    gaps = np.diff(values)
+    return float(gaps.min() / gaps.sum())
 
 
 def svg_of(figure: Figure) -> str:

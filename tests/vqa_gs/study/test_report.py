@@ -3,9 +3,11 @@
 import json
 import re
 
+import numpy as np
 import pytest
 import yaml
 
+from vqa_gs.study.curves import _closest
 from vqa_gs.study.plan import make_plan
 from vqa_gs.study.report import write_study_report
 
@@ -195,3 +197,10 @@ def test_above_one_control_of_two_is_not_above(write_study, tmp_path):
     assert both[1]["p_holm"] > 0.05 > both[0]["p_holm"]
     row = next(line for line in text.splitlines() if line.startswith("| better |"))
     assert "| 42.00" in row
+
+
+def test_ticks_of_a_sweep_keep_apart():
+    even, doubling = [190, 379, 569, 759, 948, 1138], [25, 50, 100, 200, 400]
+    assert _closest(even) > _closest(np.log(even))
+    assert _closest(np.log(doubling)) == pytest.approx(1 / 4)
+    assert _closest(doubling) == pytest.approx(1 / 15)
