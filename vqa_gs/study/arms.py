@@ -70,7 +70,11 @@ def expand_arms(spec: StudySpec) -> list[Arm]:
                 record="arms",
                 mend="rename one",
             )
-    return [_with_control(arm, spec, {arm.name for arm in arms}) for arm in arms]
+    names = {arm.name for arm in arms}
+    for wanted in spec.drawn:
+        if wanted not in names:
+            raise _no_arm(wanted, names, spec, "drawn")
+    return [_with_control(arm, spec, names) for arm in arms]
 
 
 def _inherited(spec: StudySpec, name: str, children: tuple[str, ...]) -> Settings:
@@ -108,8 +112,13 @@ def _resolved(arm: Arm, wanted: str, spec: StudySpec, names: set[str], record: s
         problem = f"{wanted!r} is swept and has no value of {arm.name!r}"
         mend = f"name one of its arms, {wanted!r} @ VALUE"
     else:
-        problem, mend = f"there is no arm {wanted!r}", f"choose one of {', '.join(sorted(names))}"
+        raise _no_arm(wanted, names, spec, record)
     raise UsageError(problem, file=spec.file, record=record, mend=mend)
+
+
+def _no_arm(wanted: str, names: set[str], spec: StudySpec, record: str) -> UsageError:
+    choices = ", ".join(sorted(names))
+    return UsageError(f"there is no arm {wanted!r}", file=spec.file, record=record, mend=f"choose one of {choices}")
 
 
 def _shown(value: Any) -> str:

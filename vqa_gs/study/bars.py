@@ -15,8 +15,13 @@ _ARMS = len(COLOURS)
 _TYPES = 6
 
 
-def bars_of(data: Dataset) -> list[Curve]:
-    """Returns the figures of one dataset: a bar an arm on where models look, and on prior bias by question type."""
+def bars_of(data: Dataset, drawn: Sequence[str] = ()) -> list[Curve]:
+    """Returns the figures of one dataset: a bar an arm on where models look, and on prior bias by question type.
+
+    Args:
+        data: the dataset.
+        drawn: the arms to draw, in this order; none: all. There are at most as many as colours.
+    """
     figures = []
     for content in data.contents:
         for kind, title, draw in (("looks", "Where models look", _looks), ("prior", "Prior bias", _prior)):
@@ -26,22 +31,28 @@ def bars_of(data: Dataset) -> list[Curve]:
             rule = content.scoring if len(data.contents) > 1 else ""
             name = slug("-".join(part for part in (data.name, title.lower(), rule) if part)) + ".svg"
             full = title + (f", {data.name}" if data.name else "")
-            figures.append(Curve(name, f"{full} ({content.scoring})", draw(found, content)))
+            figures.append(Curve(name, f"{full} ({content.scoring})", draw(found, content, _arms(found, drawn))))
     return figures
 
 
-def _arms(measures: Sequence[Measure]) -> list[str]:
-    return list(dict.fromkeys(arm for one in measures for arm in one.arms))[:_ARMS]
+def _arms(measures: Sequence[Measure], drawn: Sequence[str]) -> list[str]:
+    there = dict.fromkeys(arm for one in measures for arm in one.arms)
+    # Of a study under way, the arms to draw may not have been run yet.
+    return ([arm for arm in drawn if arm in there] or list(there))[:_ARMS]
 
 
 def _panels(
-    measures: Sequence[Measure], content: Content, label: str, names: dict[str, str], chance: str | None = None
+    measures: Sequence[Measure],
+    content: Content,
+    arms: Sequence[str],
+    label: str,
+    names: dict[str, str],
+    chance: str | None = None,
 ) -> str:
     """Draws horizontal bars, a panel a split, a group a name, a bar an arm."""
     from matplotlib.figure import Figure
 
     splits = [split for split in content.splits.names if any(one.split == split for one in measures)]
-    arms = _arms(measures)
     height = 0.9 + 0.17 * len(arms) * len(names) + 0.25 * len(arms) ** 0.5
     figure = Figure(figsize=(4.2 * len(splits), height), layout="constrained")
     axes = figure.subplots(1, len(splits), squeeze=False, sharey=True)[0]
@@ -72,15 +83,15 @@ def _panels(
     return svg_of(figure)
 
 
-def _looks(measures: Sequence[Measure], content: Content) -> str:
+def _looks(measures: Sequence[Measure], content: Content, arms: Sequence[str]) -> str:
     label = "share on the regions the answer is read from, %"
-    return _panels(measures, content, label, {"attention": "attention", "gradient": "gradient"}, chance="chance")
+    return _panels(measures, content, arms, label, {"attention": "attention", "gradient": "gradient"}, chance="chance")
 
 
-def _prior(measures: Sequence[Measure], content: Content) -> str:
+def _prior(measures: Sequence[Measure], content: Content, arms: Sequence[str]) -> str:
     asked: dict[str, int] = {}
     for one in measures:
         asked[one.name] = asked.get(one.name, 0) + (one.count or 0)
     names = sorted((name for name in asked if name), key=lambda name: (-asked[name], name))[:_TYPES]
     label = "training's top answer: given minus true, points"
-    return _panels(measures, content, label, {"": "all", **{name: name for name in names}})
+    return _panels(measures, content, arms, label, {"": "all", **{name: name for name in names}})

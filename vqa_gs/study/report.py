@@ -36,7 +36,7 @@ def write_study_report(plan: StudyPlan) -> list[Path]:
         DataError: no run is done, or one is damaged.
     """
     outcome = outcome_of(plan)
-    curves = {data.name: curves_of(data) + bars_of(data) for data in outcome.datasets}
+    curves = {data.name: curves_of(data) + bars_of(data, plan.spec.drawn) for data in outcome.datasets}
     part = _part(outcome, curves)
     title = plan.spec.title or plan.spec.file.stem
     done = sum(len(arm.done) for data in outcome.datasets for arm in data.arms)

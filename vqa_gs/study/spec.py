@@ -70,6 +70,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
         default_factory=lambda: [0]
     )
     control: str | None = None
+    drawn: list[str] = []
     prepare: list[Step] = []
 
 
@@ -84,6 +85,7 @@ class StudySpec(msgspec.Struct, frozen=True):
         arms: the arms by name.
         seeds: the seeds of every arm.
         control: the arm the others are tested against.
+        drawn: the arms that bars are drawn of; none: the first few.
         prepare: what is made before the runs, in this order.
     """
 
@@ -94,6 +96,7 @@ class StudySpec(msgspec.Struct, frozen=True):
     arms: dict[str, ArmSpec]
     seeds: tuple[int, ...]
     control: str | None
+    drawn: tuple[str, ...]
     prepare: tuple[Step, ...]
 
 
@@ -215,6 +218,7 @@ def read_study(path: StrPath, out: StrPath) -> StudySpec:
         {name: _arm(given or {}, path, f"arms.{name}") for name, given in found.arms.items()},
         tuple(found.seeds),
         found.control,
+        tuple(found.drawn),
         tuple(found.prepare),
     )
 

@@ -158,6 +158,13 @@ def test_where_models_look_and_their_bias(write_study, tmp_path):
     assert {"where-models-look.svg", "prior-bias.svg"} <= set(drawn)
     assert "how &lt;many&gt;" in drawn["prior-bias.svg"]
     assert "chance" in drawn["where-models-look.svg"]
+    # The legend tells which arms are drawn.
+    assert ">control<" in drawn["prior-bias.svg"]
+    assert ">better<" in drawn["prior-bias.svg"]
+    report(write_study, tmp_path / "two", extra, drawn=["better"])
+    chosen = (tmp_path / "two" / "figures" / "prior-bias.svg").read_text()
+    assert ">better<" in chosen
+    assert ">control<" not in chosen
 
 
 def test_curves_are_the_same_files_and_safe(write_study, tmp_path):

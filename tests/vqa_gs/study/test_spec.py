@@ -60,6 +60,7 @@ BAD = {
     "negative seed": ({"seeds": [-1]}, "seeds"),
     "extends nobody": ({"arms": {"a": {"extends": "b"}}}, "arms.a.extends: there is no arm 'b'"),
     "extends itself": ({"arms": {"a": {"extends": "b"}, "b": {"extends": "a"}}}, "extends itself"),
+    "drawn nobody": ({"drawn": ["b"]}, "drawn: there is no arm 'b'"),
     "no control": ({"control": "b"}, "control: there is no arm 'b'"),
     "against nobody": ({"arms": {"a": {"against": "b"}}}, "arms.a.against: there is no arm 'b'"),
     "sweep over nothing": ({"arms": {"a": {"sweep": {"data.max_pairs": []}}}}, "arms.a.sweep.data.max_pairs"),
