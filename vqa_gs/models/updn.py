@@ -17,7 +17,6 @@ from vqa_gs.models._gru import last_state
 from vqa_gs.models._layers import GatedTanh, WeightNormLinear, WeightNormReLU, masked_softmax, relu_slope
 
 BOX_NUMBERS = 6
-GATE_BIAS = -2.0
 
 
 @dataclass(frozen=True)
@@ -27,8 +26,6 @@ class UpDnSettings:
     Attributes:
         hidden: width of the question vector and of every hidden layer.
         word_dim: numbers a word vector has; with pretrained vectors it must be theirs.
-        attention: ``softmax``, weights that sum to 1; or ``gates``, a sigmoid for each region, whose sum can count
-            (Trott et al., ICLR 2018, and Zhang et al., ICLR 2018, say why weights that sum to 1 cannot).
         activation: ``relu`` (weight-normed, the public code) or ``gated_tanh`` (the paper).
         boxes: append the six normalised box numbers to a region; questions about position need them.
         standardize: bring every feature dimension to mean 0 and deviation 1 over the training regions.
@@ -42,7 +39,6 @@ class UpDnSettings:
 
     hidden: int = 1024
     word_dim: int = 300
-    attention: Literal["softmax", "gates"] = "softmax"
     activation: Literal["relu", "gated_tanh"] = "relu"
     boxes: bool = False
     standardize: bool = False
@@ -90,9 +86,6 @@ class UpDn(RegionModel):
         self.attention_question = layer(hidden, hidden)
         self.attention_dropout = nn.Dropout(settings.dropout_attention)
         self.attention_score = WeightNormLinear(hidden, 1)
-        if settings.attention == "gates":
-            # Half open, gates over 36 regions would sum to 18 times what the layers behind are started for.
-            nn.init.constant_(self.attention_score.bias, GATE_BIAS)
 
         self.question_net = layer(hidden, hidden)
         self.region_net = layer(dim, hidden)
@@ -165,8 +158,6 @@ class UpDn(RegionModel):
 
     def no_closed_form(self) -> str | None:
         """Says why the closed form of the gradient by the regions does not hold; None where it does."""
-        if self.settings.attention != "softmax":
-            return f"it is derived for the attention softmax, not {self.settings.attention}"
         return None if self.settings.activation == "relu" else "it is derived for the activation relu, not gated_tanh"
 
     def head(self, regions: Tensor, mask: Tensor, question: Tensor, trace: bool = False) -> HeadOutput:
@@ -188,13 +179,8 @@ class UpDn(RegionModel):
             dropped = self.attention_dropout(layer(regions))
         # The vector comes first: on the CPU this product and its gradients run several times faster so.
         scores = torch.bmm(signal.to(dropped.dtype).unsqueeze(1), dropped.transpose(1, 2)).squeeze(1)
-        scores = scores + self.attention_score.bias
-        if self.settings.attention == "softmax":
-            weights = attention = masked_softmax(scores, mask)
-        else:
-            weights = torch.sigmoid(scores if scores.dtype == torch.float64 else scores.float()) * mask
-            attention = weights / weights.sum(-1, keepdim=True).clamp_min(1e-9)
-        attended = torch.bmm(weights.to(regions.dtype).unsqueeze(1), regions).squeeze(1)
+        attention = masked_softmax(scores + self.attention_score.bias, mask)
+        attended = torch.bmm(attention.to(regions.dtype).unsqueeze(1), regions).squeeze(1)
         hidden_layer, dropout, last = self.classifier
         assert isinstance(last, WeightNormLinear)
         hidden = dropout(hidden_layer(self.question_net(question) * self.region_net(attended)))

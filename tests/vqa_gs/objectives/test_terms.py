@@ -9,8 +9,6 @@ from vqa_gs.common.errors import UsageError
 from vqa_gs.objectives import OBJECTIVES, Ends, Inputs, Step
 from vqa_gs.objectives._schedule import Scheduled
 from vqa_gs.objectives.gradient_supervision import GradientSupervisionSettings
-from vqa_gs.objectives.margin import MarginSettings, pair_margin
-from vqa_gs.objectives.orthogonality import OrthogonalitySettings, share_elsewhere
 from vqa_gs.objectives.path import PathSettings, _mixed
 from vqa_gs.objectives.random_image import RandomImageSettings, answer_scores
 from vqa_gs.objectives.zero_out import ZeroOutSettings
@@ -21,8 +19,6 @@ EVERY = {
     "gradient_supervision": GradientSupervisionSettings(weight=1.0),
     "gradient_supervision-question": GradientSupervisionSettings(weight=1.0, place="question"),
     "gradient_supervision-free": GradientSupervisionSettings(weight=1.0, sparse=1, rest="free"),
-    "margin": MarginSettings(weight=1.0),
-    "orthogonality": OrthogonalitySettings(weight=1.0, sparse=2),
     "path": PathSettings(weight=1.0, points=2),
     "random_image": RandomImageSettings(weight=1.0),
     "zero_out": ZeroOutSettings(weight=1.0),
@@ -124,25 +120,8 @@ def test_a_lone_question_has_no_other_image():
     assert OBJECTIVES["random_image"](RandomImageSettings(weight=1.0))(step).loss.item() == 0
 
 
-def test_margin_is_the_change_of_log_odds_between_the_ends():
-    logits = torch.tensor([[2.0, -1, 0], [0, 0, 0], [1, 1, 1], [0.5, 1, 0], [0, 3, 0], [2, 1, 1]])
-    margin, valid = pair_margin(logits, torch.tensor([0, 2, 1, 1, -1, 1]))
-    # pair 0: (2 - -1) - (0.5 - 1); pair 1: b has no answer, the logit of a's alone; pair 2: one answer for both.
-    assert margin.tolist() == [3.5, 0, 0]
-    assert valid.tolist() == [True, True, False]
-    ends = Ends(
-        logits, {}, {}, logits, torch.tensor([0, 2, 1, 1, -1, 1]), torch.zeros(6), torch.tensor([2.0, 1, 1] * 2)
-    )
-    out = OBJECTIVES["margin"](MarginSettings(weight=1.0, margin=1.0))(
-        Step(logits, logits, torch.ones(6), 6.0, ends, 6.0)
-    )
-    by_hand = (2 * math.log1p(math.exp(1 - 3.5)) + math.log1p(math.exp(1.0))) / 3
-    assert out.loss.item() == pytest.approx(by_hand, rel=1e-6)
-    assert out.sums["margin"].item() / out.counts["margin"].item() == 1.75
-
-
-def test_margin_equals_the_integral_of_the_slope_along_the_segment(make_model, make_batch):
-    """The identity that margin and path stand on, by a fine sum over the segment."""
+def test_the_decision_changes_by_the_integral_of_its_slope_along_the_segment(make_model, make_batch):
+    """The identity that the path term stands on, by a fine sum over the segment."""
     model, batch = make_model().eval(), make_batch("identity")
     regions, question = batch.features, model.encode_question(batch.tokens)[:1]
     a, b, mask = regions[:1], regions[3:4], batch.mask[:1]
@@ -217,27 +196,6 @@ def test_noise_moves_the_points(make_model, make_batch, run_step):
     assert abs(mixed - plain) > 1e-3
 
 
-def test_orthogonality_is_the_share_of_the_gradient_elsewhere():
-    gradient = torch.tensor([[[3.0, 0], [0, 4]], [[1, 1], [0, 0]], [[0, 0], [0, 0]]]) * 1e-25
-    chosen = torch.tensor([[True, False], [True, False], [True, False]])
-    torch.testing.assert_close(share_elsewhere(gradient, chosen), torch.tensor([16 / 25, 0.0, 0.0]))
-
-
-@pytest.mark.parametrize("sparse", [1, 2, 4])
-def test_cosine_is_the_product_of_its_two_parts(make_model, make_batch, run_step, sparse):
-    model, batch = make_model(), make_batch("identity")
-    batch.weight = torch.tensor([1.0, 0, 0, 0, 0, 0], dtype=torch.float64)
-    whole, free, elsewhere = (
-        run_step(model, batch, answer=False, **{name.split("-")[0]: part})[0] / part.weight * 6
-        for name, part in {
-            "gradient_supervision": GradientSupervisionSettings(weight=1.0, sparse=sparse),
-            "gradient_supervision-free": GradientSupervisionSettings(weight=1.0, sparse=sparse, rest="free"),
-            "orthogonality": OrthogonalitySettings(weight=1.0, sparse=sparse),
-        }.items()
-    )
-    torch.testing.assert_close(1 - whole, (1 - free) * torch.sqrt(1 - elsewhere), rtol=1e-10, atol=0)
-
-
 def test_b_weight_and_ends(make_model, make_batch, run_step):
     model, batch = make_model(), make_batch("matched")
     part = {
@@ -259,6 +217,4 @@ def test_settings_that_make_no_sense_are_refused():
     with pytest.raises(UsageError, match="no regions or words to choose from"):
         GradientSupervisionSettings(place="attended", sparse=1)
     with pytest.raises(UsageError, match="sparse must not be negative"):
-        OrthogonalitySettings(sparse=-1)
-    with pytest.raises(UsageError, match="margin must not be negative"):
-        MarginSettings(margin=-1.0)
+        GradientSupervisionSettings(sparse=-1)
