@@ -183,6 +183,20 @@ def is_saved(config: RunConfig, path: Path) -> bool:
         return False  # `load_config` says why
 
 
+def _without_idle_terms(values: Any) -> Any:
+    """Leaves out terms that this version does not know and that were switched off: the run never had them."""
+    terms = values.get("objectives") if isinstance(values, dict) else None
+    if not isinstance(terms, dict):
+        return values
+    known = OBJECTIVES.names()
+    kept = {
+        name: term
+        for name, term in terms.items()
+        if name in known or not isinstance(term, dict) or term.get("weight") != 0
+    }
+    return {**values, "objectives": kept}
+
+
 def load_config(path: StrPath) -> RunConfig:
     """Reads settings saved with a run.
 
@@ -191,7 +205,7 @@ def load_config(path: StrPath) -> RunConfig:
     """
     file = require_file(path, "configuration")
     try:
-        return config_from_dict(yaml.safe_load(file.read_text(encoding="utf-8")))
+        return config_from_dict(_without_idle_terms(yaml.safe_load(file.read_text(encoding="utf-8"))))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise DataError(f"is not readable YAML: {error}", file=file) from error
     except UsageError:

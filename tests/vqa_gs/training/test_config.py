@@ -1,0 +1,20 @@
+"""Settings saved with a run, read by another version."""
+
+import pytest
+import yaml
+
+from tests.vqa_gs.training.test_loop import config_of
+from vqa_gs.common.errors import DataError
+from vqa_gs.training.config import load_config
+
+
+def test_a_term_that_is_gone_does_not_matter_where_it_was_off(tiny, tmp_path):
+    config, file = config_of(tiny), tmp_path / "config.yaml"
+    values = config.to_dict()
+    values["objectives"]["gone"] = {"weight": 0.0, "margin": 4.0}
+    file.write_text(yaml.safe_dump(values))
+    assert load_config(file) == config
+    values["objectives"]["gone"]["weight"] = 0.5
+    file.write_text(yaml.safe_dump(values))
+    with pytest.raises(DataError, match="gone"):
+        load_config(file)
