@@ -1,5 +1,4 @@
 import dataclasses
-import typing
 
 import jsonargparse
 import pytest
@@ -28,7 +27,7 @@ def test_settings_are_frozen_described_and_become_options(kind):
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(builder.Settings, None)
     helped = {action.dest: action.help for action in parser._actions}
-    for name in typing.get_type_hints(builder.Settings):
+    for name in (part.name for part in dataclasses.fields(settings)):
         assert helped[name], f"{name} has no description"
     parsed = parser.parse_args([])
     assert builder.Settings(**parsed.as_dict()) == settings
