@@ -25,11 +25,16 @@ test: install
 test-all: install
 	$(BIN)/python -m pytest
 
+# features/, pair_builders/ and eval/ are imported from vqa_gs: tools that read files see them where they are imported.
+TREE := build/tree
+
 check: install-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
+	rm -rf $(TREE) && mkdir -p $(TREE)/vqa_gs
+	ln -s $(CURDIR)/vqa_gs/* $(CURDIR)/features $(CURDIR)/pair_builders $(CURDIR)/eval $(TREE)/vqa_gs/
+	cd $(TREE) && $(abspath $(BIN))/mypy --config-file $(CURDIR)/setup.cfg
+	cd $(TREE) && $(abspath $(BIN))/lint-imports --config $(CURDIR)/setup.cfg
 
 clean:
 	rm -rf $(VENV) build *.egg-info

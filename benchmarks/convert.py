@@ -19,10 +19,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-
-from features.convert import convert
-from features.formats import _tsv
-from features.formats._tsv import encoded
+from vqa_gs.features.convert import convert
+from vqa_gs.features.formats import _tsv
+from vqa_gs.features.formats._tsv import encoded
 
 BAR = 0.6
 

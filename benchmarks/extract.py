@@ -19,12 +19,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-
-from features.extract.backbone import load_backbone
-from features.extract.boxes import BoxSettings, RegionLimits, load_boxes
-from features.extract.images import load_image
-from features.extract.listing import list_images
-from features.extract.run import extract_regions
+from vqa_gs.features.extract.backbone import load_backbone
+from vqa_gs.features.extract.boxes import BoxSettings, RegionLimits, load_boxes
+from vqa_gs.features.extract.images import load_image
+from vqa_gs.features.extract.listing import list_images
+from vqa_gs.features.extract.run import extract_regions
 
 
 def draw(folder: Path, count: int) -> Path:

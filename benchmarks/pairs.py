@@ -20,16 +20,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from vqa_gs.features.store import RegionStore
+from vqa_gs.features.writer import RegionStoreWriter
+from vqa_gs.pair_builders._near_images import nearest_images
+from vqa_gs.pair_builders._near_questions import Texts
+from vqa_gs.pair_builders._regions import standardised
+from vqa_gs.pair_builders.base import BUILDERS, PairSources
+from vqa_gs.pair_builders.coco_words import SYNONYMS
+from vqa_gs.pair_builders.region_classes import ClassSettings
+from vqa_gs.pair_builders.selection import SELECTIONS
 
-from features.store import RegionStore
-from features.writer import RegionStoreWriter
-from pair_builders._near_images import nearest_images
-from pair_builders._near_questions import Texts
-from pair_builders._regions import standardised
-from pair_builders.base import BUILDERS, PairSources
-from pair_builders.coco_words import SYNONYMS
-from pair_builders.region_classes import ClassSettings
-from pair_builders.selection import SELECTIONS
 from vqa_gs.data.questions import Annotation, Answer, Question, QuestionSet
 
 LIMITS = {"same-question + selection": 60, "near-duplicate questions": 60, "near-duplicate images": 240}

@@ -22,9 +22,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 import torch
-
-from features.store import RegionBatch, RegionStore
-from features.writer import RegionStoreWriter
+from vqa_gs.features.store import RegionBatch, RegionStore
+from vqa_gs.features.writer import RegionStoreWriter
 
 Step = Callable[[np.ndarray], object]
 

@@ -22,10 +22,10 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from vqa_gs.eval.analysis import analyse
+from vqa_gs.eval.breakdowns import Evidence
+from vqa_gs.eval.results import write_results
 
-from eval.analysis import analyse
-from eval.breakdowns import Evidence
-from eval.results import write_results
 from vqa_gs.common.files import write_json
 from vqa_gs.data.questions import QuestionSet, read_question_set
 

@@ -20,11 +20,11 @@ from pathlib import Path
 from types import ModuleType
 
 import msgspec
+from vqa_gs.eval.analysis import intervals
+from vqa_gs.eval.evaluate import evaluate
+from vqa_gs.eval.results import write_results
+from vqa_gs.eval.scoring import score_questions
 
-from eval.analysis import intervals
-from eval.evaluate import evaluate
-from eval.results import write_results
-from eval.scoring import score_questions
 from vqa_gs.data.questions import read_question_set
 from vqa_gs.data.targets import soft_targets
 from vqa_gs.data.vocabulary import AnswerVocabulary

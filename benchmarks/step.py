@@ -31,9 +31,9 @@ from torch.nn import functional
 from torch.nn.utils import weight_norm
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
+from vqa_gs.features.store import RegionStore
+from vqa_gs.features.writer import RegionStoreWriter
 
-from features.store import RegionStore
-from features.writer import RegionStoreWriter
 from vqa_gs.data.targets import SoftTargets
 from vqa_gs.models.updn import UpDn, UpDnSettings
 from vqa_gs.objectives.answer import AnswerSettings

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from eval.breakdowns import BREAKDOWNS, Evidence, Scored
-from eval.evaluate import score_answers, subset_rows, summarize
-from eval.metrics import Scores
-from eval.question_types import with_question_types
-from eval.scoring import DEFAULT_RULE
-from eval.statistics import LEVEL, REPLICATES, Groups, Interval, bootstrap
+from vqa_gs.eval.breakdowns import BREAKDOWNS, Evidence, Scored
+from vqa_gs.eval.evaluate import score_answers, subset_rows, summarize
+from vqa_gs.eval.metrics import Scores
+from vqa_gs.eval.question_types import with_question_types
+from vqa_gs.eval.scoring import DEFAULT_RULE
+from vqa_gs.eval.statistics import LEVEL, REPLICATES, Groups, Interval, bootstrap
+
 from vqa_gs.common.errors import UsageError
 from vqa_gs.data.questions import QuestionId, QuestionSet
 
@@ -27,7 +28,7 @@ def analyse(
     replicates: int = REPLICATES,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Scores answers and looks at them from all sides; what `eval.evaluate.evaluate` returns, and more.
+    """Scores answers and looks at them from all sides; what `vqa_gs.eval.evaluate.evaluate` returns, and more.
 
     Args:
         question_set: the questions, with annotations.
@@ -44,7 +45,7 @@ def analyse(
         The content of a metrics file (format "vqa-gs-metrics") with ``intervals``, ``breakdowns`` and ``notes``.
 
     Raises:
-        UsageError: see `eval.evaluate.evaluate` and the breakdowns.
+        UsageError: see `vqa_gs.eval.evaluate.evaluate` and the breakdowns.
         DataError: likewise.
     """
     evidence = evidence or Evidence()

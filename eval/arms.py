@@ -7,8 +7,7 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
-
-from eval.runs import PairAccuracy, RunSummary, SplitMetrics, flatten
+from vqa_gs.eval.runs import PairAccuracy, RunSummary, SplitMetrics, flatten
 
 _SEED_IN_TEXT = re.compile(r"seed[-_]?\d+")
 # Settings that say where and how fast a run went, not what it was.

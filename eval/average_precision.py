@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from vqa_gs.eval.statistics import LEVEL, REPLICATES, Interval, image_draws
 
-from eval.statistics import LEVEL, REPLICATES, Interval, image_draws
 from vqa_gs.common.errors import UsageError
 
 Floats = NDArray[np.float64]

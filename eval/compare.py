@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-
-from eval.evaluate import score_answers
-from eval.metrics import Scores, fully_right, overall
-from eval.question_types import with_question_types
-from eval.scoring import DEFAULT_RULE
-from eval.statistics import (
+from vqa_gs.eval.evaluate import score_answers
+from vqa_gs.eval.metrics import Scores, fully_right, overall
+from vqa_gs.eval.question_types import with_question_types
+from vqa_gs.eval.scoring import DEFAULT_RULE
+from vqa_gs.eval.statistics import (
     LEVEL,
     PERMUTATIONS,
     REPLICATES,
@@ -23,6 +22,7 @@ from eval.statistics import (
     permutation_test,
     wilcoxon_over_seeds,
 )
+
 from vqa_gs.common.errors import UsageError
 from vqa_gs.data.questions import QuestionId, QuestionSet
 

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from eval.results import Result, name_ids
+from vqa_gs.eval.results import Result, name_ids
+
 from vqa_gs.common.errors import DataError
 from vqa_gs.common.files import StrPath
 from vqa_gs.data.questions import Annotation, QuestionId, QuestionSet

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from vqa_gs.eval.metrics import PairAccuracy, by_group, overall, pair_accuracy, same_question_pair_accuracy
+from vqa_gs.eval.question_types import with_question_types
+from vqa_gs.eval.results import check_ids, read_id_list, require_known
+from vqa_gs.eval.scoring import score_questions
 
-from eval.metrics import PairAccuracy, by_group, overall, pair_accuracy, same_question_pair_accuracy
-from eval.question_types import with_question_types
-from eval.results import check_ids, read_id_list, require_known
-from eval.scoring import score_questions
 from vqa_gs.common.errors import UsageError
 from vqa_gs.data.normalize import normalize_answer, normalize_question, strip_answer
 from vqa_gs.data.questions import Annotation, QuestionId, QuestionSet
@@ -110,7 +110,7 @@ def evaluate(
     Args:
         question_set: the questions, with annotations.
         answers: the predicted answer by question id, for exactly these questions.
-        rule: the scoring rule (see `eval.scoring.RULES`).
+        rule: the scoring rule (see `vqa_gs.eval.scoring.RULES`).
         split: the split's name, written into the file; "unnamed" if None.
         subsets: lists of question ids by name, each averaged on its own.
         pairs: lists of pairs of question ids by name. A pair counts where both questions are in the set, or

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from vqa_gs.eval.average_precision import intervals, mean_average_precision
+from vqa_gs.eval.runs import MEAN_AVERAGE_PRECISION, METRICS_FORMAT
+from vqa_gs.eval.statistics import LEVEL, REPLICATES
 
-from eval.average_precision import intervals, mean_average_precision
-from eval.runs import MEAN_AVERAGE_PRECISION, METRICS_FORMAT
-from eval.statistics import LEVEL, REPLICATES
 from vqa_gs.common.errors import UsageError
 
 

@@ -173,7 +173,7 @@ def read_result_file(
     Args:
         path: the result file.
         question_ids: the questions to be answered; None to take the file as it is.
-        allow_missing: let questions go unanswered; `eval.evaluate` scores them 0.
+        allow_missing: let questions go unanswered; `vqa_gs.eval.evaluate` scores them 0.
         allow_extra: leave out answers to other questions.
 
     Raises:

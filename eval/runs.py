@@ -85,7 +85,7 @@ class Selection(msgspec.Struct, frozen=True):
 class SplitMetrics(msgspec.Struct, frozen=True):
     """One metrics file: the scores of one run on one split.
 
-    ``breakdowns`` holds what `eval.breakdowns` found, by the breakdown's name; each report section reads its own.
+    ``breakdowns`` holds what `eval/breakdowns` found, by the breakdown's name; each report section reads its own.
     """
 
     scoring: str

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
+from vqa_gs.eval.metrics import codes
 
-from eval.metrics import codes
 from vqa_gs.common.errors import UsageError
 
 Scores = npt.NDArray[np.float64]

@@ -9,9 +9,8 @@ from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
-
-from features import layout
-from features.layout import ImageId
+from vqa_gs.features import layout
+from vqa_gs.features.layout import ImageId
 
 
 def write_frame(

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from vqa_gs.features import layout
+from vqa_gs.features.layout import ImageId, as_text
 
-from features import layout
-from features.layout import ImageId, as_text
 from vqa_gs.common.errors import DataError, VqaGsError
 from vqa_gs.common.files import StrPath, require_file
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 import torch
+from vqa_gs.features import layout
+from vqa_gs.features._index import StoreIndex, damage
+from vqa_gs.features._memory import all_finite, copy_alone, empty
 
-from features import layout
-from features._index import StoreIndex, damage
-from features._memory import all_finite, copy_alone, empty
 from vqa_gs.common.errors import DataError
 
 # Images to be widened are read in pieces of at most this many bytes: few enough to stay in a cache, and enough for the

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from vqa_gs.features.formats import FORMATS, Damaged, RegionSource, detect_format, refuse_damaged
+from vqa_gs.features.ids import coco_id, id_of_text
+from vqa_gs.features.layout import COLUMNS, ImageId
+from vqa_gs.features.writer import RegionStoreWriter
 
-from features.formats import FORMATS, Damaged, RegionSource, detect_format, refuse_damaged
-from features.ids import coco_id, id_of_text
-from features.layout import COLUMNS, ImageId
-from features.writer import RegionStoreWriter
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath
 

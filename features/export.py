@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from features.convert import Progress
-from features.formats import writable_format
-from features.layout import ImageId
-from features.store import RegionStore
+from vqa_gs.features.convert import Progress
+from vqa_gs.features.formats import writable_format
+from vqa_gs.features.layout import ImageId
+from vqa_gs.features.store import RegionStore
+
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath
 

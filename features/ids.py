@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from features.layout import ImageId
+from vqa_gs.features.layout import ImageId
 
 # COCO_train2014_000000132417, and 000000132417 of 2017.
 _COCO_NAME = re.compile(r"(?:COCO_[a-z]+[0-9]+_)?([0-9]{12})")

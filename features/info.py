@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from vqa_gs.features.store import RegionStore
 
-from features.store import RegionStore
 from vqa_gs.common.files import StrPath
 
 _BAR = 40

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from vqa_gs.features.layout import ImageId
+from vqa_gs.features.store import RegionBatch, Regions, RegionStore, StoreTables
 
-from features.layout import ImageId
-from features.store import RegionBatch, Regions, RegionStore, StoreTables
 from vqa_gs.common.errors import DataError
 
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from vqa_gs.features.fingerprint import differences
+from vqa_gs.features.layout import REMAKE_HINT, ImageId
+from vqa_gs.features.store import RegionBatch, RegionStore
+from vqa_gs.features.writer import RegionStoreWriter
 
-from features.fingerprint import differences
-from features.layout import REMAKE_HINT, ImageId
-from features.store import RegionBatch, RegionStore
-from features.writer import RegionStoreWriter
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath
 

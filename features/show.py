@@ -8,11 +8,11 @@ from os import walk
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
+from vqa_gs.features.extract.images import load_image
+from vqa_gs.features.ids import id_of_text, name_of_file
+from vqa_gs.features.layout import ImageId
+from vqa_gs.features.store import Regions, RegionStore
 
-from features.extract.images import load_image
-from features.ids import id_of_text, name_of_file
-from features.layout import ImageId
-from features.store import Regions, RegionStore
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath, atomic_path
 

@@ -15,12 +15,12 @@ from typing import Any, NoReturn
 
 import numpy as np
 import torch
+from vqa_gs.features import layout
+from vqa_gs.features._index import StoreIndex, read_index
+from vqa_gs.features._memory import all_finite, reuse
+from vqa_gs.features._reader import PIECE, OpenStore
+from vqa_gs.features.layout import ContentHash, ImageId
 
-from features import layout
-from features._index import StoreIndex, read_index
-from features._memory import all_finite, reuse
-from features._reader import PIECE, OpenStore
-from features.layout import ContentHash, ImageId
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath
 

@@ -11,11 +11,11 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import torch
+from vqa_gs.features import layout
+from vqa_gs.features._frame import id_array, write_frame
+from vqa_gs.features._memory import copy_alone
+from vqa_gs.features.layout import ContentHash, ImageId
 
-from features import layout
-from features._frame import id_array, write_frame
-from features._memory import copy_alone
-from features.layout import ContentHash, ImageId
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath, atomic_path
 
@@ -41,7 +41,7 @@ class RegionStoreWriter:
 
     Example:
         >>> import tempfile
-        >>> from features.store import RegionStore
+        >>> from vqa_gs.features.store import RegionStore
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     with RegionStoreWriter(f"{folder}/r.h5", dim=4, fingerprint="made up") as writer:
         ...         writer.add(7, np.ones((2, 4)), np.array([[0, 0, 5, 5], [1, 1, 9, 9]]), (10, 10))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 
 import numpy as np
-
-from pair_builders.class_words import Classes, ClassWords
+from vqa_gs.pair_builders.class_words import Classes, ClassWords
 
 # What such a question names is all it asks for.
 _PRESENCE = re.compile(

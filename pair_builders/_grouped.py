@@ -8,10 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from vqa_gs.pair_builders._nearest import Edges, Metric, at_most, nearest_partners, split_groups, unique_edges
+from vqa_gs.pair_builders._regions import Progress, pooled_features, require_images, standardised
+from vqa_gs.pair_builders.base import Alignment, PairSources
 
-from pair_builders._nearest import Edges, Metric, at_most, nearest_partners, split_groups, unique_edges
-from pair_builders._regions import Progress, pooled_features, require_images, standardised
-from pair_builders.base import Alignment, PairSources
 from vqa_gs.common.errors import UsageError
 from vqa_gs.data.questions import Question
 

@@ -12,8 +12,7 @@ from typing import Any
 import faiss
 import numpy as np
 from numpy.typing import NDArray
-
-from pair_builders._nearest import Metric
+from vqa_gs.pair_builders._nearest import Metric
 
 # Below so many images the whole matrix of distances takes seconds.
 _EXACT = 8192

@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.fft import dctn
+from vqa_gs.features.extract.images import load_image
+from vqa_gs.features.extract.listing import list_images
+from vqa_gs.features.layout import ImageId
+from vqa_gs.pair_builders._regions import Progress
 
-from features.extract.images import load_image
-from features.extract.listing import list_images
-from features.layout import ImageId
-from pair_builders._regions import Progress
 from vqa_gs.common.errors import DataError
 
 BITS = 64

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from vqa_gs.features.geometry import normalized_boxes
+from vqa_gs.features.store import RegionBatch, RegionStore
+from vqa_gs.pair_builders._columns import QuestionId
+from vqa_gs.pair_builders._nearest import Metric
+from vqa_gs.pair_builders.alignment import Side, match_batch
 
-from features.geometry import normalized_boxes
-from features.store import RegionBatch, RegionStore
-from pair_builders._columns import QuestionId
-from pair_builders._nearest import Metric
-from pair_builders.alignment import Side, match_batch
 from vqa_gs.common.errors import DataError
 
 ImageId = int | str
@@ -137,7 +137,7 @@ def align_pairs(
         store: the store.
         images_a: P images.
         images_b: P images.
-        box_weight: see :func:`pair_builders.alignment.match_batch`.
+        box_weight: see :func:`vqa_gs.pair_builders.alignment.match_batch`.
         sparse: (P,) how many rows of each pair to keep, 0 for all of them.
         keep_a: which regions of a's image take part, or None for all.
         keep_b: likewise of b's.

@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from vqa_gs.features.store import RegionStore
+from vqa_gs.pair_builders._columns import is_given
+from vqa_gs.pair_builders._regions import Progress, align_pairs
+from vqa_gs.pair_builders.alignment import BOX_WEIGHT
+from vqa_gs.pair_builders.ends import Ends
+from vqa_gs.pair_builders.region_classes import ClassSettings, RegionClasses, read_region_classes
+from vqa_gs.pair_builders.selection import Candidates, Selection, select
+from vqa_gs.pair_builders.table import IDENTITY, SPARSE, PairTable
 
-from features.store import RegionStore
-from pair_builders._columns import is_given
-from pair_builders._regions import Progress, align_pairs
-from pair_builders.alignment import BOX_WEIGHT
-from pair_builders.ends import Ends
-from pair_builders.region_classes import ClassSettings, RegionClasses, read_region_classes
-from pair_builders.selection import Candidates, Selection, select
-from pair_builders.table import IDENTITY, SPARSE, PairTable
 from vqa_gs.common.errors import UsageError
 from vqa_gs.common.registry import Registry
 from vqa_gs.data.questions import QuestionSet
@@ -197,7 +197,7 @@ _SOURCES = {
     "edited": "the edited questions and their annotations",
 }
 
-BUILDERS: Registry[PairBuilder] = Registry("pair builder", "pair_builders")
+BUILDERS: Registry[PairBuilder] = Registry("pair builder", "vqa_gs.pair_builders")
 
 
 def pair_builder(

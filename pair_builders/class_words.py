@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from vqa_gs.pair_builders.coco_words import SYNONYMS
 
-from pair_builders.coco_words import SYNONYMS
 from vqa_gs.data.normalize import normalize_question
 
 Classes = frozenset[int]

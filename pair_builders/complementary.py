@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from vqa_gs.pair_builders._nearest import Metric
+from vqa_gs.pair_builders._regions import Progress, image_distances, require_images
+from vqa_gs.pair_builders.base import Alignment, PairSources, made_with, pair_builder
+from vqa_gs.pair_builders.table import PairTable
 
-from pair_builders._nearest import Metric
-from pair_builders._regions import Progress, image_distances, require_images
-from pair_builders.base import Alignment, PairSources, made_with, pair_builder
-from pair_builders.table import PairTable
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.data.pair_lists import read_pair_list
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from vqa_gs.pair_builders.ends import Ends, answer_of
+from vqa_gs.pair_builders.table import ALIGNMENTS, PairTable
 
-from pair_builders.ends import Ends, answer_of
-from pair_builders.table import ALIGNMENTS, PairTable
 from vqa_gs.data.questions import QuestionSet
 
 _BINS = 10

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from features.store import RegionStore
-from pair_builders._regions import Progress, require_images
-from pair_builders.alignment import require_identity
-from pair_builders.base import Alignment, PairSources, made_with, pair_builder
-from pair_builders.ends import Ends
-from pair_builders.table import PairTable, QuestionId
+from vqa_gs.features.store import RegionStore
+from vqa_gs.pair_builders._regions import Progress, require_images
+from vqa_gs.pair_builders.alignment import require_identity
+from vqa_gs.pair_builders.base import Alignment, PairSources, made_with, pair_builder
+from vqa_gs.pair_builders.ends import Ends
+from vqa_gs.pair_builders.table import PairTable, QuestionId
+
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.data.edited import original_of
 from vqa_gs.data.pair_lists import read_pair_list

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from vqa_gs.pair_builders._columns import QuestionId
 
-from pair_builders._columns import QuestionId
 from vqa_gs.common.errors import DataError
 from vqa_gs.common.files import StrPath
 from vqa_gs.data.normalize import normalize_answer, strip_answer

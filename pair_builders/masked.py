@@ -16,12 +16,12 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from vqa_gs.pair_builders._asked import as_number, asks_number, asks_presence
+from vqa_gs.pair_builders._regions import Progress, require_images
+from vqa_gs.pair_builders.base import PairSources, made_with, pair_builder
+from vqa_gs.pair_builders.evidence import EVIDENCE, Evidence
+from vqa_gs.pair_builders.table import PairTable
 
-from pair_builders._asked import as_number, asks_number, asks_presence
-from pair_builders._regions import Progress, require_images
-from pair_builders.base import PairSources, made_with, pair_builder
-from pair_builders.evidence import EVIDENCE, Evidence
-from pair_builders.table import PairTable
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.data.normalize import normalize_question
 

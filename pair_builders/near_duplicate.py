@@ -18,16 +18,16 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from vqa_gs.pair_builders._columns import ragged_positions
+from vqa_gs.pair_builders._grouped import Grouped, grouped_pairs
+from vqa_gs.pair_builders._near_images import distances, nearest_images
+from vqa_gs.pair_builders._near_questions import Texts
+from vqa_gs.pair_builders._nearest import Edges, at_most, unique_edges
+from vqa_gs.pair_builders._picture_hash import BITS, hash_pictures, nearest_hashes
+from vqa_gs.pair_builders._regions import Progress, pooled_features, require_images, standardised
+from vqa_gs.pair_builders.base import PairSources, made_with, pair_builder
+from vqa_gs.pair_builders.table import ALIGNMENTS, IDENTITY, PairTable
 
-from pair_builders._columns import ragged_positions
-from pair_builders._grouped import Grouped, grouped_pairs
-from pair_builders._near_images import distances, nearest_images
-from pair_builders._near_questions import Texts
-from pair_builders._nearest import Edges, at_most, unique_edges
-from pair_builders._picture_hash import BITS, hash_pictures, nearest_hashes
-from pair_builders._regions import Progress, pooled_features, require_images, standardised
-from pair_builders.base import PairSources, made_with, pair_builder
-from pair_builders.table import ALIGNMENTS, IDENTITY, PairTable
 from vqa_gs.common.errors import UsageError
 
 KIND = "near-duplicate"

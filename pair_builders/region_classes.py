@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from vqa_gs.features.store import RegionBatch, RegionStore
+from vqa_gs.pair_builders._columns import ragged_positions
 
-from features.store import RegionBatch, RegionStore
-from pair_builders._columns import ragged_positions
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import require_file, sha256_file
 from vqa_gs.data.json_files import decode, read_content

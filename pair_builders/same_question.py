@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pair_builders._grouped import Grouped, grouped_pairs
-from pair_builders._near_questions import Texts
-from pair_builders._regions import Progress
-from pair_builders.base import PairSources, made_with, pair_builder
-from pair_builders.table import PairTable
+from vqa_gs.pair_builders._grouped import Grouped, grouped_pairs
+from vqa_gs.pair_builders._near_questions import Texts
+from vqa_gs.pair_builders._regions import Progress
+from vqa_gs.pair_builders.base import PairSources, made_with, pair_builder
+from vqa_gs.pair_builders.table import PairTable
 
 KIND = "same-question"
 

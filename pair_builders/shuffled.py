@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from vqa_gs.pair_builders._regions import Progress, align_pairs, require_images
+from vqa_gs.pair_builders.alignment import BOX_WEIGHT
+from vqa_gs.pair_builders.base import Alignment, PairSources, made_with, pair_builder
+from vqa_gs.pair_builders.selection import Candidates
+from vqa_gs.pair_builders.table import IDENTITY, MATCHED, SPARSE, PairTable, read_pair_table
 
-from pair_builders._regions import Progress, align_pairs, require_images
-from pair_builders.alignment import BOX_WEIGHT
-from pair_builders.base import Alignment, PairSources, made_with, pair_builder
-from pair_builders.selection import Candidates
-from pair_builders.table import IDENTITY, MATCHED, SPARSE, PairTable, read_pair_table
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import sha256_file
 
@@ -167,7 +167,7 @@ def shuffle_table(
         table: the table.
         sources: the questions its ids are in, and the region store.
         seed: of the dealing.
-        box_weight: see :func:`pair_builders.alignment.match_regions`.
+        box_weight: see :func:`vqa_gs.pair_builders.alignment.match_regions`.
         progress: called with the pairs matched.
 
     Raises:

@@ -16,8 +16,7 @@ from typing import Any
 import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-
-from pair_builders._columns import (
+from vqa_gs.pair_builders._columns import (
     QuestionId,
     answer_column,
     check_bounds,
@@ -35,6 +34,7 @@ from pair_builders._columns import (
     write_column,
     write_text,
 )
+
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath, require_file, write_bytes
 

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from vqa_gs.eval.metrics import Scores
+from vqa_gs.eval.results import Confidence
 
-from eval.metrics import Scores
-from eval.results import Confidence
 from vqa_gs.common.registry import Registry
 from vqa_gs.data.normalize import answer_form
 from vqa_gs.data.questions import Annotation, QuestionId, QuestionSet
 
 if TYPE_CHECKING:
-    from eval.edited import EditedAnswers
-    from eval.grounding import GroundingFile, Relevance
-    from eval.runs import SplitMetrics
+    from vqa_gs.eval.edited import EditedAnswers
+    from vqa_gs.eval.grounding import GroundingFile, Relevance
+    from vqa_gs.eval.runs import SplitMetrics
 
 Pair = tuple[QuestionId, QuestionId]
 
@@ -110,4 +110,4 @@ class Scored:
 Breakdown = Callable[[Scored], dict[str, Any] | None]
 """Returns a section of the metrics file, ready for JSON; None where the data does not allow it."""
 
-BREAKDOWNS: Registry[Breakdown] = Registry("breakdown", "eval.breakdowns")
+BREAKDOWNS: Registry[Breakdown] = Registry("breakdown", "vqa_gs.eval.breakdowns")

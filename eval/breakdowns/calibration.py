@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-from eval.breakdowns._base import BREAKDOWNS, Scored
+from vqa_gs.eval.breakdowns._base import BREAKDOWNS, Scored
 
 BINS = 15
 

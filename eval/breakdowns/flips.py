@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from vqa_gs.eval.breakdowns._base import BREAKDOWNS, Scored
+from vqa_gs.eval.results import name_ids
 
-from eval.breakdowns._base import BREAKDOWNS, Scored
-from eval.results import name_ids
 from vqa_gs.common.errors import UsageError
 from vqa_gs.data.normalize import normalize_answer, strip_answer
 

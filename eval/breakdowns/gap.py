@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from eval.breakdowns._base import BREAKDOWNS, Scored
-from eval.metrics import by_group, overall
+from vqa_gs.eval.breakdowns._base import BREAKDOWNS, Scored
+from vqa_gs.eval.metrics import by_group, overall
+
 from vqa_gs.common.errors import UsageError
 
 

@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-from eval.breakdowns._base import BREAKDOWNS, Scored
-from eval.grounding import GroundingFile, Relevance
-from eval.metrics import fully_right
+from vqa_gs.eval.breakdowns._base import BREAKDOWNS, Scored
+from vqa_gs.eval.grounding import GroundingFile, Relevance
+from vqa_gs.eval.metrics import fully_right
 
 
 def _share(values: npt.NDArray[np.float32], matter: npt.NDArray[np.bool_]) -> float:

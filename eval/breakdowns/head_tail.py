@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-from eval.breakdowns._base import BREAKDOWNS, Scored
-from eval.metrics import codes
+from vqa_gs.eval.breakdowns._base import BREAKDOWNS, Scored
+from vqa_gs.eval.metrics import codes
 
 ALPHA = 0.2
 # The alphas of GQA-OOD's curve, as its file names have them.

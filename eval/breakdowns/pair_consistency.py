@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from vqa_gs.eval.breakdowns._base import BREAKDOWNS, Pair, Scored
+from vqa_gs.eval.metrics import fully_right
 
-from eval.breakdowns._base import BREAKDOWNS, Pair, Scored
-from eval.metrics import fully_right
 from vqa_gs.data.questions import QuestionId
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from vqa_gs.eval.breakdowns._base import BREAKDOWNS, Scored
 
-from eval.breakdowns._base import BREAKDOWNS, Scored
 from vqa_gs.data.normalize import answer_form
 from vqa_gs.data.priors import jensen_shannon
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from vqa_gs.eval.breakdowns._base import BREAKDOWNS, Scored
 
-from eval.breakdowns._base import BREAKDOWNS, Scored
 from vqa_gs.common.errors import UsageError
 
 

@@ -7,9 +7,8 @@ from typing import ClassVar, Protocol
 
 import msgspec
 from markupsafe import Markup
-
-from eval.arms import Spread
-from eval.statistics import Interval
+from vqa_gs.eval.arms import Spread
+from vqa_gs.eval.statistics import Interval
 
 MISSING = "–"
 

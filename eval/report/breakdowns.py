@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from eval.arms import Arm, Spread
-from eval.report.blocks import Cell, Column, Table, count_cell, make_table, text_cell
-from eval.report.content import Content
-from eval.runs import SplitMetrics
+from vqa_gs.eval.arms import Arm, Spread
+from vqa_gs.eval.report.blocks import Cell, Column, Table, count_cell, make_table, text_cell
+from vqa_gs.eval.report.content import Content
+from vqa_gs.eval.runs import SplitMetrics
 
 Pick = Callable[[Arm, str], Spread | None]
 

@@ -8,15 +8,14 @@ from functools import cached_property
 from pathlib import Path
 
 import msgspec
-
-from eval.arms import Arm, Spread, group_runs
-from eval.report.blocks import Cell, Column, score_cell
-from eval.report.examples import ExampleCollector
-from eval.report.records import Records
-from eval.report.resampling import ArmIntervals, Group
-from eval.report.verdicts import Splits, choose_splits, clear_best, find_baseline, same_questions
-from eval.runs import MEAN_AVERAGE_PRECISION, RunSummary, SplitMetrics
-from eval.statistics import LEVEL, REPLICATES, Interval
+from vqa_gs.eval.arms import Arm, Spread, group_runs
+from vqa_gs.eval.report.blocks import Cell, Column, score_cell
+from vqa_gs.eval.report.examples import ExampleCollector
+from vqa_gs.eval.report.records import Records
+from vqa_gs.eval.report.resampling import ArmIntervals, Group
+from vqa_gs.eval.report.verdicts import Splits, choose_splits, clear_best, find_baseline, same_questions
+from vqa_gs.eval.runs import MEAN_AVERAGE_PRECISION, RunSummary, SplitMetrics
+from vqa_gs.eval.statistics import LEVEL, REPLICATES, Interval
 
 SCORING_WORDS = {
     "official": "as the VQA evaluation script computes it",
@@ -72,7 +71,7 @@ class Options:
         data_dir: where to look for questions and annotations that are not where they were.
         image_dir: where the images of the examples lie.
         examples: how many examples of each split to show at most.
-        published: the name of a table of published results to set beside, see `eval.report.published`.
+        published: the name of a table of published results to set beside, see `vqa_gs.eval.report.published`.
     """
 
     data_dir: Path | None = None

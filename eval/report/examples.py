@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from vqa_gs.eval.arms import Arm
+from vqa_gs.eval.grounding import GroundingFile, read_grounding
+from vqa_gs.eval.report.images import Embedded, ImageFolder
+from vqa_gs.eval.report.records import SplitRecords
 
-from eval.arms import Arm
-from eval.grounding import GroundingFile, read_grounding
-from eval.report.images import Embedded, ImageFolder
-from eval.report.records import SplitRecords
 from vqa_gs.common.web import script_json
 from vqa_gs.data.questions import QuestionId, QuestionSet
 

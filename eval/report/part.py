@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import msgspec
-
-from eval.arms import Arm, group_runs
-from eval.report.blocks import Section
-from eval.report.content import Content, Options, by_scoring
-from eval.report.examples import ExampleCollector
-from eval.report.records import gather
-from eval.report.sections import build_sections
-from eval.report.summary import Summary, summarize
-from eval.report.verdicts import Splits
-from eval.runs import RunSummary
+from vqa_gs.eval.arms import Arm, group_runs
+from vqa_gs.eval.report.blocks import Section
+from vqa_gs.eval.report.content import Content, Options, by_scoring
+from vqa_gs.eval.report.examples import ExampleCollector
+from vqa_gs.eval.report.records import gather
+from vqa_gs.eval.report.sections import build_sections
+from vqa_gs.eval.report.summary import Summary, summarize
+from vqa_gs.eval.report.verdicts import Splits
+from vqa_gs.eval.runs import RunSummary
 
 
 class Part(msgspec.Struct, frozen=True):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from eval.arms import Arm
-from eval.report.blocks import MISSING, RunCard
-from eval.runs import RunSummary, flatten
+from vqa_gs.eval.arms import Arm
+from vqa_gs.eval.report.blocks import MISSING, RunCard
+from vqa_gs.eval.runs import RunSummary, flatten
 
 
 def _lookup(record: dict[str, Any], leaf: str) -> Any:

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from vqa_gs.eval.evaluate import score_answers
+from vqa_gs.eval.question_types import with_question_types
+from vqa_gs.eval.results import read_result_file
+from vqa_gs.eval.runs import MEAN_AVERAGE_PRECISION, RunSummary, flatten
+from vqa_gs.eval.scoring import RULES
 
-from eval.evaluate import score_answers
-from eval.question_types import with_question_types
-from eval.results import read_result_file
-from eval.runs import MEAN_AVERAGE_PRECISION, RunSummary, flatten
-from eval.scoring import RULES
 from vqa_gs.common.errors import VqaGsError
 from vqa_gs.common.files import sha256_file
 from vqa_gs.data.gqa import is_gqa, read_gqa

@@ -1,7 +1,7 @@
 """Intervals of all arms at once: what a mean, and a difference of means, might be on other images.
 
-`eval.statistics` resamples one set of scores, or the difference of two. A report needs every run and every difference
-of two arms, so the draws are made once and every run is averaged over them; the numbers are the same.
+`eval/statistics.py` resamples one set of scores, or the difference of two. A report needs every run and every
+difference of two arms, so the draws are made once and every run is averaged over them; the numbers are the same.
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
-
-from eval.arms import Arm
-from eval.report.records import SplitRecords
-from eval.statistics import CHUNK, LEVEL, REPLICATES, Groups, Interval, image_draws
+from vqa_gs.eval.arms import Arm
+from vqa_gs.eval.report.records import SplitRecords
+from vqa_gs.eval.statistics import CHUNK, LEVEL, REPLICATES, Groups, Interval, image_draws
 
 SEED = 0
 _CHUNKS_AT_ONCE = 4
@@ -106,7 +105,7 @@ class ArmIntervals:
     """Intervals of the arms' accuracies on one split, and of their differences.
 
     The interval of an arm says what other questions would change; the deviation over seeds, which stands beside
-    it, what other seeds would. The interval of a difference has both, as that of `eval.statistics`.
+    it, what other seeds would. The interval of a difference has both, as that of `vqa_gs.eval.statistics`.
 
     Args:
         records: the split's.

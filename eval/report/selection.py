@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from eval.runs import RunSummary, flatten, split_domain
+from vqa_gs.eval.runs import RunSummary, flatten, split_domain
 
 _WHY = "its accuracy there holds the luck of the choice and is no test"
 _PLACES = ("", "split", "on", "selected_on")

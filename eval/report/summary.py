@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import msgspec
-
-from eval.arms import Arm, Spread
-from eval.report.blocks import interval_text
-from eval.report.content import Content
-from eval.report.resampling import OVERALL, Group, answer_type
-from eval.report.selection import selection_warnings
-from eval.report.verdicts import Headline, cautions, headline, other_sentence
-from eval.statistics import Interval
+from vqa_gs.eval.arms import Arm, Spread
+from vqa_gs.eval.report.blocks import interval_text
+from vqa_gs.eval.report.content import Content
+from vqa_gs.eval.report.resampling import OVERALL, Group, answer_type
+from vqa_gs.eval.report.selection import selection_warnings
+from vqa_gs.eval.report.verdicts import Headline, cautions, headline, other_sentence
+from vqa_gs.eval.statistics import Interval
 
 
 class Tile(msgspec.Struct, frozen=True):

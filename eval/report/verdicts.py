@@ -11,10 +11,9 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 import msgspec
-
-from eval.arms import Arm, Spread
-from eval.runs import RunSummary
-from eval.statistics import Interval
+from vqa_gs.eval.arms import Arm, Spread
+from vqa_gs.eval.runs import RunSummary
+from vqa_gs.eval.statistics import Interval
 
 Comparison = Literal["above", "below", "overlap", "inside", "unknown", "incomparable"]
 Difference = Callable[[Arm, Arm], Interval | None]

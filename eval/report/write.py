@@ -7,16 +7,16 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from rich.table import Table as RichTable
+from vqa_gs.eval.report.content import Options, by_scoring
+from vqa_gs.eval.report.formats.csv_table import render_csv
+from vqa_gs.eval.report.formats.html import render_html
+from vqa_gs.eval.report.formats.latex import render_latex
+from vqa_gs.eval.report.formats.markdown import render_markdown
+from vqa_gs.eval.report.formats.terminal import render_terminal
+from vqa_gs.eval.report.part import build_part, read_content
+from vqa_gs.eval.report.published import load_published
+from vqa_gs.eval.runs import RunSummary
 
-from eval.report.content import Options, by_scoring
-from eval.report.formats.csv_table import render_csv
-from eval.report.formats.html import render_html
-from eval.report.formats.latex import render_latex
-from eval.report.formats.markdown import render_markdown
-from eval.report.formats.terminal import render_terminal
-from eval.report.part import build_part, read_content
-from eval.report.published import load_published
-from eval.runs import RunSummary
 from vqa_gs import __version__
 from vqa_gs.common.errors import UsageError
 from vqa_gs.common.files import write_text
@@ -52,7 +52,7 @@ def write_report(
     kept in separate parts of the report, each with its own tables.
 
     Args:
-        runs: what to report, from `eval.runs.load_run`.
+        runs: what to report, from `vqa_gs.eval.runs.load_run`.
         out: the file to write; its suffix tells the form, ``.html`` or ``.md``.
         markdown: whether to write a Markdown twin beside an HTML page.
         csv: whether to write all scores, unrounded, beside it as CSV.

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from eval.scoring._rule import RULES, Rule, Scores
+from vqa_gs.eval.scoring._rule import RULES, Rule, Scores
+
 from vqa_gs.common.errors import UsageError
 from vqa_gs.data.questions import Annotation
 

@@ -13,7 +13,7 @@ from vqa_gs.data.questions import Annotation
 Scores = npt.NDArray[np.float64]
 Rule = Callable[[Sequence[Annotation], Sequence[str]], Scores]
 
-RULES: Registry[Rule] = Registry("scoring rule", "eval.scoring")
+RULES: Registry[Rule] = Registry("scoring rule", "vqa_gs.eval.scoring")
 """The rules by name; adding one is adding a file."""
 
 

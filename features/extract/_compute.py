@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from PIL import Image
+from vqa_gs.features.extract._journal import Batch
+from vqa_gs.features.extract.backbone import Backbone
+from vqa_gs.features.extract.boxes import BoxSource, Found
+from vqa_gs.features.extract.images import load_image
+from vqa_gs.features.layout import ImageId
 
-from features.extract._journal import Batch
-from features.extract.backbone import Backbone
-from features.extract.boxes import BoxSource, Found
-from features.extract.images import load_image
-from features.layout import ImageId
 from vqa_gs.common.errors import DataError, VqaGsError
 from vqa_gs.common.files import StrPath
 

@@ -19,8 +19,8 @@ from types import TracebackType
 from typing import Any, BinaryIO
 
 import numpy as np
+from vqa_gs.features import layout
 
-from features import layout
 from vqa_gs.common.errors import DataError, UsageError
 
 _VERSION = 2

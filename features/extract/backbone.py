@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from vqa_gs.features.extract._weights import hash_state
+from vqa_gs.features.extract.images import to_tensor
 
-from features.extract._weights import hash_state
-from features.extract.images import to_tensor
 from vqa_gs.common.errors import UsageError
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ def load_backbone(
         UsageError: there is no such network, or pretrained weights were asked for and are not to be had.
         DataError: the weights file is missing, damaged or of another network.
     """
-    from features.extract import detector, timm_backbone
+    from vqa_gs.features.extract import detector, timm_backbone
 
     sides = (short_side, long_side)
     if detector.is_detector(name):

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from vqa_gs.features.extract._weights import fetching, read_state
+from vqa_gs.features.extract.backbone import MULTIPLE, Backbone
+from vqa_gs.features.extract.boxes import Found, RegionLimits
+from vqa_gs.features.extract.boxes._recipe import CONFIDENCE, OVERLAP, select_regions
 
-from features.extract._weights import fetching, read_state
-from features.extract.backbone import MULTIPLE, Backbone
-from features.extract.boxes import Found, RegionLimits
-from features.extract.boxes._recipe import CONFIDENCE, OVERLAP, select_regions
 from vqa_gs.common.errors import DataError, UsageError
 
 _FAMILIES = ("fasterrcnn_", "maskrcnn_", "keypointrcnn_")

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
+from vqa_gs.features.extract._compute import Item
+from vqa_gs.features.ids import id_of_text, name_of_file
+from vqa_gs.features.layout import ImageId
 
-from features.extract._compute import Item
-from features.ids import id_of_text, name_of_file
-from features.layout import ImageId
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath, require_file
 

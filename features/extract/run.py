@@ -14,14 +14,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from vqa_gs.features.extract._compute import Item, Workers
+from vqa_gs.features.extract._journal import Batch, Journal
+from vqa_gs.features.extract.backbone import Backbone
+from vqa_gs.features.extract.boxes import BoxSource, RegionLimits
+from vqa_gs.features.extract.boxes.grid import Grid
+from vqa_gs.features.store import RegionStore
+from vqa_gs.features.writer import RegionStoreWriter
 
-from features.extract._compute import Item, Workers
-from features.extract._journal import Batch, Journal
-from features.extract.backbone import Backbone
-from features.extract.boxes import BoxSource, RegionLimits
-from features.extract.boxes.grid import Grid
-from features.store import RegionStore
-from features.writer import RegionStoreWriter
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath, require_file
 

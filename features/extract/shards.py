@@ -9,9 +9,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from features.extract._compute import Item
-from features.extract.run import is_finished
-from features.merge import MergeSummary, merge
+from vqa_gs.features.extract._compute import Item
+from vqa_gs.features.extract.run import is_finished
+from vqa_gs.features.merge import MergeSummary, merge
+
 from vqa_gs.common.errors import UsageError
 from vqa_gs.common.files import StrPath
 

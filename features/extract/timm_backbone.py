@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from vqa_gs.features.extract._weights import LITE0_INSTALL, fetching, find_lite0_weights, read_state, rename_lite0
+from vqa_gs.features.extract.backbone import Backbone
 
-from features.extract._weights import LITE0_INSTALL, fetching, find_lite0_weights, read_state, rename_lite0
-from features.extract.backbone import Backbone
 from vqa_gs.common.errors import DataError, UsageError
 
 _LITE0 = "tf_efficientnet_lite0"

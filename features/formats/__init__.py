@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+from vqa_gs.features.formats._probe import HDF5_SIGNATURE, look
+from vqa_gs.features.layout import FORMAT, ImageId
+from vqa_gs.features.store import RegionStore
 
-from features.formats._probe import HDF5_SIGNATURE, look
-from features.layout import FORMAT, ImageId
-from features.store import RegionStore
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.registry import Registry
 
@@ -111,7 +111,7 @@ class WritableFormat(Protocol):
         ...
 
 
-FORMATS: Registry[FeatureFormat] = Registry("feature format", "features.formats")
+FORMATS: Registry[FeatureFormat] = Registry("feature format", "vqa_gs.features.formats")
 
 
 def writable_format(name: str) -> WritableFormat:

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from vqa_gs.features.formats import Damaged, ImageRegions
+from vqa_gs.features.formats._hdf5 import Entry, Hdf5File, Hdf5Source, neighbours, rows_at_once
+from vqa_gs.features.formats._sizes import NO_BOXES, NO_SIZES, image_size, placeholder_boxes
+from vqa_gs.features.geometry import normalized_boxes
+from vqa_gs.features.layout import ImageId
+from vqa_gs.features.store import Regions
 
-from features.formats import Damaged, ImageRegions
-from features.formats._hdf5 import Entry, Hdf5File, Hdf5Source, neighbours, rows_at_once
-from features.formats._sizes import NO_BOXES, NO_SIZES, image_size, placeholder_boxes
-from features.geometry import normalized_boxes
-from features.layout import ImageId
-from features.store import Regions
 from vqa_gs.common.errors import DataError
 from vqa_gs.common.files import require_file
 from vqa_gs.common.pickles import load_pickle

@@ -7,9 +7,10 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from features.formats import Damaged, ImageRegions, RegionSource
-from features.formats._record import Record
-from features.ids import name_of_file
+from vqa_gs.features.formats import Damaged, ImageRegions, RegionSource
+from vqa_gs.features.formats._record import Record
+from vqa_gs.features.ids import name_of_file
+
 from vqa_gs.common.errors import DataError
 
 LARGEST_FILE = 1 << 30

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-
-from features.formats import ImageRegions
-from features.formats._sizes import NO_BOXES, NO_SIZES, corner_size, placeholder_boxes
-from features.layout import ImageId
+from vqa_gs.features.formats import ImageRegions
+from vqa_gs.features.formats._sizes import NO_BOXES, NO_SIZES, corner_size, placeholder_boxes
+from vqa_gs.features.layout import ImageId
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+from vqa_gs.features.formats import Damaged, ImageRegions, RegionSource
+from vqa_gs.features.layout import COLUMNS
 
-from features.formats import Damaged, ImageRegions, RegionSource
-from features.layout import COLUMNS
 from vqa_gs.common.errors import DataError
 from vqa_gs.common.files import require_file, sha256_file
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-
-from features.formats import FORMATS
-from features.formats._folder import FolderSource, has_suffix
-from features.formats._record import Record
+from vqa_gs.features.formats import FORMATS
+from vqa_gs.features.formats._folder import FolderSource, has_suffix
+from vqa_gs.features.formats._record import Record
 
 _SUFFIXES = (".bin", ".data")
 _DIM = 2048

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-
-from features.formats import FORMATS
-from features.formats._butd_hdf5 import (
+from vqa_gs.features.formats import FORMATS
+from vqa_gs.features.formats._butd_hdf5 import (
     INDEX_SUFFIXES,
     ButdHdf5Source,
     create_datasets,
@@ -22,9 +21,10 @@ from features.formats._butd_hdf5 import (
     rows_of,
     write_index,
 )
-from features.formats._hdf5 import Entry, detect_datasets
-from features.layout import ImageId
-from features.store import RegionStore
+from vqa_gs.features.formats._hdf5 import Entry, detect_datasets
+from vqa_gs.features.layout import ImageId
+from vqa_gs.features.store import RegionStore
+
 from vqa_gs.common.errors import DataError
 from vqa_gs.common.files import atomic_path
 

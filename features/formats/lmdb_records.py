@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from vqa_gs.features.formats import FORMATS, Damaged, ImageRegions, RegionSource
+from vqa_gs.features.formats._record import DETECTED, Record, named_columns, whole_number
+from vqa_gs.features.ids import name_of_file
 
-from features.formats import FORMATS, Damaged, ImageRegions, RegionSource
-from features.formats._record import DETECTED, Record, named_columns, whole_number
-from features.ids import name_of_file
 from vqa_gs.common.errors import DataError
 from vqa_gs.common.files import sha256_file
 from vqa_gs.common.pickles import parse_pickle

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from vqa_gs.features.formats import FORMATS
+from vqa_gs.features.formats._folder import LARGEST_FILE, FolderSource, has_suffix
+from vqa_gs.features.formats._record import DETECTED, Record, named_columns, whole_number
 
-from features.formats import FORMATS
-from features.formats._folder import LARGEST_FILE, FolderSource, has_suffix
-from features.formats._record import DETECTED, Record, named_columns, whole_number
 from vqa_gs.common.pickles import parse_pickle
 
 _SUFFIXES = (".npz",)

@@ -14,11 +14,10 @@ from typing import Any
 
 import numpy as np
 import torch
-
-from features.formats import FORMATS
-from features.formats._folder import FolderSource, has_suffix
-from features.formats._record import Record
-from features.formats._sizes import image_size
+from vqa_gs.features.formats import FORMATS
+from vqa_gs.features.formats._folder import FolderSource, has_suffix
+from vqa_gs.features.formats._record import Record
+from vqa_gs.features.formats._sizes import image_size
 
 _SUFFIXES = (".pth",)
 _FEATURES = ("image_feature", "pooled_feat")

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from features.formats import FORMATS
-from features.formats._tsv import TsvSource, detect_rows, encoded, id_field
-from features.layout import ImageId
-from features.store import RegionStore
+from vqa_gs.features.formats import FORMATS
+from vqa_gs.features.formats._tsv import TsvSource, detect_rows, encoded, id_field
+from vqa_gs.features.layout import ImageId
+from vqa_gs.features.store import RegionStore
+
 from vqa_gs.common.files import atomic_path
 
 FIELDS = ("image_id", "image_w", "image_h", "num_boxes", "boxes", "features")

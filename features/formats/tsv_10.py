@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from features.formats import FORMATS
-from features.formats._record import DETECTED
-from features.formats._tsv import TsvSource, detect_rows, encoded, id_field
-from features.layout import COLUMNS, ImageId
-from features.store import RegionStore
+from vqa_gs.features.formats import FORMATS
+from vqa_gs.features.formats._record import DETECTED
+from vqa_gs.features.formats._tsv import TsvSource, detect_rows, encoded, id_field
+from vqa_gs.features.layout import COLUMNS, ImageId
+from vqa_gs.features.store import RegionStore
+
 from vqa_gs.common.errors import DataError
 from vqa_gs.common.files import atomic_path
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from vqa_gs.common.registry import Registry
 
 if TYPE_CHECKING:
-    from pair_builders.base import PairSources
-    from pair_builders.masked import Settings
+    from vqa_gs.pair_builders.base import PairSources
+    from vqa_gs.pair_builders.masked import Settings
 
 
 class Evidence(NamedTuple):
@@ -40,7 +40,7 @@ class Evidence(NamedTuple):
 Source = Callable[["PairSources", "Settings"], tuple[Iterator[Evidence], dict[str, str]]]
 """Returns the evidence, one question after the other, and path -> SHA-256 of the files it is read from."""
 
-EVIDENCE: Registry[Source] = Registry("source of evidence", "pair_builders.evidence")
+EVIDENCE: Registry[Source] = Registry("source of evidence", "vqa_gs.pair_builders.evidence")
 
 
 def evidence(name: str) -> Callable[[Source], Source]:

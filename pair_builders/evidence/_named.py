@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pair_builders._asked import asks_colour, asks_number, asks_presence, counted_class
-from pair_builders.class_words import COLOURS, Classes, ClassWords
+from vqa_gs.pair_builders._asked import asks_colour, asks_number, asks_presence, counted_class
+from vqa_gs.pair_builders.class_words import COLOURS, Classes, ClassWords
+
 from vqa_gs.data.normalize import normalize_question
 
 if TYPE_CHECKING:
-    from pair_builders.base import PairSources
+    from vqa_gs.pair_builders.base import PairSources
 
 
 def class_in_question(sources: PairSources, words: ClassWords, row: int) -> list[int]:

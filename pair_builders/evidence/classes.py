@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from pair_builders.class_words import ClassWords
-from pair_builders.evidence import Evidence, evidence
-from pair_builders.evidence._named import class_in_question
+from vqa_gs.pair_builders.class_words import ClassWords
+from vqa_gs.pair_builders.evidence import Evidence, evidence
+from vqa_gs.pair_builders.evidence._named import class_in_question
 
 if TYPE_CHECKING:
-    from pair_builders.base import PairSources
-    from pair_builders.masked import Settings
+    from vqa_gs.pair_builders.base import PairSources
+    from vqa_gs.pair_builders.masked import Settings
 
 
 @evidence("classes")

@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+from vqa_gs.pair_builders.evidence import Evidence, evidence
+from vqa_gs.pair_builders.evidence.hints import highest
 
-from pair_builders.evidence import Evidence, evidence
-from pair_builders.evidence.hints import highest
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import sha256_file
 from vqa_gs.data.normalize import normalize_question
 from vqa_gs.data.questions import read_questions
 
 if TYPE_CHECKING:
-    from pair_builders.base import PairSources
-    from pair_builders.masked import Settings
+    from vqa_gs.pair_builders.base import PairSources
+    from vqa_gs.pair_builders.masked import Settings
 
 _NAME = re.compile(r"(\d+)_\d+\.png")
 

@@ -18,17 +18,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from vqa_gs.pair_builders.class_words import ClassWords
+from vqa_gs.pair_builders.evidence import Evidence, evidence
 
-from pair_builders.class_words import ClassWords
-from pair_builders.evidence import Evidence, evidence
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import sha256_file
 from vqa_gs.common.pickles import load_pickle
 from vqa_gs.data.json_files import decode, read_content
 
 if TYPE_CHECKING:
-    from pair_builders.base import PairSources
-    from pair_builders.masked import Settings
+    from vqa_gs.pair_builders.base import PairSources
+    from vqa_gs.pair_builders.masked import Settings
 
 _SHAPE = "an object of question ids, with a list of scores or of explanations for each"
 

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools.coco import COCO
+from vqa_gs.features.geometry import box_iou
+from vqa_gs.pair_builders.class_words import ClassWords
+from vqa_gs.pair_builders.evidence import Evidence, evidence
+from vqa_gs.pair_builders.evidence._named import class_in_question
 
-from features.geometry import box_iou
-from pair_builders.class_words import ClassWords
-from pair_builders.evidence import Evidence, evidence
-from pair_builders.evidence._named import class_in_question
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.data.instances import read_instances
 
 if TYPE_CHECKING:
-    from pair_builders.base import PairSources
-    from pair_builders.masked import Settings
+    from vqa_gs.pair_builders.base import PairSources
+    from vqa_gs.pair_builders.masked import Settings
 
 
 @evidence("instances")

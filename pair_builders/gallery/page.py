@@ -16,9 +16,9 @@ def render_gallery(title: str, payload: Mapping[str, Any]) -> str:
 
     Args:
         title: the page's title.
-        payload: what :meth:`pair_builders.gallery.content.Gallery.payload` returned.
+        payload: what :meth:`vqa_gs.pair_builders.gallery.content.Gallery.payload` returned.
     """
-    loader = PackageLoader("pair_builders.gallery", "templates")
+    loader = PackageLoader("vqa_gs.pair_builders.gallery", "templates")
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from vqa_gs.pair_builders._columns import is_given
+from vqa_gs.pair_builders.table import PairTable
 
-from pair_builders._columns import is_given
-from pair_builders.table import PairTable
 from vqa_gs.common.registry import Registry
 
 if TYPE_CHECKING:
-    from pair_builders.base import PairSources
+    from vqa_gs.pair_builders.base import PairSources
 
 
 @dataclass(eq=False)
@@ -100,7 +100,7 @@ class Rule:
     function: Callable[[Candidates, Any], Chosen]
 
 
-SELECTIONS: Registry[Rule] = Registry("selection of pairs", "pair_builders.selection")
+SELECTIONS: Registry[Rule] = Registry("selection of pairs", "vqa_gs.pair_builders.selection")
 
 Selection = tuple[str, Any]
 """A rule's name and its settings."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from vqa_gs.pair_builders._columns import is_given
+from vqa_gs.pair_builders.ends import agreement
+from vqa_gs.pair_builders.selection import Candidates, Chosen, selection
 
-from pair_builders._columns import is_given
-from pair_builders.ends import agreement
-from pair_builders.selection import Candidates, Chosen, selection
 from vqa_gs.common.errors import UsageError
 
 

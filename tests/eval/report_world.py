@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from vqa_gs.eval.analysis import analyse
+from vqa_gs.eval.breakdowns import Evidence
+from vqa_gs.eval.edited import EditedAnswers
+from vqa_gs.eval.grounding import GroundingFile, Relevance, write_grounding
+from vqa_gs.eval.results import Confidence, write_results
+from vqa_gs.eval.runs import RunSummary, load_run
 
-from eval.analysis import analyse
-from eval.breakdowns import Evidence
-from eval.edited import EditedAnswers
-from eval.grounding import GroundingFile, Relevance, write_grounding
-from eval.results import Confidence, write_results
-from eval.runs import RunSummary, load_run
 from vqa_gs.data.questions import QuestionSet, read_annotations, read_question_set
 
 NASTY = "<script>alert('q')</script> what & why?"

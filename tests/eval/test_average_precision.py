@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from vqa_gs.eval.average_precision import average_precision, intervals, mean_average_precision
+from vqa_gs.eval.label_metrics import label_metrics
+from vqa_gs.eval.runs import load_metrics
 
-from eval.average_precision import average_precision, intervals, mean_average_precision
-from eval.label_metrics import label_metrics
-from eval.runs import load_metrics
 from vqa_gs.common.errors import UsageError
 from vqa_gs.common.files import write_json
 

@@ -4,9 +4,9 @@ import json
 import numpy as np
 import pytest
 from rich.console import Console
+from vqa_gs.eval.compare import System, compare
+from vqa_gs.eval.compare_text import comparison_lines, comparison_table
 
-from eval.compare import System, compare
-from eval.compare_text import comparison_lines, comparison_table
 from vqa_gs.common.errors import UsageError
 from vqa_gs.data.questions import Annotation, Answer, Question, QuestionSet
 

@@ -3,8 +3,8 @@ import subprocess
 import sys
 
 import pytest
+from vqa_gs.eval.evaluate import Evaluator, evaluate
 
-from eval.evaluate import Evaluator, evaluate
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.data.questions import Annotation, Answer, Question, QuestionSet
 
@@ -138,5 +138,5 @@ def test_evaluator_collects_batches(question_set):
 
 
 def test_scoring_does_not_import_torch():
-    code = "import sys, eval.evaluate, vqa_gs.data.glove, vqa_gs.data.split; sys.exit('torch' in sys.modules)"
+    code = "import sys, vqa_gs.eval.evaluate, vqa_gs.data.glove, vqa_gs.data.split; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from eval.metrics import (
+from vqa_gs.eval.metrics import (
     Mean,
     PairAccuracy,
     by_group,
@@ -15,6 +14,7 @@ from eval.metrics import (
     pair_accuracy,
     same_question_pair_accuracy,
 )
+
 from vqa_gs.common.errors import UsageError
 
 

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from vqa_gs.eval.arms import Spread
+from vqa_gs.eval.report import Options, summary_table, write_report
+from vqa_gs.eval.report.blocks import Table
+from vqa_gs.eval.report.formats.markdown import escape_markdown, fenced
+from vqa_gs.eval.report.part import build_parts
+from vqa_gs.eval.report.verdicts import compare, points
+from vqa_gs.eval.runs import load_run
 
-from eval.arms import Spread
-from eval.report import Options, summary_table, write_report
-from eval.report.blocks import Table
-from eval.report.formats.markdown import escape_markdown, fenced
-from eval.report.part import build_parts
-from eval.report.verdicts import compare, points
-from eval.runs import load_run
 from vqa_gs.common.errors import UsageError
 
 from .test_report_fixtures import QUESTION_TYPES, load_study, metrics_of, write_run

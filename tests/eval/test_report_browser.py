@@ -1,8 +1,8 @@
 from pathlib import Path
 
 import pytest
+from vqa_gs.eval.report import write_report
 
-from eval.report import write_report
 from tests.chromium import resize
 
 from .test_report import nasty_run  # noqa: F401

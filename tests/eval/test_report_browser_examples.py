@@ -1,8 +1,8 @@
 import json
 
 import pytest
+from vqa_gs.eval.report import Options, write_report
 
-from eval.report import Options, write_report
 from tests.chromium import resize
 
 from .report_world import NASTY, write_world

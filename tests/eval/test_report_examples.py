@@ -4,11 +4,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from vqa_gs.eval.arms import group_runs
+from vqa_gs.eval.report.examples import ExampleCollector, choose, outcomes
+from vqa_gs.eval.report.images import LONGEST, Embedded, ImageFolder
+from vqa_gs.eval.report.records import gather
 
-from eval.arms import group_runs
-from eval.report.examples import ExampleCollector, choose, outcomes
-from eval.report.images import LONGEST, Embedded, ImageFolder
-from eval.report.records import gather
 from vqa_gs.common.errors import DataError
 
 from .report_world import NASTY, write_world

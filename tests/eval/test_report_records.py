@@ -3,11 +3,11 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from vqa_gs.eval.arms import group_runs
+from vqa_gs.eval.report.records import UNANSWERED, find_source, gather
+from vqa_gs.eval.report.resampling import OVERALL, ArmIntervals, answer_type, question_type, resampled_means
+from vqa_gs.eval.statistics import Groups, bootstrap, bootstrap_difference
 
-from eval.arms import group_runs
-from eval.report.records import UNANSWERED, find_source, gather
-from eval.report.resampling import OVERALL, ArmIntervals, answer_type, question_type, resampled_means
-from eval.statistics import Groups, bootstrap, bootstrap_difference
 from vqa_gs.common.files import sha256_file
 
 from .report_world import NASTY, TYPES, write_world

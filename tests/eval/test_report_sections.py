@@ -2,15 +2,15 @@ import json
 
 import numpy as np
 import pytest
+from vqa_gs.eval.arms import Spread
+from vqa_gs.eval.report import Options, write_report
+from vqa_gs.eval.report.charts.answers import AnswerChart, AnswerShares
+from vqa_gs.eval.report.part import build_parts
+from vqa_gs.eval.report.published import load_published, published_names
+from vqa_gs.eval.report.sections import SECTIONS
+from vqa_gs.eval.report.sections.answers import answer_chart
+from vqa_gs.eval.report.verdicts import clear_best, compare
 
-from eval.arms import Spread
-from eval.report import Options, write_report
-from eval.report.charts.answers import AnswerChart, AnswerShares
-from eval.report.part import build_parts
-from eval.report.published import load_published, published_names
-from eval.report.sections import SECTIONS
-from eval.report.sections.answers import answer_chart
-from eval.report.verdicts import clear_best, compare
 from vqa_gs.common.errors import UsageError
 
 from .report_world import TYPES, write_world

@@ -2,8 +2,7 @@ import gzip
 import json
 
 import pytest
-
-from eval.results import (
+from vqa_gs.eval.results import (
     check_ids,
     name_ids,
     read_id_list,
@@ -11,6 +10,7 @@ from eval.results import (
     require_known,
     write_results,
 )
+
 from vqa_gs.common.errors import DataError, UsageError
 
 

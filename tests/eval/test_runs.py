@@ -1,8 +1,8 @@
 import json
 
 import pytest
+from vqa_gs.eval.runs import find_runs, flatten, load_metrics, load_run, split_domain
 
-from eval.runs import find_runs, flatten, load_metrics, load_run, split_domain
 from vqa_gs.common.errors import DataError
 
 from .test_report_fixtures import metrics_of, write_run
@@ -175,7 +175,8 @@ def test_find_runs(tmp_path):
 
 
 def test_metrics_written_by_evaluate_are_read(tmp_path):
-    from eval.evaluate import evaluate
+    from vqa_gs.eval.evaluate import evaluate
+
     from vqa_gs.data.questions import read_question_set
 
     questions = [{"question_id": i, "image_id": 1, "question": "is it?", "coco_split": "val2014"} for i in (1, 2)]

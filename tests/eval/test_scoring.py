@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from vqa_gs.eval.evaluate import evaluate
+from vqa_gs.eval.results import read_results
+from vqa_gs.eval.scoring import RULES, score_questions
 
-from eval.evaluate import evaluate
-from eval.results import read_results
-from eval.scoring import RULES, score_questions
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.data.normalize import normalize_answer, strip_answer
 from vqa_gs.data.questions import Annotation, Answer, read_question_set

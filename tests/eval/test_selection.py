@@ -1,6 +1,6 @@
 import pytest
+from vqa_gs.eval.selection import keep_best, names_a_test, require_selectable
 
-from eval.selection import keep_best, names_a_test, require_selectable
 from vqa_gs.common.errors import UsageError
 
 

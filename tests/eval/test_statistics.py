@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-
-from eval.statistics import (
+from vqa_gs.eval.statistics import (
     Groups,
     Interval,
     bootstrap,
@@ -16,6 +15,7 @@ from eval.statistics import (
     permutation_test,
     wilcoxon_over_seeds,
 )
+
 from vqa_gs.common.errors import UsageError
 
 

@@ -2,8 +2,7 @@
 
 import numpy as np
 import torch
-
-from features.store import RegionBatch
+from vqa_gs.features.store import RegionBatch
 
 
 def check_batch(batch: RegionBatch, ids, content) -> None:

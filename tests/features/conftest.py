@@ -11,8 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-
-from features.writer import RegionStoreWriter
+from vqa_gs.features.writer import RegionStoreWriter
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -3,10 +3,10 @@ from __future__ import annotations
 import h5py
 import numpy as np
 import pytest
+from vqa_gs.features.check import check, render
+from vqa_gs.features.store import RegionStore
+from vqa_gs.features.writer import RegionStoreWriter
 
-from features.check import check, render
-from features.store import RegionStore
-from features.writer import RegionStoreWriter
 from vqa_gs.common.errors import DataError
 
 

@@ -6,9 +6,9 @@ import pickle
 import h5py
 import numpy as np
 import pytest
+from vqa_gs.features.convert import convert
+from vqa_gs.features.store import RegionStore
 
-from features.convert import convert
-from features.store import RegionStore
 from vqa_gs.common.errors import DataError, UsageError, VqaGsError
 from vqa_gs.common.files import sha256_file
 
@@ -239,7 +239,7 @@ def test_a_full_disk_is_no_damaged_image(make_adaptive, tmp_path, monkeypatch):
     def full(self, *arguments):
         raise DataError("cannot be written: No space left on device", file=tmp_path / "out.h5")
 
-    monkeypatch.setattr("features.writer.RegionStoreWriter.add", full)
+    monkeypatch.setattr("vqa_gs.features.writer.RegionStoreWriter.add", full)
     with pytest.raises(DataError, match="No space left"):
         convert(source, tmp_path / "out.h5", on_error="skip")
 

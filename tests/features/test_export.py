@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from vqa_gs.features.convert import convert
+from vqa_gs.features.export import export
+from vqa_gs.features.geometry import normalized_boxes
+from vqa_gs.features.layout import COLUMNS
+from vqa_gs.features.store import RegionStore
+from vqa_gs.features.writer import RegionStoreWriter
 
-from features.convert import convert
-from features.export import export
-from features.geometry import normalized_boxes
-from features.layout import COLUMNS
-from features.store import RegionStore
-from features.writer import RegionStoreWriter
 from vqa_gs.common.errors import DataError, UsageError
 
 ALL = tuple(COLUMNS)

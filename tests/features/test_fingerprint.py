@@ -4,8 +4,7 @@ import json
 
 from hypothesis import given
 from hypothesis import strategies as st
-
-from features.fingerprint import differences
+from vqa_gs.features.fingerprint import differences
 
 
 def test_differences_are_named():

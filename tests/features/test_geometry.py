@@ -6,8 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-
-from features.geometry import (
+from vqa_gs.features.geometry import (
     box_area,
     box_coverage,
     box_intersection,

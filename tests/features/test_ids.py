@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import pytest
-
-from features.ids import coco_id, id_of_text, name_of_file
+from vqa_gs.features.ids import coco_id, id_of_text, name_of_file
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import json
 
-from features.info import describe, render
-from features.store import RegionStore
+from vqa_gs.features.info import describe, render
+from vqa_gs.features.store import RegionStore
 
 
 def test_description(make_store):

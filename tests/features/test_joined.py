@@ -2,10 +2,10 @@ import pickle
 
 import numpy as np
 import pytest
+from vqa_gs.features.joined import JoinedStore, open_stores
+from vqa_gs.features.store import RegionStore
+from vqa_gs.features.writer import RegionStoreWriter
 
-from features.joined import JoinedStore, open_stores
-from features.store import RegionStore
-from features.writer import RegionStoreWriter
 from vqa_gs.common.errors import DataError
 
 

@@ -7,10 +7,9 @@ import random
 import time
 
 import pytest
-
-from features.convert import convert
-from features.export import export
-from features.store import RegionStore
+from vqa_gs.features.convert import convert
+from vqa_gs.features.export import export
+from vqa_gs.features.store import RegionStore
 
 
 def _slowly(done, total):

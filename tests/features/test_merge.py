@@ -7,10 +7,10 @@ import time
 import h5py
 import numpy as np
 import pytest
+from vqa_gs.features.merge import merge
+from vqa_gs.features.store import RegionStore
+from vqa_gs.features.writer import RegionStoreWriter
 
-from features.merge import merge
-from features.store import RegionStore
-from features.writer import RegionStoreWriter
 from vqa_gs.common.errors import DataError, UsageError
 
 
@@ -92,7 +92,7 @@ def test_damage_is_not_copied_under_a_new_hash(make_store, tmp_path, hidden_file
 
 SCRIPT = """
 import sys
-from features.merge import merge
+from vqa_gs.features.merge import merge
 print("ready", flush=True)
 merge(sys.argv[2:], sys.argv[1])
 """

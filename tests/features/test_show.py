@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PIL import Image
+from vqa_gs.features.convert import convert
+from vqa_gs.features.show import draw, find_picture, show
+from vqa_gs.features.store import Regions
+from vqa_gs.features.writer import RegionStoreWriter
 
-from features.convert import convert
-from features.show import draw, find_picture, show
-from features.store import Regions
-from features.writer import RegionStoreWriter
 from vqa_gs.common.errors import DataError, UsageError
 
 

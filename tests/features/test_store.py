@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
+from vqa_gs.features.store import RegionBatch, RegionStore
 
-from features.store import RegionBatch, RegionStore
 from vqa_gs.common.errors import DataError, UsageError, VqaGsError
 
 from .batches import check_batch
@@ -266,7 +266,7 @@ def test_batches_move_and_pin(make_store):
 
 
 def test_real_adaptive_data_converts_and_reads(shared_data, tmp_path):
-    from features.convert import convert
+    from vqa_gs.features.convert import convert
 
     source = shared_data("vqa2-mini/regions.hdf5")
     convert(source, tmp_path / "mini.h5")

@@ -3,8 +3,8 @@ from __future__ import annotations
 import h5py
 import numpy as np
 import pytest
+from vqa_gs.features.store import RegionStore
 
-from features.store import RegionStore
 from vqa_gs.common.errors import DataError, VqaGsError
 
 from .batches import check_batch

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from vqa_gs.features.store import RegionStore
+from vqa_gs.features.writer import RegionStoreWriter
 
-from features.store import RegionStore
-from features.writer import RegionStoreWriter
 from vqa_gs.common.errors import DataError, UsageError
 
 BOX = np.array([[0, 0, 3, 4]], np.float32)
@@ -172,7 +172,7 @@ def test_a_full_disk_is_one_line(tmp_path, python):
     # A limit on the size of files stands in for the full disk.
     script = (
         "import resource, signal, sys, numpy as np\n"
-        "from features.writer import RegionStoreWriter\n"
+        "from vqa_gs.features.writer import RegionStoreWriter\n"
         "from vqa_gs.common.errors import DataError\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\n"

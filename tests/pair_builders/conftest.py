@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from vqa_gs.features.store import RegionStore
+from vqa_gs.features.writer import RegionStoreWriter
 
-from features.store import RegionStore
-from features.writer import RegionStoreWriter
 from vqa_gs.data.questions import Annotation, Answer, Question, QuestionSet
 
 

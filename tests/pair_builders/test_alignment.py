@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.spatial.distance import cdist
+from vqa_gs.pair_builders.alignment import Side, match_batch, pairwise_distances, require_identity
 
-from pair_builders.alignment import Side, match_batch, pairwise_distances, require_identity
 from vqa_gs.common.errors import DataError
 
 

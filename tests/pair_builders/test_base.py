@@ -2,9 +2,9 @@ import dataclasses
 
 import jsonargparse
 import pytest
+from vqa_gs.pair_builders.base import BUILDERS, PairSources
+from vqa_gs.pair_builders.ends import Ends
 
-from pair_builders.base import BUILDERS, PairSources
-from pair_builders.ends import Ends
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.data.questions import QuestionSet
 

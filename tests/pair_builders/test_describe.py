@@ -1,9 +1,8 @@
 import json
 
 import numpy as np
-
-from pair_builders.describe import describe, render
-from pair_builders.table import PairTable, concatenate
+from vqa_gs.pair_builders.describe import describe, render
+from vqa_gs.pair_builders.table import PairTable, concatenate
 
 
 def test_description(make_questions):

@@ -3,11 +3,11 @@ import re
 
 import numpy as np
 import pytest
+from vqa_gs.pair_builders.ends import Ends
+from vqa_gs.pair_builders.gallery.content import Gallery, sample
+from vqa_gs.pair_builders.gallery.page import render_gallery
+from vqa_gs.pair_builders.table import PairTable, concatenate
 
-from pair_builders.ends import Ends
-from pair_builders.gallery.content import Gallery, sample
-from pair_builders.gallery.page import render_gallery
-from pair_builders.table import PairTable, concatenate
 from vqa_gs.common.errors import DataError
 
 NASTY = "</script><script>document.title='broken'</script><img src=x onerror=alert(1)>&\u2028"

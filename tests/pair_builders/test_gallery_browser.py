@@ -1,7 +1,7 @@
 import pytest
 from PIL import Image
+from vqa_gs.pair_builders.table import PairTable, concatenate, write_pair_table
 
-from pair_builders.table import PairTable, concatenate, write_pair_table
 from tests.chromium import resize
 from vqa_gs.cli import main
 from vqa_gs.data.write_questions import write_question_set

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 from pycocotools import mask as mask_utils
+from vqa_gs.pair_builders.base import BUILDERS, PairSources
+from vqa_gs.pair_builders.evidence.hat import box_attention
+from vqa_gs.pair_builders.evidence.instances import mask_coverage
+from vqa_gs.pair_builders.region_classes import ClassSettings
 
-from pair_builders.base import BUILDERS, PairSources
-from pair_builders.evidence.hat import box_attention
-from pair_builders.evidence.instances import mask_coverage
-from pair_builders.region_classes import ClassSettings
 from vqa_gs.common.errors import DataError, UsageError
 
 builder = BUILDERS["masked"]

@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from pair_builders import _nearest
-from pair_builders._nearest import Edges, at_most, nearest_partners, split_groups, unique_edges
+from vqa_gs.pair_builders import _nearest
+from vqa_gs.pair_builders._nearest import Edges, at_most, nearest_partners, split_groups, unique_edges
 
 
 @settings(max_examples=80, deadline=None)

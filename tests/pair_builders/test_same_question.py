@@ -2,15 +2,15 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from vqa_gs.features.convert import convert
+from vqa_gs.features.store import RegionStore
+from vqa_gs.pair_builders._grouped import find_pairs
+from vqa_gs.pair_builders.base import BUILDERS, PairSources
+from vqa_gs.pair_builders.describe import describe
+from vqa_gs.pair_builders.ends import answer_of
+from vqa_gs.pair_builders.same_question import Settings
+from vqa_gs.pair_builders.table import read_pair_table, write_pair_table
 
-from features.convert import convert
-from features.store import RegionStore
-from pair_builders._grouped import find_pairs
-from pair_builders.base import BUILDERS, PairSources
-from pair_builders.describe import describe
-from pair_builders.ends import answer_of
-from pair_builders.same_question import Settings
-from pair_builders.table import read_pair_table, write_pair_table
 from vqa_gs.common.errors import DataError
 from vqa_gs.data.normalize import normalize_question
 from vqa_gs.data.questions import QuestionSet, read_question_set

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
+from vqa_gs.features.store import RegionStore
+from vqa_gs.features.writer import RegionStoreWriter
+from vqa_gs.pair_builders.base import BUILDERS, PairSources
+from vqa_gs.pair_builders.region_classes import ClassSettings
+from vqa_gs.pair_builders.selection import SELECTIONS, Candidates, select
+from vqa_gs.pair_builders.table import PairTable, read_pair_table, write_pair_table
 
-from features.store import RegionStore
-from features.writer import RegionStoreWriter
-from pair_builders.base import BUILDERS, PairSources
-from pair_builders.region_classes import ClassSettings
-from pair_builders.selection import SELECTIONS, Candidates, select
-from pair_builders.table import PairTable, read_pair_table, write_pair_table
 from vqa_gs.common.errors import DataError, UsageError
 
 NAMES = ["person", "dog", "cat", "orange", "couch"]

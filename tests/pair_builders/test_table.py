@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from pair_builders.table import (
+from vqa_gs.pair_builders.table import (
     ALIGNMENTS,
     PairTable,
     concatenate,
@@ -15,6 +14,7 @@ from pair_builders.table import (
     read_pair_table,
     write_pair_table,
 )
+
 from vqa_gs.common.errors import DataError, UsageError
 
 COLUMNS = ["question_a", "question_b", "kind", "alignment", "weight", "distance", "first", "rows"]

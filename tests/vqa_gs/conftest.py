@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from vqa_gs.features.writer import RegionStoreWriter
+from vqa_gs.pair_builders.base import BUILDERS, PairSources
+from vqa_gs.pair_builders.table import write_pair_table
 
-from features.writer import RegionStoreWriter
-from pair_builders.base import BUILDERS, PairSources
-from pair_builders.table import write_pair_table
 from vqa_gs.data.questions import read_question_set
 
 COLOURS = ["red", "green", "blue", "white"]
@@ -71,7 +71,7 @@ def tiny(tmp_path_factory):
         "ood_test": write_split(folder, "ood_test", range(100, 120), colours[100:], 2000),
     }
     questions = read_question_set(splits["train"]["questions"], splits["train"]["annotations"])
-    from features.store import RegionStore
+    from vqa_gs.features.store import RegionStore
 
     table = BUILDERS["same-question"].build(PairSources(questions, RegionStore(folder / "store.h5")))
     write_pair_table(folder / "pairs.h5", table)

@@ -7,16 +7,16 @@ from collections.abc import Sequence
 import h5py
 from jsonargparse import ArgumentParser, Namespace
 
-from eval.breakdowns import Evidence
-from eval.edited import EditedAnswers, edited_answers
-from eval.grounding import HINT_THRESHOLD, OVERLAP, Relevance, read_grounding, read_hints, read_relevant_boxes
-from eval.results import read_id_list, read_rows
-from eval.runs import load_metrics
-from pair_builders.table import read_pair_table
 from vqa_gs.common.errors import UsageError
 from vqa_gs.data.gqa import GqaSet
 from vqa_gs.data.pair_lists import read_pair_list
 from vqa_gs.data.questions import QuestionId, read_annotations, read_question_set
+from vqa_gs.eval.breakdowns import Evidence
+from vqa_gs.eval.edited import EditedAnswers, edited_answers
+from vqa_gs.eval.grounding import HINT_THRESHOLD, OVERLAP, Relevance, read_grounding, read_hints, read_relevant_boxes
+from vqa_gs.eval.results import read_id_list, read_rows
+from vqa_gs.eval.runs import load_metrics
+from vqa_gs.pair_builders.table import read_pair_table
 
 
 def named_files(option: str, values: Sequence[str]) -> dict[str, str]:

@@ -9,17 +9,17 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from eval.compare import System, compare
-from eval.compare_text import comparison_lines, comparison_table
-from eval.results import read_result_file
-from eval.run_files import split_files
-from eval.scoring import DEFAULT_RULE, RULES
-from eval.statistics import PERMUTATIONS, REPLICATES
 from vqa_gs.cli._shared import new_parser
 from vqa_gs.common.errors import UsageError
 from vqa_gs.common.files import write_json
 from vqa_gs.data.gqa import is_gqa, read_gqa
 from vqa_gs.data.questions import QuestionSet, read_question_set
+from vqa_gs.eval.compare import System, compare
+from vqa_gs.eval.compare_text import comparison_lines, comparison_table
+from vqa_gs.eval.results import read_result_file
+from vqa_gs.eval.run_files import split_files
+from vqa_gs.eval.scoring import DEFAULT_RULE, RULES
+from vqa_gs.eval.statistics import PERMUTATIONS, REPLICATES
 
 
 def _members(word: str) -> list[Path]:

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from eval.analysis import analyse
-from eval.results import read_id_list, read_result_file
-from eval.scoring import DEFAULT_RULE, RULES
-from eval.selection import keep_best, names_a_test, require_selectable
-from eval.statistics import REPLICATES
-from eval.summary import summary_lines
 from vqa_gs.cli._evidence import add_evidence_arguments, named_files, read_evidence
 from vqa_gs.cli._shared import new_parser
 from vqa_gs.common.errors import UsageError
 from vqa_gs.common.files import sha256_file, write_json
 from vqa_gs.data.gqa import is_gqa, read_gqa
 from vqa_gs.data.questions import read_question_set
+from vqa_gs.eval.analysis import analyse
+from vqa_gs.eval.results import read_id_list, read_result_file
+from vqa_gs.eval.scoring import DEFAULT_RULE, RULES
+from vqa_gs.eval.selection import keep_best, names_a_test, require_selectable
+from vqa_gs.eval.statistics import REPLICATES
+from vqa_gs.eval.summary import summary_lines
 
 
 def run(words: Sequence[str]) -> None:

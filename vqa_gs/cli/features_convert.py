@@ -10,9 +10,9 @@ from vqa_gs.cli._shared import new_parser, progress_bar
 
 def convert(words: Sequence[str]) -> None:
     """Converts foreign feature files into one region store."""
-    from features.convert import IDS, ON_ERROR
-    from features.convert import convert as convert_files
-    from features.formats import FORMATS
+    from vqa_gs.features.convert import IDS, ON_ERROR
+    from vqa_gs.features.convert import convert as convert_files
+    from vqa_gs.features.formats import FORMATS
 
     parser = new_parser("features convert", "Convert region features to the native store.")
     parser.add_argument("sources", nargs="+", type=str, help="feature files or folders; several become one store")
@@ -44,7 +44,7 @@ def convert(words: Sequence[str]) -> None:
 
 def export(words: Sequence[str]) -> None:
     """Writes a region store in the format of older code."""
-    from features.export import export as export_store
+    from vqa_gs.features.export import export as export_store
 
     parser = new_parser("features export", "Write a region store in the format of older code.")
     parser.add_argument("store", type=str, help="the store")

@@ -22,11 +22,11 @@ _SHOWN = 20
 
 def extract(words: Sequence[str]) -> None:
     """Makes a region store from image files."""
-    from features.extract.backbone import load_backbone
-    from features.extract.boxes import BoxSettings, RegionLimits, load_boxes
-    from features.extract.listing import list_images
-    from features.extract.run import extract_regions, fingerprint_of, is_finished
-    from features.extract.shards import Shard, gather, launched
+    from vqa_gs.features.extract.backbone import load_backbone
+    from vqa_gs.features.extract.boxes import BoxSettings, RegionLimits, load_boxes
+    from vqa_gs.features.extract.listing import list_images
+    from vqa_gs.features.extract.run import extract_regions, fingerprint_of, is_finished
+    from vqa_gs.features.extract.shards import Shard, gather, launched
 
     given = _extract_parser().parse_args(list(words))
     limits = RegionLimits.parse(given.regions)
@@ -88,7 +88,7 @@ def extract(words: Sequence[str]) -> None:
 
 def merge(words: Sequence[str]) -> None:
     """Puts several region stores together."""
-    from features.merge import merge as merge_stores
+    from vqa_gs.features.merge import merge as merge_stores
 
     parser = new_parser("features merge", "Put region stores together: the shards of an extraction, or several splits.")
     parser.add_argument("stores", nargs="+", type=str, help="the stores; the result has their images in this order")

@@ -10,7 +10,7 @@ from vqa_gs.common.errors import DataError
 
 def info(words: Sequence[str]) -> None:
     """Prints what a region store holds."""
-    from features.info import describe, render
+    from vqa_gs.features.info import describe, render
 
     parser = new_parser("features info", "Tell what a region store holds.")
     parser.add_argument("store", type=str, help="the store")
@@ -19,9 +19,9 @@ def info(words: Sequence[str]) -> None:
 
 def check(words: Sequence[str]) -> None:
     """Reads a whole region store and says what is wrong with it."""
-    from features.check import check as check_store
-    from features.check import render
     from vqa_gs.data.questions import read_questions
+    from vqa_gs.features.check import check as check_store
+    from vqa_gs.features.check import render
 
     parser = new_parser(
         "features check", "Check a region store: structure, hash, numbers, boxes, the images of questions."
@@ -45,7 +45,7 @@ def check(words: Sequence[str]) -> None:
 
 def show(words: Sequence[str]) -> None:
     """Draws the boxes of an image on its picture."""
-    from features.show import show as show_image
+    from vqa_gs.features.show import show as show_image
 
     parser = new_parser("features show", "Draw the boxes of an image on its picture.")
     parser.add_argument("store", type=str, help="the store")

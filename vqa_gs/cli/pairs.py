@@ -22,14 +22,14 @@ def _instantiated(parser: ArgumentParser, given: Any) -> Any:
 
 def build(words: Sequence[str]) -> None:
     """Builds a pair table; several kinds go into one."""
-    from features.joined import open_stores
-    from pair_builders.base import BUILDERS, PairSources
-    from pair_builders.describe import describe, render
-    from pair_builders.region_classes import ClassSettings
-    from pair_builders.selection import SELECTIONS
-    from pair_builders.table import concatenate, write_pair_table
     from vqa_gs.data.edited import read_edited_set
     from vqa_gs.data.questions import read_question_set
+    from vqa_gs.features.joined import open_stores
+    from vqa_gs.pair_builders.base import BUILDERS, PairSources
+    from vqa_gs.pair_builders.describe import describe, render
+    from vqa_gs.pair_builders.region_classes import ClassSettings
+    from vqa_gs.pair_builders.selection import SELECTIONS
+    from vqa_gs.pair_builders.table import concatenate, write_pair_table
 
     parser = new_parser("pairs build", "Build a table of counterfactual pairs.")
     kinds, rules = ", ".join(BUILDERS.names()), ", ".join(SELECTIONS.names())
@@ -90,9 +90,9 @@ def build(words: Sequence[str]) -> None:
 
 def info(words: Sequence[str]) -> None:
     """Prints the statistics of a pair table."""
-    from pair_builders.describe import describe, render
-    from pair_builders.table import read_pair_table
     from vqa_gs.data.questions import read_question_set
+    from vqa_gs.pair_builders.describe import describe, render
+    from vqa_gs.pair_builders.table import read_pair_table
 
     parser = new_parser("pairs info", "Tell what a pair table holds.")
     parser.add_argument("table", type=str, help="the pair table")
@@ -105,16 +105,16 @@ def info(words: Sequence[str]) -> None:
 
 def show(words: Sequence[str]) -> None:
     """Writes a page that shows pairs."""
-    from eval.report.images import Embedded, ImageFolder
-    from features.joined import open_stores
-    from pair_builders.ends import Ends
-    from pair_builders.gallery.content import Gallery, sample
-    from pair_builders.gallery.page import render_gallery
-    from pair_builders.region_classes import ClassSettings, read_region_classes
-    from pair_builders.table import read_pair_table
     from vqa_gs.common.files import write_text
     from vqa_gs.data.edited import read_edited_set
     from vqa_gs.data.questions import read_question_set
+    from vqa_gs.eval.report.images import Embedded, ImageFolder
+    from vqa_gs.features.joined import open_stores
+    from vqa_gs.pair_builders.ends import Ends
+    from vqa_gs.pair_builders.gallery.content import Gallery, sample
+    from vqa_gs.pair_builders.gallery.page import render_gallery
+    from vqa_gs.pair_builders.region_classes import ClassSettings, read_region_classes
+    from vqa_gs.pair_builders.table import read_pair_table
 
     parser = new_parser("pairs show", "Write a page to look at pairs with; it needs nothing but itself.")
     parser.add_argument("table", type=str, help="the pair table")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from eval.grounding import write_grounding
-from eval.results import write_rows
-from features.fingerprint import differences
-from features.store import RegionStore
-from pair_builders.table import read_pair_table
 from vqa_gs.cli._shared import new_parser
 from vqa_gs.common.errors import UsageError
 from vqa_gs.data.questions import read_question_set
+from vqa_gs.eval.grounding import write_grounding
+from vqa_gs.eval.results import write_rows
+from vqa_gs.features.fingerprint import differences
+from vqa_gs.features.store import RegionStore
+from vqa_gs.pair_builders.table import read_pair_table
 from vqa_gs.training.confidence import predict_rows
 from vqa_gs.training.grounding import ground
 from vqa_gs.training.inference import TrainedModel

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from eval.report import Options, write_report
-from eval.runs import load_run
 from vqa_gs.cli._shared import new_parser
+from vqa_gs.eval.report import Options, write_report
+from vqa_gs.eval.runs import load_run
 
 
 def run(words: Sequence[str]) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def run(words: Sequence[str]) -> None:
     """Runs what is left of a study and writes its report."""
-    from features.extract.shards import Shard
+    from vqa_gs.features.extract.shards import Shard
     from vqa_gs.study.checks import require_ours
     from vqa_gs.study.plan import make_plan
     from vqa_gs.study.run import prepare_study, run_study

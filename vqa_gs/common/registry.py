@@ -1,22 +1,35 @@
-"""Registered parts: an objective, a pair builder or a format is one file, found by its name."""
+"""Registered parts: an objective, a pair builder or a format is one file, found by its name.
+
+The files of this project stand in a folder each; a user's own are named by the environment variable ``VQA_GS_PLUGINS``
+(files, folders or importable modules, separated as in ``PATH``), or by an installed package under the entry point
+``vqa_gs.plugins``.
+"""
 
 from __future__ import annotations
 
+import os
 import pkgutil
+import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from importlib import import_module
+from importlib.metadata import entry_points
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
 from typing import Generic, TypeVar
 
-from vqa_gs.common.errors import UsageError
+from vqa_gs.common.errors import UsageError, VqaGsError
 
 T = TypeVar("T")
 
+PLUGINS = "VQA_GS_PLUGINS"
+_GROUP = "vqa_gs.plugins"
+
 
 class Registry(Generic[T]):
-    """Parts by name, discovered in the modules of one package.
+    """Parts by name, discovered in the modules of one package and in the user's plug-ins.
 
-    Adding a part is adding a file: every module of ``package`` whose name does not start with an underscore is
-    imported on first use, and registers what it defines.
+    Adding a part is adding a file: every module of ``package`` is imported on first use, and registers what it defines.
 
     Args:
         what: what the parts are, for messages ("objective").
@@ -34,7 +47,7 @@ class Registry(Generic[T]):
 
         def add(part: T) -> T:
             if self._parts.get(name, part) is not part:
-                raise ValueError(f"two {self.what}s are called {name!r}")
+                raise UsageError(f"two {self.what}s are called {name!r}", mend="give one of them another name")
             self._parts[name] = part
             return part
 
@@ -47,6 +60,7 @@ class Registry(Generic[T]):
         for module in pkgutil.iter_modules(import_module(self.package).__path__):
             if not module.name.startswith("_"):
                 import_module(f"{self.package}.{module.name}")
+        load_plugins()
 
     def names(self) -> list[str]:
         """Returns the names, sorted."""
@@ -63,3 +77,40 @@ class Registry(Generic[T]):
                 f"there is no {self.what} called {name!r}", mend=f"choose one of {', '.join(self.names())}"
             )
         return self._parts[name]
+
+
+@cache
+def load_plugins() -> None:
+    """Imports the user's own parts, which register themselves; once a process.
+
+    Raises:
+        UsageError: one cannot be imported.
+    """
+    for named in filter(None, os.environ.get(PLUGINS, "").split(os.pathsep)):
+        path = Path(named)
+        for file in sorted(path.glob("*.py")) if path.is_dir() else [path]:
+            _import(str(file), file if file.suffix == ".py" else None)
+    for found in entry_points(group=_GROUP):
+        _import(found.value, None)
+
+
+def _import(named: str, file: Path | None) -> None:
+    """Imports a file, or a module by its name."""
+    try:
+        if file is None:
+            import_module(named)
+            return
+        name = f"vqa_gs_plugin_{file.stem}"
+        spec = spec_from_file_location(name, file)
+        assert spec is not None
+        assert spec.loader is not None
+        module = module_from_spec(spec)
+        sys.modules[name] = module  # dataclasses look up their module by its name
+        spec.loader.exec_module(module)
+    except VqaGsError:
+        raise
+    except Exception as error:
+        raise UsageError(
+            f"the plug-in {named} cannot be imported: {type(error).__name__}: {error}",
+            mend=f"mend it, or take it out of {PLUGINS}",
+        ) from error

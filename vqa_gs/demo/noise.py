@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from features.store import RegionStore
-from features.writer import RegionStoreWriter
 from vqa_gs.common.errors import UsageError
+from vqa_gs.features.store import RegionStore
+from vqa_gs.features.writer import RegionStoreWriter
 
 Progress = Callable[[int, int], None]
 

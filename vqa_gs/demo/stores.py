@@ -9,11 +9,11 @@ from typing import Any, Protocol, TypeVar
 
 from rich.console import Console
 
-from features.extract.backbone import load_backbone
-from features.extract.run import extract_regions
-from features.store import RegionStore
 from vqa_gs.demo.folder import ImageBoxes, Progress
 from vqa_gs.demo.noise import add_noise, check_strength
+from vqa_gs.features.extract.backbone import load_backbone
+from vqa_gs.features.extract.run import extract_regions
+from vqa_gs.features.store import RegionStore
 
 Bar = Callable[[str], AbstractContextManager[Callable[[int, int | None], None]]]
 SomeSettings = TypeVar("SomeSettings")

@@ -10,8 +10,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from features.geometry import normalized_boxes
 from vqa_gs.common.errors import UsageError
+from vqa_gs.features.geometry import normalized_boxes
 from vqa_gs.models._base import MODELS, AttentionTrace, HeadOutput, RegionModel
 from vqa_gs.models._gru import last_state
 from vqa_gs.models._layers import GatedTanh, WeightNormLinear, WeightNormReLU, masked_softmax, relu_slope

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from eval.report.content import Content
+from vqa_gs.eval.report.content import Content
 from vqa_gs.study.arms import slug
 from vqa_gs.study.curves import COLOURS, Curve, reach, svg_of
 from vqa_gs.study.results import Measure

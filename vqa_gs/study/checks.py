@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from features.joined import open_stores
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import sha256_file
+from vqa_gs.features.joined import open_stores
 from vqa_gs.study.plan import PlannedRun
 from vqa_gs.study.spec import StudySpec
 from vqa_gs.training.run_dir import RunDirectory

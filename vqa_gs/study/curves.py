@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from markupsafe import Markup
 
-from eval.report.verdicts import Splits
+from vqa_gs.eval.report.verdicts import Splits
 from vqa_gs.study.arms import slug
 from vqa_gs.study.results import Measure, Score
 from vqa_gs.study.summary import ArmState, Dataset

@@ -10,9 +10,9 @@ from typing import Literal
 
 import msgspec
 
-from eval.runs import flatten
 from vqa_gs.common.errors import UsageError, VqaGsError
 from vqa_gs.common.files import StrPath
+from vqa_gs.eval.runs import flatten
 from vqa_gs.study.arms import Arm, expand_arms, slug
 from vqa_gs.study.spec import Settings, StudySpec, merged, read_study, without_null
 from vqa_gs.training.config import RunConfig, config_from_dict

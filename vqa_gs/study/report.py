@@ -5,15 +5,15 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from pathlib import Path
 
-from eval.report.blocks import Block, Figures, Section
-from eval.report.content import Content
-from eval.report.formats.html import render_html
-from eval.report.formats.markdown import escape_markdown, render_markdown
-from eval.report.part import Part
-from eval.report.summary import Summary
-from eval.report.verdicts import Headline, cautions, points
 from vqa_gs import __version__
 from vqa_gs.common.files import write_json, write_text
+from vqa_gs.eval.report.blocks import Block, Figures, Section
+from vqa_gs.eval.report.content import Content
+from vqa_gs.eval.report.formats.html import render_html
+from vqa_gs.eval.report.formats.markdown import escape_markdown, render_markdown
+from vqa_gs.eval.report.part import Part
+from vqa_gs.eval.report.summary import Summary
+from vqa_gs.eval.report.verdicts import Headline, cautions, points
 from vqa_gs.study.arms import slug
 from vqa_gs.study.bars import bars_of
 from vqa_gs.study.curves import Curve, curves_of

@@ -7,12 +7,12 @@ from typing import Any, Literal
 
 import msgspec
 
-from eval.report.content import Content, Options, ordered_answer_types
-from eval.report.part import read_content
-from eval.report.resampling import OVERALL, Group, answer_type, question_type, subset
-from eval.report.verdicts import same_questions
-from eval.runs import PairAccuracy, RunSummary, SplitMetrics, SubsetMetrics
-from eval.statistics import holm
+from vqa_gs.eval.report.content import Content, Options, ordered_answer_types
+from vqa_gs.eval.report.part import read_content
+from vqa_gs.eval.report.resampling import OVERALL, Group, answer_type, question_type, subset
+from vqa_gs.eval.report.verdicts import same_questions
+from vqa_gs.eval.runs import PairAccuracy, RunSummary, SplitMetrics, SubsetMetrics
+from vqa_gs.eval.statistics import holm
 from vqa_gs.study.arms import Arm
 from vqa_gs.study.statistics import Difference, Mean, mean_of, paired_difference
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import msgspec
 from scipy import stats
 
-from eval.statistics import LEVEL
+from vqa_gs.eval.statistics import LEVEL
 
 
 class Mean(msgspec.Struct, frozen=True):

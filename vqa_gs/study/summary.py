@@ -8,12 +8,12 @@ from typing import Any
 
 import msgspec
 
-from eval.report.content import Content, by_scoring
-from eval.report.selection import selection_warnings
-from eval.runs import RunSummary, load_run
-from eval.statistics import LEVEL
 from vqa_gs.common.errors import DataError
 from vqa_gs.common.provenance import environment
+from vqa_gs.eval.report.content import Content, by_scoring
+from vqa_gs.eval.report.selection import selection_warnings
+from vqa_gs.eval.runs import RunSummary, load_run
+from vqa_gs.eval.statistics import LEVEL
 from vqa_gs.study.arms import Arm
 from vqa_gs.study.plan import PlannedRun, StudyPlan
 from vqa_gs.study.results import Measure, measure, read_results

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from eval.report.blocks import MISSING, Cell, Column, Table, count_cell, interval_text, text_cell
-from eval.report.content import Content, examples_word, quantity, scoring_rule
-from eval.report.verdicts import points
-from eval.runs import MEAN_AVERAGE_PRECISION
-from eval.statistics import LEVEL, Interval
+from vqa_gs.eval.report.blocks import MISSING, Cell, Column, Table, count_cell, interval_text, text_cell
+from vqa_gs.eval.report.content import Content, examples_word, quantity, scoring_rule
+from vqa_gs.eval.report.verdicts import points
+from vqa_gs.eval.runs import MEAN_AVERAGE_PRECISION
+from vqa_gs.eval.statistics import LEVEL, Interval
 from vqa_gs.study.results import Kind, Measure, Score
 from vqa_gs.study.statistics import Difference
 from vqa_gs.study.summary import SELECTION, ArmState, Dataset

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from features.layout import ImageId
-from features.store import RegionBatch, RegionStore
+from vqa_gs.features.layout import ImageId
+from vqa_gs.features.store import RegionBatch, RegionStore
 from vqa_gs.tasks._plan import BUFFERS, read_ahead
 
 

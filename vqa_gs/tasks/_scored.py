@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from eval.analysis import analyse
-from eval.breakdowns import Evidence
-from eval.evaluate import evaluate
-from eval.results import write_results
 from vqa_gs.common.files import write_json
 from vqa_gs.data.questions import QuestionId, QuestionSet
+from vqa_gs.eval.analysis import analyse
+from vqa_gs.eval.breakdowns import Evidence
+from vqa_gs.eval.evaluate import evaluate
+from vqa_gs.eval.results import write_results
 from vqa_gs.tasks._base import Split
 
 

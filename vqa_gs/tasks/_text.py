@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from eval.breakdowns import Evidence
 from vqa_gs.common.errors import DataError
 from vqa_gs.data.glove import load_glove
 from vqa_gs.data.vocabulary import AnswerVocabulary
+from vqa_gs.eval.breakdowns import Evidence
 from vqa_gs.models.text import TEXT_MODELS, TextModel
 from vqa_gs.objectives import Step
 from vqa_gs.tasks._base import Batch, RunSettings, Task, Wanted

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pair_builders.token_alignment import align_tokens
+from vqa_gs.pair_builders.token_alignment import align_tokens
 
 
 class TextAlignment:
@@ -42,7 +42,7 @@ class TextAlignment:
             tokens: the batch: for each text (n, width) int64, the pairs' 2p ends first, no word of theirs cut off.
 
         Returns:
-            Gather indices as of regions (`pair_builders.directions.AlignmentIndex`), each (p, total width), into all
+            Gather indices as of regions (`AlignmentIndex`), each (p, total width), into all
             texts' words one after the other.
         """
         parts, base, count = [], 0, len(pairs)

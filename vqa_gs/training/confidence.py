@@ -6,9 +6,9 @@ from contextlib import closing
 
 import torch
 
-from eval.results import Result
-from features.store import RegionStore
 from vqa_gs.data.questions import QuestionSet
+from vqa_gs.eval.results import Result
+from vqa_gs.features.store import RegionStore
 from vqa_gs.tasks.vqa.batches import inference_batches
 from vqa_gs.tasks.vqa.examples import make_examples, require_images
 from vqa_gs.training.inference import TrainedModel, require_dim

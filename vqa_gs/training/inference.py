@@ -9,11 +9,11 @@ import msgspec
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from features.store import RegionStore
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath
 from vqa_gs.data.json_files import decode, read_content
 from vqa_gs.data.vocabulary import AnswerVocabulary, WordVocabulary
+from vqa_gs.features.store import RegionStore
 from vqa_gs.models import MODELS
 from vqa_gs.training.checkpoint import tensor_difference
 from vqa_gs.training.config import RunConfig, load_config

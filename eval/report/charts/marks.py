@@ -12,8 +12,7 @@ from collections.abc import Sequence
 
 import msgspec
 from markupsafe import Markup
-
-from eval.arms import Spread
+from vqa_gs.eval.arms import Spread
 
 WIDTH = 360
 # Marker shapes go round together with the colours, so that arms can be told apart without colour.

@@ -6,10 +6,10 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 
-from eval.arms import Arm
-from eval.report.content import Content
-from eval.report.resampling import OVERALL, Group, answer_type, question_type
-from eval.runs import PairAccuracy, RunSummary, SplitMetrics
+from vqa_gs.eval.arms import Arm
+from vqa_gs.eval.report.content import Content
+from vqa_gs.eval.report.resampling import OVERALL, Group, answer_type, question_type
+from vqa_gs.eval.runs import PairAccuracy, RunSummary, SplitMetrics
 
 COLUMNS = (
     "scoring",

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from vqa_gs.eval.report.blocks import Table
+from vqa_gs.eval.report.charts.marks import swatch
+from vqa_gs.eval.report.part import Part
 
-from eval.report.blocks import Table
-from eval.report.charts.marks import swatch
-from eval.report.part import Part
 from vqa_gs.common.web import script_hash
 
 _SCRIPTS = ("tables.js", "examples.js")
@@ -36,7 +36,7 @@ def render_html(title: str, written: str, parts: Sequence[Part]) -> str:
         written: by what and when it was written.
         parts: one for each scoring rule.
     """
-    loader = PackageLoader("eval.report", "templates")
+    loader = PackageLoader("vqa_gs.eval.report", "templates")
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from eval.arms import Arm, Spread
-from eval.report.content import Content, ordered_answer_types
-from eval.report.published import PublishedTable, load_published
-from eval.report.resampling import OVERALL, answer_type
-from eval.report.selection import selection_warnings
+from vqa_gs.eval.arms import Arm, Spread
+from vqa_gs.eval.report.content import Content, ordered_answer_types
+from vqa_gs.eval.report.published import PublishedTable, load_published
+from vqa_gs.eval.report.resampling import OVERALL, answer_type
+from vqa_gs.eval.report.selection import selection_warnings
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",

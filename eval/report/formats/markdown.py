@@ -6,8 +6,8 @@ import html
 import re
 from collections.abc import Sequence
 
-from eval.report.blocks import Cards, RunCard, Table, plain
-from eval.report.part import Part
+from vqa_gs.eval.report.blocks import Cards, RunCard, Table, plain
+from vqa_gs.eval.report.part import Part
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]#|~])")
 

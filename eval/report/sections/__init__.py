@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from eval.report.blocks import Section
-from eval.report.content import Content
+from vqa_gs.eval.report.blocks import Section
+from vqa_gs.eval.report.content import Content
+
 from vqa_gs.common.registry import Registry
 
 Builder = Callable[[Content], Section | None]
@@ -23,7 +24,7 @@ class Place(NamedTuple):
     build: Builder
 
 
-SECTIONS: Registry[Place] = Registry("report section", "eval.report.sections")
+SECTIONS: Registry[Place] = Registry("report section", "vqa_gs.eval.report.sections")
 
 
 def section(name: str, order: int) -> Callable[[Builder], Builder]:

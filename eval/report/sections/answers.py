@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-
-from eval.report.blocks import Figures, Section
-from eval.report.breakdowns import found
-from eval.report.charts.answers import AnswerChart, AnswerShares
-from eval.report.content import Content
-from eval.report.records import SplitRecords, TrainShares
-from eval.report.sections import section
+from vqa_gs.eval.report.blocks import Figures, Section
+from vqa_gs.eval.report.breakdowns import found
+from vqa_gs.eval.report.charts.answers import AnswerChart, AnswerShares
+from vqa_gs.eval.report.content import Content
+from vqa_gs.eval.report.records import SplitRecords, TrainShares
+from vqa_gs.eval.report.sections import section
 
 DRAWN = 6
 FOLDED = 64

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from eval.arms import Arm
-from eval.report.blocks import MISSING, Cell, Column, Section, Table, count_cell, interval_text, score_cell, text_cell
-from eval.report.charts.sparks import line_spark
-from eval.report.content import Content
-from eval.report.resampling import OVERALL
-from eval.report.sections import section
-from eval.report.verdicts import COMPARISON_WORDS, Comparison, compare, points
+from vqa_gs.eval.arms import Arm
+from vqa_gs.eval.report.blocks import (
+    MISSING,
+    Cell,
+    Column,
+    Section,
+    Table,
+    count_cell,
+    interval_text,
+    score_cell,
+    text_cell,
+)
+from vqa_gs.eval.report.charts.sparks import line_spark
+from vqa_gs.eval.report.content import Content
+from vqa_gs.eval.report.resampling import OVERALL
+from vqa_gs.eval.report.sections import section
+from vqa_gs.eval.report.verdicts import COMPARISON_WORDS, Comparison, compare, points
 
 
 def against(content: Content, arm: Arm, split: str) -> Cell:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from eval.report.blocks import Figures, Section
-from eval.report.breakdowns import Measure, found, measure_table
-from eval.report.charts.lines import Line, LineChart
-from eval.report.content import Content
-from eval.report.sections import section
+from vqa_gs.eval.report.blocks import Figures, Section
+from vqa_gs.eval.report.breakdowns import Measure, found, measure_table
+from vqa_gs.eval.report.charts.lines import Line, LineChart
+from vqa_gs.eval.report.content import Content
+from vqa_gs.eval.report.sections import section
 
 
 def reliability_chart(content: Content, split: str) -> LineChart | None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from eval.report.blocks import Browser, Section
-from eval.report.content import Content
-from eval.report.examples import RIGHT
-from eval.report.sections import section
+from vqa_gs.eval.report.blocks import Browser, Section
+from vqa_gs.eval.report.content import Content
+from vqa_gs.eval.report.examples import RIGHT
+from vqa_gs.eval.report.sections import section
 
 
 @section("examples", 80)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from eval.report.blocks import Section
-from eval.report.breakdowns import Measure, keys, measure_table
-from eval.report.content import Content, ordered_answer_types
-from eval.report.sections import section
+from vqa_gs.eval.report.blocks import Section
+from vqa_gs.eval.report.breakdowns import Measure, keys, measure_table
+from vqa_gs.eval.report.content import Content, ordered_answer_types
+from vqa_gs.eval.report.sections import section
 
 
 @section("gap", 32)

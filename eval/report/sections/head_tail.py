@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from eval.report.blocks import Figures, Section
-from eval.report.breakdowns import Measure, found, measure_table
-from eval.report.charts.lines import Line, LineChart
-from eval.report.content import BOLD_NOTE, Content
-from eval.report.sections import section
-from eval.runs import SplitMetrics
+from vqa_gs.eval.report.blocks import Figures, Section
+from vqa_gs.eval.report.breakdowns import Measure, found, measure_table
+from vqa_gs.eval.report.charts.lines import Line, LineChart
+from vqa_gs.eval.report.content import BOLD_NOTE, Content
+from vqa_gs.eval.report.sections import section
+from vqa_gs.eval.runs import SplitMetrics
 
 
 def curve(metrics: SplitMetrics) -> list[tuple[float, float]]:

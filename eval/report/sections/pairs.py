@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from eval.report.blocks import Cell, Column, Section, Table, count_cell, make_table, text_cell
-from eval.report.breakdowns import Measure, keys, measure_table
-from eval.report.content import BOLD_NOTE, Content
-from eval.report.sections import section
-from eval.runs import PairAccuracy
+from vqa_gs.eval.report.blocks import Cell, Column, Section, Table, count_cell, make_table, text_cell
+from vqa_gs.eval.report.breakdowns import Measure, keys, measure_table
+from vqa_gs.eval.report.content import BOLD_NOTE, Content
+from vqa_gs.eval.report.sections import section
+from vqa_gs.eval.runs import PairAccuracy
 
 _ENDS = {
     "both_right": "both ends right",

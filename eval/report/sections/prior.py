@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from eval.arms import Arm, Spread
-from eval.report.blocks import MISSING, Cell, Column, Section, count_cell, make_table, score_cell, text_cell
-from eval.report.breakdowns import found, keys, number, splits_with
-from eval.report.content import Content
-from eval.report.sections import section
+from vqa_gs.eval.arms import Arm, Spread
+from vqa_gs.eval.report.blocks import MISSING, Cell, Column, Section, count_cell, make_table, score_cell, text_cell
+from vqa_gs.eval.report.breakdowns import found, keys, number, splits_with
+from vqa_gs.eval.report.content import Content
+from vqa_gs.eval.report.sections import section
 
 
 def _first(content: Content, split: str, *path: str) -> object:

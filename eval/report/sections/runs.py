@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from eval.arms import Spread
-from eval.report.blocks import MISSING, Cards, Cell, Column, Section, Table, score_cell, text_cell
-from eval.report.content import Content
-from eval.report.provenance import revision, run_card, versions
-from eval.report.sections import section
+from vqa_gs.eval.arms import Spread
+from vqa_gs.eval.report.blocks import MISSING, Cards, Cell, Column, Section, Table, score_cell, text_cell
+from vqa_gs.eval.report.content import Content
+from vqa_gs.eval.report.provenance import revision, run_card, versions
+from vqa_gs.eval.report.sections import section
 
 
 @section("runs", 90)

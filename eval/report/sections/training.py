@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from eval.arms import Arm
-from eval.report.blocks import Figures, Section
-from eval.report.charts.lines import Line, LineChart
-from eval.report.content import Content
-from eval.report.sections import section
-from eval.runs import split_domain
+from vqa_gs.eval.arms import Arm
+from vqa_gs.eval.report.blocks import Figures, Section
+from vqa_gs.eval.report.charts.lines import Line, LineChart
+from vqa_gs.eval.report.content import Content
+from vqa_gs.eval.report.sections import section
+from vqa_gs.eval.runs import split_domain
 
 _TITLES = {
     "gs_cosine": "GS alignment (cosine of gradient and pair direction)",

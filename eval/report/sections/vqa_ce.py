@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from eval.report.blocks import Section
-from eval.report.breakdowns import Measure, measure_table
-from eval.report.content import BOLD_NOTE, Content
-from eval.report.sections import section
+from vqa_gs.eval.report.blocks import Section
+from vqa_gs.eval.report.breakdowns import Measure, measure_table
+from vqa_gs.eval.report.content import BOLD_NOTE, Content
+from vqa_gs.eval.report.sections import section
 
 
 @section("vqa-ce", 36)

@@ -14,16 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from vqa_gs.features.layout import ImageId
 
-from features.layout import ImageId
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath
 from vqa_gs.common.registry import Registry
 
 if TYPE_CHECKING:
     from PIL import Image
-
-    from features.extract.backbone import Backbone
+    from vqa_gs.features.extract.backbone import Backbone
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,9 @@ class BoxSettings:
     allow_download: bool = False
 
 
-SOURCES: Registry[Callable[[str, BoxSettings], BoxSource]] = Registry("source of boxes", "features.extract.boxes")
+SOURCES: Registry[Callable[[str, BoxSettings], BoxSource]] = Registry(
+    "source of boxes", "vqa_gs.features.extract.boxes"
+)
 box_source = SOURCES.register
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-
-from features.extract.boxes import RegionLimits
-from features.geometry import box_iou
+from vqa_gs.features.extract.boxes import RegionLimits
+from vqa_gs.features.geometry import box_iou
 
 CONFIDENCE = 0.2
 OVERLAP = 0.3

@@ -7,8 +7,7 @@ import io
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
-from features.extract.boxes import (
+from vqa_gs.features.extract.boxes import (
     BoxSettings,
     BoxSource,
     Found,
@@ -18,8 +17,9 @@ from features.extract.boxes import (
     require_argument,
     require_size,
 )
-from features.geometry import box_area
-from features.layout import ImageId
+from vqa_gs.features.geometry import box_area
+from vqa_gs.features.layout import ImageId
+
 from vqa_gs.common.errors import DataError
 from vqa_gs.common.files import StrPath, require_file, sha256_file
 

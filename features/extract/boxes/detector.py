@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from features.extract.boxes import BoxSettings, BoxSource, Found, RegionLimits, box_source
-from features.layout import ImageId
+from vqa_gs.features.extract.boxes import BoxSettings, BoxSource, Found, RegionLimits, box_source
+from vqa_gs.features.layout import ImageId
+
 from vqa_gs.common.errors import UsageError
 
 if TYPE_CHECKING:
     from PIL import Image
-
-    from features.extract.detector import Detector
+    from vqa_gs.features.extract.detector import Detector
 
 
 @box_source("detector")
 def make(argument: str, settings: BoxSettings) -> BoxSource:
     """Makes the source; its argument is the detector's name, none where the backbone is the detector."""
-    from features.extract.detector import Detector, load_detector
+    from vqa_gs.features.extract.detector import Detector, load_detector
 
     backbone = settings.backbone
     if isinstance(backbone, Detector) and argument in ("", backbone.name):
@@ -40,7 +40,7 @@ class DetectorBoxes(BoxSource):
     columns = ("class", "class_score")
 
     def __init__(self, detector: Detector, limits: RegionLimits) -> None:
-        from features.extract.detector import recipe_facts
+        from vqa_gs.features.extract.detector import recipe_facts
 
         self.detector: Any = detector
         self.limits = limits

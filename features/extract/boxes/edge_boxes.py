@@ -6,10 +6,10 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from vqa_gs.features.extract.boxes import BoxSettings, BoxSource, Found, RegionLimits, box_source, refuse_argument
+from vqa_gs.features.extract.boxes._opencv import require_opencv, shrunk
+from vqa_gs.features.layout import ImageId
 
-from features.extract.boxes import BoxSettings, BoxSource, Found, RegionLimits, box_source, refuse_argument
-from features.extract.boxes._opencv import require_opencv, shrunk
-from features.layout import ImageId
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath, require_file, sha256_file
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from features.extract.boxes import BoxSettings, BoxSource, Found, RegionLimits, box_source, refuse_argument
-from features.geometry import grid_boxes
-from features.layout import ImageId
+from vqa_gs.features.extract.boxes import BoxSettings, BoxSource, Found, RegionLimits, box_source, refuse_argument
+from vqa_gs.features.geometry import grid_boxes
+from vqa_gs.features.layout import ImageId
 
 if TYPE_CHECKING:
     from PIL import Image

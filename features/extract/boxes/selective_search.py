@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
-from features.extract.boxes import BoxSettings, BoxSource, Found, RegionLimits, box_source, refuse_argument
-from features.extract.boxes._opencv import require_opencv, shrunk
-from features.extract.boxes._recipe import suppress
-from features.geometry import box_area
-from features.layout import ImageId
+from vqa_gs.features.extract.boxes import BoxSettings, BoxSource, Found, RegionLimits, box_source, refuse_argument
+from vqa_gs.features.extract.boxes._opencv import require_opencv, shrunk
+from vqa_gs.features.extract.boxes._recipe import suppress
+from vqa_gs.features.geometry import box_area
+from vqa_gs.features.layout import ImageId
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
-from features.extract.boxes import (
+from vqa_gs.features.extract.boxes import (
     BoxSettings,
     BoxSource,
     Found,
@@ -15,8 +14,9 @@ from features.extract.boxes import (
     require_argument,
     require_size,
 )
-from features.layout import ImageId
-from features.store import RegionStore
+from vqa_gs.features.layout import ImageId
+from vqa_gs.features.store import RegionStore
+
 from vqa_gs.common.files import StrPath
 
 if TYPE_CHECKING:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
-
-from features.extract.boxes import (
+from vqa_gs.features.extract.boxes import (
     BoxSettings,
     BoxSource,
     Found,
@@ -19,7 +18,8 @@ from features.extract.boxes import (
     clipped,
     require_argument,
 )
-from features.layout import ImageId
+from vqa_gs.features.layout import ImageId
+
 from vqa_gs.common.errors import DataError
 from vqa_gs.common.files import StrPath, require_file, sha256_file
 

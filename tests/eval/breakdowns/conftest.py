@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
+from vqa_gs.eval.breakdowns import Evidence, Scored
+from vqa_gs.eval.scoring import score_questions
 
-from eval.breakdowns import Evidence, Scored
-from eval.scoring import score_questions
 from vqa_gs.data.questions import Annotation, Answer, Question, QuestionSet
 
 

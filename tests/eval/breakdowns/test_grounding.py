@@ -4,9 +4,8 @@ import pickle
 import h5py
 import numpy as np
 import pytest
-
-from eval.breakdowns.grounding import grounding
-from eval.grounding import (
+from vqa_gs.eval.breakdowns.grounding import grounding
+from vqa_gs.eval.grounding import (
     GroundingFile,
     overlaps,
     read_grounding,
@@ -14,6 +13,7 @@ from eval.grounding import (
     read_relevant_boxes,
     write_grounding,
 )
+
 from vqa_gs.common.errors import DataError, UsageError
 
 ROWS = [(1, "what", "other", "red", "red"), (2, "what", "other", "red", "blue"), (3, "what", "other", "red", "red")]

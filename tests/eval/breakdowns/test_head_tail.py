@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
-
-from eval.breakdowns.head_tail import ALPHAS, head_tail, normalized_entropy, relative_frequencies
+from vqa_gs.eval.breakdowns.head_tail import ALPHAS, head_tail, normalized_entropy, relative_frequencies
 
 
 def rows_of(counts, right=()):

@@ -1,11 +1,11 @@
 import json
 
 import pytest
+from vqa_gs.eval.breakdowns.flips import flips
+from vqa_gs.eval.breakdowns.pair_consistency import pair_consistency
+from vqa_gs.eval.edited import edited_answers
+from vqa_gs.eval.results import read_rows
 
-from eval.breakdowns.flips import flips
-from eval.breakdowns.pair_consistency import pair_consistency
-from eval.edited import edited_answers
-from eval.results import read_rows
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.data.questions import read_question_set
 

@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
-
-from eval.breakdowns.calibration import calibration, expected_error, reliability
-from eval.breakdowns.prior import jensen_shannon, prior
-from eval.results import Confidence
+from vqa_gs.eval.breakdowns.calibration import calibration, expected_error, reliability
+from vqa_gs.eval.breakdowns.prior import jensen_shannon, prior
+from vqa_gs.eval.results import Confidence
 
 ROWS = [
     (1, "what color is the", "other", "red", "white"),

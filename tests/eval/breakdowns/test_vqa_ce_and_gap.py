@@ -1,8 +1,8 @@
 import pytest
+from vqa_gs.eval.breakdowns.gap import gap
+from vqa_gs.eval.breakdowns.vqa_ce import vqa_ce
+from vqa_gs.eval.runs import SplitMetrics
 
-from eval.breakdowns.gap import gap
-from eval.breakdowns.vqa_ce import vqa_ce
-from eval.runs import SplitMetrics
 from vqa_gs.common.errors import UsageError
 
 ROWS = [

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from vqa_gs.features.extract import _weights, timm_backbone
+from vqa_gs.features.extract._weights import find_lite0_weights, read_state, rename_lite0
+from vqa_gs.features.extract.backbone import load_backbone
+from vqa_gs.features.extract.images import load_image
 
-from features.extract import _weights, timm_backbone
-from features.extract._weights import find_lite0_weights, read_state, rename_lite0
-from features.extract.backbone import load_backbone
-from features.extract.images import load_image
 from vqa_gs.common.errors import DataError, UsageError
 
 needs_package = pytest.mark.skipif(

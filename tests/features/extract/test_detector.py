@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 import torch
+from vqa_gs.features.extract.backbone import load_backbone
+from vqa_gs.features.extract.boxes import BoxSettings, RegionLimits, load_boxes
 
-from features.extract.backbone import load_backbone
-from features.extract.boxes import BoxSettings, RegionLimits, load_boxes
 from vqa_gs.common.errors import DataError, UsageError
 
 NAME = "fasterrcnn_mobilenet_v3_large_320_fpn"

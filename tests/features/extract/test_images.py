@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PIL import Image
+from vqa_gs.features.extract.images import load_image
 
-from features.extract.images import load_image
 from vqa_gs.common.errors import DataError
 
 PIXELS = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 255]], [[9, 9, 9], [0, 0, 0]]], np.uint8)

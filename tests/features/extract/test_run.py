@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from vqa_gs.features.extract.run import extract_regions
+from vqa_gs.features.store import RegionStore
 
-from features.extract.run import extract_regions
-from features.store import RegionStore
 from vqa_gs.common.errors import DataError, UsageError
 
 
@@ -47,7 +47,7 @@ SCRIPT = f"""
 import pathlib, sys, time
 import numpy as np
 import torch
-from features.extract.run import extract_regions
+from vqa_gs.features.extract.run import extract_regions
 
 {inspect.getsource(Stub)}
 {inspect.getsource(listed)}
@@ -245,7 +245,7 @@ def test_killed_at_any_moment(pictures, tmp_path, hidden_files, python):
 
 
 def test_the_real_backbone_end_to_end(shared_data, tmp_path):
-    from features.extract.backbone import load_backbone
+    from vqa_gs.features.extract.backbone import load_backbone
 
     paths = sorted(shared_data("butd-10/images").iterdir())
     backbone = load_backbone(short_side=96)

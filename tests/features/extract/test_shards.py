@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from vqa_gs.features.extract.backbone import load_backbone
+from vqa_gs.features.extract.listing import list_images
+from vqa_gs.features.extract.run import extract_regions, is_finished
+from vqa_gs.features.extract.shards import Shard, gather, launched
+from vqa_gs.features.merge import merge
 
-from features.extract.backbone import load_backbone
-from features.extract.listing import list_images
-from features.extract.run import extract_regions, is_finished
-from features.extract.shards import Shard, gather, launched
-from features.merge import merge
 from vqa_gs.common.errors import UsageError
 
 

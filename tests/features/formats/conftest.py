@@ -12,8 +12,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
-
-from features.store import RegionStore
+from vqa_gs.features.store import RegionStore
 
 
 def content(ids, counts, dim=6, seed=0, with_detections=False):

@@ -7,10 +7,10 @@ import zipfile
 import numpy as np
 import pytest
 import torch
+from vqa_gs.features.convert import convert
+from vqa_gs.features.formats import detect_format
+from vqa_gs.features.store import RegionStore
 
-from features.convert import convert
-from features.formats import detect_format
-from features.store import RegionStore
 from vqa_gs.common.errors import DataError
 
 
@@ -83,7 +83,7 @@ def test_damaged_archives_are_named_and_may_be_skipped(files, same, tmp_path, ca
 
 
 def test_an_archive_that_unpacks_to_too_much(files, tmp_path, monkeypatch):
-    from features.formats import npz
+    from vqa_gs.features.formats import npz
 
     monkeypatch.setattr(npz, "LARGEST_FILE", 100_000)
     folder = files.write_npz(tmp_path / "x", files.content((1,), (2,)), with_info=False)

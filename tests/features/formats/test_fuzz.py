@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from vqa_gs.features.convert import convert
+from vqa_gs.features.formats import FORMATS, detect_format
 
-from features.convert import convert
-from features.formats import FORMATS, detect_format
 from vqa_gs.common.errors import VqaGsError
 
 QUICK, SLOW = 25, 300

@@ -5,11 +5,11 @@ import pickle
 import h5py
 import numpy as np
 import pytest
+from vqa_gs.features.convert import convert
+from vqa_gs.features.formats import FORMATS, detect_format
+from vqa_gs.features.formats._butd_hdf5 import find_index
+from vqa_gs.features.formats._sizes import image_size
 
-from features.convert import convert
-from features.formats import FORMATS, detect_format
-from features.formats._butd_hdf5 import find_index
-from features.formats._sizes import image_size
 from vqa_gs.common.errors import DataError
 
 

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pytest
+from vqa_gs.features.convert import convert
+from vqa_gs.features.formats import detect_format, lmdb_records
 
-from features.convert import convert
-from features.formats import detect_format, lmdb_records
 from vqa_gs.common.errors import DataError
 
 pytest.importorskip("lmdb", reason="the lmdb extra is not installed")

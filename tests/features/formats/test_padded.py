@@ -3,10 +3,10 @@ from __future__ import annotations
 import h5py
 import numpy as np
 import pytest
+from vqa_gs.features.convert import convert
+from vqa_gs.features.formats import FORMATS, detect_format
+from vqa_gs.features.store import RegionStore
 
-from features.convert import convert
-from features.formats import FORMATS, detect_format
-from features.store import RegionStore
 from vqa_gs.common.errors import DataError
 
 

@@ -7,9 +7,9 @@ import time
 import h5py
 import numpy as np
 import pytest
+from vqa_gs.features.formats import _probe, _probe_helper
+from vqa_gs.features.formats._probe import look
 
-from features.formats import _probe, _probe_helper
-from features.formats._probe import look
 from vqa_gs.common.errors import DataError
 
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from vqa_gs.features.convert import convert
+from vqa_gs.features.formats import FORMATS, _tsv, detect_format
+from vqa_gs.features.store import RegionStore
 
-from features.convert import convert
-from features.formats import FORMATS, _tsv, detect_format
-from features.store import RegionStore
 from vqa_gs.common.errors import DataError
 from vqa_gs.common.files import sha256_file
 

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import h5py
 import numpy as np
 import pytest
+from vqa_gs.features.store import RegionStore
 
-from features.store import RegionStore
 from vqa_gs.cli import main
 
 

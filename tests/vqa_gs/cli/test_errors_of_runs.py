@@ -4,8 +4,8 @@ import h5py
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from vqa_gs.pair_builders.table import read_pair_table, write_pair_table
 
-from pair_builders.table import read_pair_table, write_pair_table
 from tests.vqa_gs.cli.conftest import assert_refused, cut, new_cases, predict, read, spoil_store, write, write_fixed36
 from vqa_gs.cli import main
 from vqa_gs.training.checkpoint import FORMAT

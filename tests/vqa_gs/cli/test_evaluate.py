@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from vqa_gs.eval.runs import load_metrics
+from vqa_gs.pair_builders.table import PairTable, write_pair_table
 
-from eval.runs import load_metrics
-from pair_builders.table import PairTable, write_pair_table
 from vqa_gs.cli import main
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data"

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from vqa_gs.features.store import RegionStore
 
-from features.store import RegionStore
 from vqa_gs.cli import main
 
 

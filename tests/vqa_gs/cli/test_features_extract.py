@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from vqa_gs.features.extract.backbone import load_backbone
+from vqa_gs.features.store import RegionStore
 
-from features.extract.backbone import load_backbone
-from features.store import RegionStore
 from vqa_gs.cli import main
 
 REPOSITORY = Path(__file__).resolve().parents[3]

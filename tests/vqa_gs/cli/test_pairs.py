@@ -5,15 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from vqa_gs.features.convert import convert
+from vqa_gs.features.store import RegionStore
+from vqa_gs.features.writer import RegionStoreWriter
+from vqa_gs.pair_builders._near_images import nearest_images
+from vqa_gs.pair_builders._regions import align_pairs, pooled_features, standardised
+from vqa_gs.pair_builders.base import BUILDERS, PairSources
+from vqa_gs.pair_builders.ends import answer_of
+from vqa_gs.pair_builders.table import read_pair_table
 
-from features.convert import convert
-from features.store import RegionStore
-from features.writer import RegionStoreWriter
-from pair_builders._near_images import nearest_images
-from pair_builders._regions import align_pairs, pooled_features, standardised
-from pair_builders.base import BUILDERS, PairSources
-from pair_builders.ends import answer_of
-from pair_builders.table import read_pair_table
 from vqa_gs.cli import main
 from vqa_gs.data.questions import read_question_set
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from vqa_gs.features.store import RegionStore
+from vqa_gs.pair_builders.table import read_pair_table
 
-from features.store import RegionStore
-from pair_builders.table import read_pair_table
 from vqa_gs.cli import main
 from vqa_gs.demo.noise import add_noise
 from vqa_gs.study.plan import make_plan

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from vqa_gs.features.joined import open_stores
+from vqa_gs.features.store import RegionStore
+from vqa_gs.features.writer import RegionStoreWriter
 
-from features.joined import open_stores
-from features.store import RegionStore
-from features.writer import RegionStoreWriter
 from vqa_gs.cli import main
 from vqa_gs.study.checks import content_hash
 from vqa_gs.study.pool import Worker, child_environment, worker_environment

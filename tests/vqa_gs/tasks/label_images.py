@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
-
-from features.writer import RegionStoreWriter
+from vqa_gs.features.writer import RegionStoreWriter
 
 CATEGORIES = {3: "cat", 18: "dog", 20: "cow", 44: "cup"}
 DIM, REGIONS = 6, 4

@@ -6,8 +6,8 @@ import json
 
 import numpy as np
 import pytest
+from vqa_gs.features.writer import RegionStoreWriter
 
-from features.writer import RegionStoreWriter
 from tests.run_settings import config_of, task_of
 from tests.vqa_gs.tasks.label_images import CATEGORIES, DIM, REGIONS, Drawn
 from vqa_gs.common.errors import DataError, UsageError

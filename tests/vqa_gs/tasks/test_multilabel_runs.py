@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from vqa_gs.features.writer import RegionStoreWriter
 
-from features.writer import RegionStoreWriter
 from tests.run_settings import config_of, task_of
 from tests.vqa_gs.tasks.label_images import CATEGORIES, DIM, REGIONS, Drawn
 from tests.vqa_gs.tasks.runs import assert_gradients_are_numeric, metrics, short_training, train_with_a_break

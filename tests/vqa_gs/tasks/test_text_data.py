@@ -7,8 +7,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from vqa_gs.pair_builders.token_alignment import align_tokens
 
-from pair_builders.token_alignment import align_tokens
 from tests.run_settings import task_of
 from tests.vqa_gs.tasks.conftest import write_tsv
 from vqa_gs.common.errors import DataError, UsageError

@@ -4,12 +4,12 @@ import json
 import numpy as np
 import pytest
 import torch
+from vqa_gs.eval.grounding import read_grounding
+from vqa_gs.eval.results import read_result_file, read_rows
+from vqa_gs.features.store import RegionStore
+from vqa_gs.features.writer import RegionStoreWriter
+from vqa_gs.pair_builders.table import read_pair_table
 
-from eval.grounding import read_grounding
-from eval.results import read_result_file, read_rows
-from features.store import RegionStore
-from features.writer import RegionStoreWriter
-from pair_builders.table import read_pair_table
 from vqa_gs.cli import main
 from vqa_gs.data.questions import read_question_set
 from vqa_gs.training.config import config_from_dict

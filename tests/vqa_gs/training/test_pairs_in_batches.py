@@ -4,15 +4,15 @@ import json
 
 import numpy as np
 import pytest
+from vqa_gs.features.joined import open_stores
+from vqa_gs.features.store import RegionStore
+from vqa_gs.features.writer import RegionStoreWriter
+from vqa_gs.pair_builders.base import BUILDERS, PairSources
+from vqa_gs.pair_builders.directions import directions
+from vqa_gs.pair_builders.region_classes import ClassSettings
+from vqa_gs.pair_builders.selection import SELECTIONS
+from vqa_gs.pair_builders.table import write_pair_table
 
-from features.joined import open_stores
-from features.store import RegionStore
-from features.writer import RegionStoreWriter
-from pair_builders.base import BUILDERS, PairSources
-from pair_builders.directions import directions
-from pair_builders.region_classes import ClassSettings
-from pair_builders.selection import SELECTIONS
-from pair_builders.table import write_pair_table
 from vqa_gs.common.errors import DataError
 from vqa_gs.data.edited import read_edited_set
 from vqa_gs.data.questions import read_question_set

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from vqa_gs.features.store import RegionStore
 
-from features.store import RegionStore
 from vqa_gs.training.config import config_from_dict
 from vqa_gs.training.loop import train
 

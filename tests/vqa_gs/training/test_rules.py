@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from vqa_gs.eval.runs import load_run
+from vqa_gs.features.writer import RegionStoreWriter
 
-from eval.runs import load_run
-from features.writer import RegionStoreWriter
 from vqa_gs.cli import main
 from vqa_gs.common.errors import DataError
 from vqa_gs.data.questions import read_annotations

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from eval.runs import MEAN_AVERAGE_PRECISION
-from features.joined import open_stores
 from vqa_gs.common.errors import UsageError
 from vqa_gs.common.files import write_json
 from vqa_gs.data.instances import LabelledImages, is_pair_list, unseen
+from vqa_gs.eval.runs import MEAN_AVERAGE_PRECISION
+from vqa_gs.features.joined import open_stores
 from vqa_gs.models.labels import LABEL_MODELS, LabelModel
 from vqa_gs.tasks._base import TASKS, RunSettings, Task, Wanted
 from vqa_gs.tasks._plan import Plan

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from features.layout import ImageId
-from features.store import RegionStore
-from pair_builders.shuffled import shuffle_partners
-from pair_builders.table import PairTable
 from vqa_gs.common.errors import DataError, found_in
 from vqa_gs.data.instances import LabelledImages, is_pair_list, read_edited_images, read_labelled_images
 from vqa_gs.data.pair_lists import read_pair_list
+from vqa_gs.features.layout import ImageId
+from vqa_gs.features.store import RegionStore
+from vqa_gs.pair_builders.shuffled import shuffle_partners
+from vqa_gs.pair_builders.table import PairTable
 from vqa_gs.tasks.multilabel.settings import LabelData
 
 

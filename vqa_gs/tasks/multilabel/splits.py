@@ -13,13 +13,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from eval.average_precision import mean_average_precision
-from eval.label_metrics import label_metrics
-from features.layout import ImageId
-from features.store import RegionStore
 from vqa_gs.common.errors import DataError
 from vqa_gs.common.files import write_json
 from vqa_gs.data.instances import LabelledImages
+from vqa_gs.eval.average_precision import mean_average_precision
+from vqa_gs.eval.label_metrics import label_metrics
+from vqa_gs.features.layout import ImageId
+from vqa_gs.features.store import RegionStore
 from vqa_gs.tasks._base import Split
 from vqa_gs.tasks._regions import image_batches
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import nn
 
-from features.joined import open_stores
 from vqa_gs.common.errors import UsageError
+from vqa_gs.features.joined import open_stores
 from vqa_gs.models import MODELS, RegionModel
 from vqa_gs.tasks._base import TASKS, RunSettings, Task, Wanted
 from vqa_gs.tasks._plan import Plan

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from features.store import RegionStore
 from vqa_gs.data.glove import load_glove
+from vqa_gs.features.store import RegionStore
 from vqa_gs.models import MODELS, RegionModel
 from vqa_gs.tasks._base import RunSettings
 from vqa_gs.tasks._regions import region_statistics

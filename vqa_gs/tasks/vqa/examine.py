@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pair_builders.directions import differences
 from vqa_gs.models import HeadOutput, RegionModel
 from vqa_gs.objectives import Ends, Inputs, Step
+from vqa_gs.pair_builders.directions import differences
 from vqa_gs.tasks._base import Wanted
 from vqa_gs.tasks._ends import counterparts, pair_ends
 from vqa_gs.tasks.vqa.batches import VqaBatch

@@ -8,9 +8,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from features.store import RegionStore
-from pair_builders.directions import alignment_index
-from pair_builders.table import PairTable, concatenate, read_pair_table
 from vqa_gs.common.errors import DataError, found_in
 from vqa_gs.common.files import sha256_file
 from vqa_gs.data.edited import read_edited_set
@@ -18,6 +15,9 @@ from vqa_gs.data.questions import QuestionId, QuestionSet, read_question_set, re
 from vqa_gs.data.split import hold_out
 from vqa_gs.data.targets import SoftTargets, soft_targets
 from vqa_gs.data.vocabulary import AnswerVocabulary, WordVocabulary
+from vqa_gs.features.store import RegionStore
+from vqa_gs.pair_builders.directions import alignment_index
+from vqa_gs.pair_builders.table import PairTable, concatenate, read_pair_table
 from vqa_gs.tasks.vqa.settings import DataConfig, SplitConfig
 
 

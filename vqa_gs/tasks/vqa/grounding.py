@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from eval.grounding import GroundingFile
-from features.store import RegionBatch, RegionStore
 from vqa_gs.data.questions import QuestionId
+from vqa_gs.eval.grounding import GroundingFile
+from vqa_gs.features.store import RegionBatch, RegionStore
 from vqa_gs.models import RegionModel
 from vqa_gs.tasks.vqa.batches import inference_batches
 from vqa_gs.tasks.vqa.examples import Examples

@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from eval.breakdowns import Evidence
-from eval.grounding import read_relevant_boxes, write_grounding
-from eval.results import read_id_list
-from features.store import RegionStore
 from vqa_gs.data.pair_lists import read_pair_list
 from vqa_gs.data.questions import QuestionSet
+from vqa_gs.eval.breakdowns import Evidence
+from vqa_gs.eval.grounding import read_relevant_boxes, write_grounding
+from vqa_gs.eval.results import read_id_list
+from vqa_gs.features.store import RegionStore
 from vqa_gs.models import RegionModel
 from vqa_gs.tasks._base import RunSettings
 from vqa_gs.tasks._scored import ScoredSplit

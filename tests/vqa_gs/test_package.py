@@ -1,0 +1,51 @@
+"""What is installed: one top-level name, with every module and file that stands in the four folders."""
+
+import configparser
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = {"vqa_gs": "vqa_gs", "features": "vqa_gs/features", "pair_builders": "vqa_gs/pair_builders"}
+FOLDERS["eval"] = "vqa_gs/eval"
+
+
+def sources():
+    """Where each file of the four folders lies in the wheel."""
+    for folder, place in FOLDERS.items():
+        for file in (ROOT / folder).rglob("*"):
+            if file.is_file() and "__pycache__" not in file.parts:
+                yield f"{place}/{file.relative_to(ROOT / folder).as_posix()}"
+
+
+def test_every_folder_of_modules_is_listed():
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    listed = config["options"]["packages"].split()
+    found = {name.rpartition("/")[0].replace("/", ".") for name in sources() if name.endswith(".py")}
+    assert sorted(listed) == sorted(found)
+
+
+def test_the_wheel_brings_one_name_and_every_file(tmp_path):
+    for folder in FOLDERS:  # a copy: what an earlier build left behind would be packed too
+        shutil.copytree(ROOT / folder, tmp_path / "source" / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path / "source")
+    words = ["pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(tmp_path), "."]
+    subprocess.run([sys.executable, "-m", *words], cwd=tmp_path / "source", check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = [name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name]
+    assert {name.split("/")[0] for name in names} == {"vqa_gs"}
+    assert set(names) == set(sources())
+
+
+@pytest.mark.parametrize("name", ["eval", "features", "pair_builders"])
+def test_files_of_the_user_s_own_are_not_run(name, tmp_path):
+    (tmp_path / f"{name}.py").write_text("raise SystemExit('executed')")
+    for words in (["-m", "vqa_gs", "features", "--help"], ["-m", "vqa_gs.study.worker"]):
+        done = subprocess.run([sys.executable, *words], cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True)
+        assert done.returncode == 0, done.stderr
