@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import torch
 
-from vqa_gs.models.updn import UpDn, UpDnSettings
-from vqa_gs.objectives.answer import AnswerSettings
-from vqa_gs.objectives.gradient_supervision import GradientSupervisionSettings
+from vqa_gs.models.vqa.updn import UpDn, UpDnSettings
+from vqa_gs.objectives.terms.answer import AnswerSettings
+from vqa_gs.objectives.terms.gradient_supervision import GradientSupervisionSettings
 from vqa_gs.tasks import TASKS
 from vqa_gs.tasks.vqa.batches import VqaBatch
 from vqa_gs.training.hardware import computes_bf16

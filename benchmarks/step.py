@@ -35,13 +35,15 @@ from vqa_gs.features.store import RegionStore
 from vqa_gs.features.writer import RegionStoreWriter
 
 from vqa_gs.data.targets import SoftTargets
-from vqa_gs.models.updn import UpDn, UpDnSettings
-from vqa_gs.objectives.answer import AnswerSettings
-from vqa_gs.objectives.gradient_supervision import GradientSupervisionSettings
+from vqa_gs.models.vqa.updn import UpDn, UpDnSettings
+from vqa_gs.objectives.terms.answer import AnswerSettings
+from vqa_gs.objectives.terms.gradient_supervision import GradientSupervisionSettings
+from vqa_gs.pipeline.plan import Plan
+from vqa_gs.pipeline.read_ahead import read_ahead
 from vqa_gs.tasks import TASKS
-from vqa_gs.tasks._plan import Plan, read_ahead
-from vqa_gs.tasks.vqa.batches import Batcher, VqaBatch
-from vqa_gs.tasks.vqa.examples import Examples, TrainingData
+from vqa_gs.tasks.vqa.batches import BatchReader, VqaBatch
+from vqa_gs.tasks.vqa.examples import Examples
+from vqa_gs.tasks.vqa.trained import PairedQuestions
 from vqa_gs.training.step import TrainingStep
 
 REGIONS, DIM, HIDDEN, TOKENS, ANSWERS, WORDS = 36, 2048, 1024, 14, 3129, 8000
@@ -222,12 +224,13 @@ def data_wait(rows: int, bf16: bool, steps: int) -> float:
         tokens = draw_tokens(images, False, torch.Generator().manual_seed(0))
         labels = rng.integers(0, ANSWERS, images)
         targets = SoftTargets.from_arrays(np.arange(images + 1), labels, np.ones(images), ANSWERS)
-        examples = Examples(np.arange(images).astype(object), tokens, targets, labels)
+        kinds = np.zeros(images, np.int64)
+        examples = Examples(np.arange(images).astype(object), tokens, targets, labels, kinds, kinds)
         no_pairs = np.empty((0, 2), np.int64)
-        data = TrainingData(None, None, examples, images, None, None, no_pairs, {}, None)  # type: ignore[arg-type]
+        data = PairedQuestions(None, examples, None, no_pairs)  # type: ignore[arg-type]
         plan = Plan(images, 0, rows, 0, 0)
         trainer, waited, worked = Trainer("baseline"), 0.0, 0.0
-        with closing(read_ahead(Batcher(data, store, plan), range(steps + 3))) as batches:
+        with closing(read_ahead(BatchReader(data, store).planned(plan), range(steps + 3))) as batches:
             for number in range(steps + 3):
                 start = time.perf_counter()
                 batch = next(batches)

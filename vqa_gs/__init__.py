@@ -10,8 +10,8 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "VQAAccuracy": "vqa_gs.training.metric",
-    "GradientSupervision": "vqa_gs.objectives.gradient_supervision",
-    "gradient_supervision_loss": "vqa_gs.objectives.gradient_supervision",
+    "GradientSupervision": "vqa_gs.objectives.terms.gradient_supervision",
+    "gradient_supervision_loss": "vqa_gs.objectives.terms.gradient_supervision",
 }
 
 __all__ = ["GradientSupervision", "VQAAccuracy", "__version__", "gradient_supervision_loss"]

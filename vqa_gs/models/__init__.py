@@ -1,5 +1,1 @@
-"""The networks, one a file, found by name through `MODELS`."""
-
-from vqa_gs.models._base import MODELS, AttentionTrace, HeadOutput, RegionModel
-
-__all__ = ["MODELS", "AttentionTrace", "HeadOutput", "RegionModel"]
+"""The networks: of visual questions, of texts, of multi-label images, one a file in a folder each."""

@@ -1,5 +1,8 @@
-"""The terms of the training loss, one a file, found by name through `OBJECTIVES`."""
+"""The terms of the training loss, one a file in `vqa_gs.objectives.terms`, found by name through `OBJECTIVES`."""
 
-from vqa_gs.objectives._base import OBJECTIVES, Ends, Inputs, Objective, ObjectiveOutput, Step, logged_names
+from vqa_gs.common.registry import Registry
+from vqa_gs.contracts import Objective
 
-__all__ = ["OBJECTIVES", "Ends", "Inputs", "Objective", "ObjectiveOutput", "Step", "logged_names"]
+OBJECTIVES: Registry[type[Objective]] = Registry("objective", "vqa_gs.objectives.terms")
+
+__all__ = ["OBJECTIVES"]

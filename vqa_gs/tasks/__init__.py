@@ -1,5 +1,8 @@
 """What a model is trained for: visual questions, and other tasks with counterfactual pairs; found through `TASKS`."""
 
-from vqa_gs.tasks._base import TASKS, Batch, RunSettings, Split, Task, Wanted
+from vqa_gs.common.registry import Registry
+from vqa_gs.pipeline.task import Task
 
-__all__ = ["TASKS", "Batch", "RunSettings", "Split", "Task", "Wanted"]
+TASKS: Registry[type[Task]] = Registry("task", "vqa_gs.tasks")
+
+__all__ = ["TASKS"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from vqa_gs.tasks._base import TASKS
-from vqa_gs.tasks._text import TextTask
+from vqa_gs.pipeline.text_task import TextTask
+from vqa_gs.tasks import TASKS
 
 
 @TASKS.register("nli")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_origin, get_type_hints
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import atomic_path
+from vqa_gs.common.tensors import tensor_difference
 
 FORMAT = "vqa-gs-checkpoint"
 _MEND = "remove it to train from the start"
@@ -23,9 +23,9 @@ class Checkpoint:
 
     Attributes:
         step: steps done.
-        model: the model's tensors by name.
+        model: the tensors of model and terms by name.
         optimizer: the optimiser's state.
-        best: epoch, in-domain accuracy and tensors (on the CPU) of the epoch to keep so far.
+        best: epoch, in-domain accuracy and tensors (of model and terms, on the CPU) of the epoch to keep so far.
         recent: sums and counts since the last row of log.csv.
         epoch_means: sums and counts since the last row of epochs.csv.
         steps_log: the rows of log.csv.
@@ -81,7 +81,7 @@ class Checkpoint:
 
         Args:
             file: where the checkpoint came from, for messages.
-            model: the run's network.
+            model: the run's training step: network and terms.
             optimizer: the run's optimiser.
             sources: path -> SHA-256 of the data as they are now.
 
@@ -114,16 +114,3 @@ class Checkpoint:
                             raise ValueError("a state of another shape than its parameter")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(f"holds another optimiser: {error}", file=file, record="optimizer", mend=_MEND) from error
-
-
-def tensor_difference(found: object, expected: Mapping[str, Tensor]) -> str | None:
-    """Returns where tensors differ from the expected names and shapes, None where they do not."""
-    if not isinstance(found, Mapping):
-        return f"{type(found).__name__} in place of tensors"
-    for name, tensor in expected.items():
-        if not isinstance(found.get(name), Tensor):
-            return f"{name} is missing"
-        if found[name].shape != tensor.shape:
-            return f"{name} is {tuple(found[name].shape)}, this run's is {tuple(tensor.shape)}"
-    stray = next((name for name in found if name not in expected), None)
-    return None if stray is None else f"{stray} is not this run's"

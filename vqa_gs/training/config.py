@@ -1,8 +1,8 @@
 """The settings of a run: a tree of dataclasses, read from YAML and the command line, saved with the run.
 
 Every field is ``--section.field`` on the command line. The section ``objectives`` has one part for each file in
-``vqa_gs/objectives``; the sections ``data`` and ``model`` are those of the chosen task and model. Adding a file there
-adds its settings here.
+``vqa_gs/objectives/terms``; the sections ``data`` and ``model`` are those of the chosen task and model. Adding a file
+there, or a plug-in, adds its settings here.
 """
 
 from __future__ import annotations
@@ -18,30 +18,30 @@ from typing import Any, Literal
 import yaml
 from jsonargparse import ArgumentParser, Namespace
 
+from vqa_gs.common.checks import at_least
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath, require_file
-from vqa_gs.models.updn import UpDnSettings
+from vqa_gs.contracts import PAIRS, missing
+from vqa_gs.models.vqa.updn import UpDnSettings
 from vqa_gs.objectives import OBJECTIVES
 from vqa_gs.tasks import TASKS
-from vqa_gs.tasks._checks import at_least
-from vqa_gs.training.schedule import Schedule
+from vqa_gs.training.optimization import OptimizationConfig
+from vqa_gs.training.step import computed
 
 
 @dataclass
-class TrainingConfig:
-    """How a run is trained.
+class TrainingConfig(OptimizationConfig):
+    """How a run is trained, beside its optimiser and learning rate.
 
     Attributes:
         epochs: passes over the training questions at the most.
         batch_size: ordinary questions in a step, over all processes.
         pairs_per_batch: whole pairs in a step beside them, over all processes.
-        lr: Adamax's learning rate.
-        schedule: ``constant`` keeps it, ``cosine`` lets it fall to 0 at the end.
         clip: largest norm of the gradient.
         patience: stop after so many epochs without a better in-domain accuracy; 0 never stops early.
         max_steps: stop after so many steps; 0 does not.
         precision: ``auto`` takes bf16 where the hardware computes it and the model is not tiny, else fp32.
-        device: ``auto`` takes CUDA where there is one.
+        device: ``auto`` takes CUDA where there is one, else the CPU.
         log_every: steps between two rows of log.csv.
         checkpoint_every: steps between two checkpoints; 0 writes one at the end of every epoch only.
         statistics_images: training images that region means and deviations are taken over.
@@ -50,8 +50,6 @@ class TrainingConfig:
     epochs: int = 20
     batch_size: int = 512
     pairs_per_batch: int = 64
-    lr: float = 2e-3
-    schedule: Schedule = "constant"
     clip: float = 0.25
     patience: int = 5
     max_steps: int = 0
@@ -62,11 +60,11 @@ class TrainingConfig:
     statistics_images: int = 4096
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         at_least(self, "training", 1, "epochs", "batch_size", "log_every", "statistics_images")
         at_least(self, "training", 0, "pairs_per_batch", "patience", "max_steps", "checkpoint_every")
-        for name in ("lr", "clip"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise UsageError(f"training.{name} must be a positive number, not {getattr(self, name)}")
+        if not 0 < self.clip < math.inf:
+            raise UsageError(f"training.clip must be a positive number, not {self.clip}")
 
 
 _DEFAULT_TASK = "vqa"
@@ -122,11 +120,19 @@ class RunConfig:
         return active
 
     def check(self) -> dict[str, Any]:
-        """Raises `UsageError` where terms and data do not go together; returns the terms, by name."""
+        """Raises `UsageError` where terms, data, task and model do not go together; returns the terms, by name."""
         objectives = self.active_objectives()
-        needy = [name for name in objectives if OBJECTIVES[name].needs_pairs]
-        if needy and not self.data.pairs:
-            raise UsageError(f"the objective {needy[0]} needs pairs", mend="name pair tables in data.pairs")
+        computed(objectives)
+        provided = TASKS[self.task].provides | TASKS[self.task].models[self.architecture].provides(self.model)
+        for name, settings in objectives.items():
+            for what in missing(OBJECTIVES[name].requirements(settings), provided | {PAIRS}):
+                raise UsageError(
+                    f"the objective {name} needs {what}, which the task {self.task} with this model,"
+                    f" {self.architecture}, does not have",
+                    mend=who_has(what),
+                )
+            if PAIRS in OBJECTIVES[name].requirements(settings) and not self.data.pairs:
+                raise UsageError(f"the objective {name} needs pairs", mend="name pair tables in data.pairs")
         if self.data.pairs and self.training.pairs_per_batch == 0:
             raise UsageError("data.pairs are given but training.pairs_per_batch is 0", mend="set it above 0")
         return objectives
@@ -134,6 +140,18 @@ class RunConfig:
     def to_dict(self) -> dict[str, Any]:
         """Returns the settings as plain containers, ready for YAML and JSON."""
         return dataclasses.asdict(self)
+
+
+def who_has(what: str) -> str:
+    """Says which tasks and models have something that a term requires, with their default settings."""
+    found = []
+    for name, task in ((name, TASKS[name]) for name in TASKS):
+        models = [kind for kind in task.models if what in task.models[kind].provides(task.models[kind].Settings())]
+        if models or what in task.provides:
+            found.append(f"{name} ({', '.join(models)})" if models else name)
+    if not found:
+        return "no task or model has it; switch the term off, or change its settings"
+    return f"tasks (and models) that have it are {', '.join(found)}; or change the term's settings"
 
 
 def add_run_arguments(parser: ArgumentParser, task: str | None = None, architecture: str | None = None) -> None:

@@ -8,7 +8,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
-from vqa_gs.common.errors import UsageError
+from vqa_gs.common.devices import choose_device
 from vqa_gs.training.config import RunConfig
 
 
@@ -27,10 +27,7 @@ def make_accelerator(config: RunConfig) -> Accelerator:
     Raises:
         UsageError: the device is not there.
     """
-    cpu = config.training.device == "cpu" or not torch.cuda.is_available()
-    if config.training.device == "cuda" and not torch.cuda.is_available():
-        raise UsageError("training.device is cuda, but no CUDA device is there", mend="use auto or cpu")
-    device = torch.device("cpu" if cpu else "cuda")
+    device = choose_device(config.training.device)
     # benchmarks/precision.py, on a CPU with AVX-512 BF16, one thread, bf16 / fp32: hidden 64 1.0-1.2, 128 0.6-0.8,
     # 256 0.6-0.7, 512 0.5-0.6, 1024 0.5, with and without gradient supervision, for 8 x 496 and 36 x 2048 regions
     # alike. The smallest models lose more to the conversions than they gain.
@@ -40,4 +37,4 @@ def make_accelerator(config: RunConfig) -> Accelerator:
     # Accelerate keeps the first run's device and precision for the whole process, and refuses a second run in it
     # that has others. Where several processes were launched, their connection has to stay.
     AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
-    return Accelerator(mixed_precision="bf16" if bf16 else "no", cpu=cpu)
+    return Accelerator(mixed_precision="bf16" if bf16 else "no", cpu=device.type == "cpu")

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from vqa_gs.common.files import write_text, writing
-from vqa_gs.training.team import Team
+from vqa_gs.training.processes import Processes
 
 Row = dict[str, Any]
 
@@ -119,13 +119,13 @@ class Meter:
     What steps report stays on their device until it is asked for, so that a GPU is not waited for at every step.
 
     Args:
-        team: the processes.
+        processes: all of them.
         recent: sums and counts since the last log row, of before an interruption.
         epoch: sums and counts since the epoch began, of before an interruption.
     """
 
-    def __init__(self, team: Team, recent: Row | None = None, epoch: Row | None = None) -> None:
-        self.team = team
+    def __init__(self, processes: Processes, recent: Row | None = None, epoch: Row | None = None) -> None:
+        self.processes = processes
         self.recent, self.epoch = Averages(recent), Averages(epoch)
         self._names: list[str] = []
         self._waiting: list[Tensor] = []
@@ -141,7 +141,7 @@ class Meter:
         if not self._waiting:
             return
         count = len(self._names)
-        for row in self.team.sum(torch.stack(self._waiting).cpu()).tolist():
+        for row in self.processes.sum(torch.stack(self._waiting).cpu()).tolist():
             for name, total, number in zip(self._names, row[:count], row[count:], strict=True):
                 self.recent.add(name, total, number)
                 self.epoch.add(name, total, number)

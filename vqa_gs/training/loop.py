@@ -12,22 +12,24 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import atomic_path
-from vqa_gs.objectives import OBJECTIVES, logged_names
-from vqa_gs.tasks import TASKS, Batch, Split
-from vqa_gs.tasks._plan import Plan, read_ahead
+from vqa_gs.contracts import Batch
+from vqa_gs.pipeline.plan import Plan
+from vqa_gs.pipeline.read_ahead import read_ahead
+from vqa_gs.pipeline.task import Split
+from vqa_gs.tasks import TASKS
 from vqa_gs.training.checkpoint import Checkpoint
 from vqa_gs.training.config import RunConfig
 from vqa_gs.training.hardware import make_accelerator
 from vqa_gs.training.logs import CsvLog, EventLog, Meter, Row
+from vqa_gs.training.optimization import learning_rate, make_optimizer
+from vqa_gs.training.processes import Processes
 from vqa_gs.training.progress import TrainingBar
 from vqa_gs.training.run_dir import RunDirectory
-from vqa_gs.training.schedule import learning_rate
 from vqa_gs.training.step import TrainingStep
-from vqa_gs.training.team import Team
 
 # Columns of every run's logs; terms that report more add theirs.
 _LOGGED = ["loss", "answer_loss", "gs_loss", "gs_cosine"]
@@ -53,15 +55,15 @@ def train(config: RunConfig, out: Path, quiet: bool = False) -> Path:
         VqaGsError: settings or data are bad.
     """
     objectives = config.check()
-    team = Team(make_accelerator(config))
+    processes = Processes(make_accelerator(config))
     directory = RunDirectory(Path(out), config)
     with ExitStack() as stack:
-        with team.together():
-            if team.is_main:
+        with processes.together():
+            if processes.is_main:
                 stack.enter_context(directory.claimed())
-        if not team.tell(directory.is_done):
-            with team.together():
-                run = _Run(config, objectives, team, directory, quiet)
+        if not processes.tell(directory.is_done):
+            with processes.together():
+                run = _Run(config, objectives, processes, directory, quiet)
             run.train()
     return directory.path
 
@@ -70,10 +72,10 @@ class _Run:
     """One run: what it is made of, and where it stands."""
 
     def __init__(
-        self, config: RunConfig, objectives: dict[str, Any], team: Team, directory: RunDirectory, quiet: bool
+        self, config: RunConfig, objectives: dict[str, Any], processes: Processes, directory: RunDirectory, quiet: bool
     ) -> None:
-        self.config, self.settings, self.team, self.directory = config, config.training, team, directory
-        self.shown = team.is_main and not quiet
+        self.config, self.settings, self.processes, self.directory = config, config.training, processes, directory
+        self.shown = processes.is_main and not quiet
 
         self.task = TASKS[config.task](config)
         self.validation, self.tests = self.task.validation, self.task.tests
@@ -83,8 +85,8 @@ class _Run:
             self.settings.batch_size,
             self.settings.pairs_per_batch,
             config.seed,
-            team.rank,
-            team.size,
+            processes.rank,
+            processes.size,
             self.task.lengths,
         )
         self.total_steps = self.settings.epochs * self.plan.steps_per_epoch
@@ -92,24 +94,26 @@ class _Run:
             self.total_steps = min(self.total_steps, self.settings.max_steps)
 
         self.model = self.task.build_model()
-        self.step: Any = TrainingStep(self.model, objectives, type(self.task))
-        self.batcher = self.task.batcher(self.plan, self.step.wanted)
-        self.logged = list(dict.fromkeys([*_LOGGED, *logged_names(OBJECTIVES[name] for name in objectives)]))
-        self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        self.optimizer: Any = torch.optim.Adamax(self.parameters, lr=self.settings.lr)
+        self.learned = TrainingStep(self.model, objectives, type(self.task), self.task.statistics(self.model))
+        self.step: Any = self.learned  # several processes wrap it
+        self.batcher = self.task.batcher(self.plan, self.learned.requirements)
+        terms = self.learned.terms.values()
+        self.logged = list(dict.fromkeys([*_LOGGED, *(name for term in terms for name in term.logged)]))
+        self.parameters = [parameter for parameter in self.learned.parameters() if parameter.requires_grad]
+        self.optimizer: Any = make_optimizer(self.settings, self.parameters)
 
         self.done_steps = 0
         self.best: dict[str, Any] = {"epoch": -1, "accuracy": -1.0, "model": None}
-        self.meter = Meter(team)
+        self.meter = Meter(processes)
         self.steps_log: list[Row] = []
         self.epochs_log: list[Row] = []
 
     def train(self) -> None:
         """Trains what is left to train, then looks at the tests."""
-        self.step, self.optimizer = self.team.accelerator.prepare(self.step, self.optimizer)
-        with self.team.together():
+        self.step, self.optimizer = self.processes.accelerator.prepare(self.step, self.optimizer)
+        with self.processes.together():
             self._resume()
-            if self.team.is_main:
+            if self.processes.is_main:
                 self.directory.save_settings()
                 self._record()
                 self._open_logs()
@@ -119,7 +123,7 @@ class _Run:
             for note in self.task.notes:
                 self.bar.say(f"note: {note}")
             with closing(batches):
-                for batch in self.team.each(batches):
+                for batch in self.processes.each(batches):
                     if self._stops_early():
                         break
                     self._train_step(batch)
@@ -137,14 +141,14 @@ class _Run:
     def _train_step(self, batch: Batch) -> None:
         self.questions += len(batch)
         self.step.train()
-        loss, sums, counts = self.step(batch.to(self.team.accelerator.device))
+        loss, sums, counts = self.step(batch.to(self.processes.accelerator.device))
         self.optimizer.zero_grad()
-        rate = learning_rate(self.settings.lr, self.settings.schedule, self.done_steps, self.total_steps)
+        rate = learning_rate(self.settings, self.done_steps, self.plan.steps_per_epoch, self.total_steps)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         # Naming the parameters spares the gradient by the regions, which nobody asks for a second time.
-        self.team.accelerator.backward(loss, inputs=self.parameters)
-        self.team.accelerator.clip_grad_norm_(self.parameters, self.settings.clip)
+        self.processes.accelerator.backward(loss, inputs=self.parameters)
+        self.processes.accelerator.clip_grad_norm_(self.parameters, self.settings.clip)
         self.optimizer.step()
         one = torch.ones((), device=loss.device)
         self.meter.add({"loss": loss, **sums}, {"loss": one, **counts})
@@ -162,14 +166,14 @@ class _Run:
     def _log_step(self) -> None:
         means = self._finite(self.meter.take_recent())
         now = time.perf_counter()
-        speed = self.questions * self.team.size / max(now - self.clock, 1e-9)
+        speed = self.questions * self.processes.size / max(now - self.clock, 1e-9)
         self.clock, self.questions = now, 0
         epoch = self.done_steps / self.plan.steps_per_epoch
         row = {"step": self.done_steps, "epoch": epoch, **means, "questions_per_second": round(speed, 1)}
         self.steps_log.append(row)
         self.bar.note(means, speed)
-        with self.team.together():
-            if self.team.is_main:
+        with self.processes.together():
+            if self.processes.is_main:
                 self.step_csv.append(row)
                 self.events.add({f"train/{name}": value for name, value in means.items()}, self.done_steps)
 
@@ -182,11 +186,11 @@ class _Run:
         self.epochs_log.append({**row, "seconds": round(now - self.epoch_clock, 2)})
         self.epoch_clock = self.clock = now
         if accuracy > self.best["accuracy"]:
-            state = {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
+            state = {name: value.detach().cpu().clone() for name, value in self.learned.state_dict().items()}
             self.best = {"epoch": epoch, "accuracy": accuracy, "model": state}
         self.bar.epoch(epoch, means, accuracy, self.config.scoring)
-        with self.team.together():
-            if self.team.is_main:
+        with self.processes.together():
+            if self.processes.is_main:
                 self.epoch_csv.append(self.epochs_log[-1])
                 self.events.add({"iid_val/overall": accuracy}, self.done_steps)
 
@@ -196,11 +200,11 @@ class _Run:
 
     def _save(self) -> None:
         self.meter.collect()
-        with self.team.together():
-            if self.team.is_main:
+        with self.processes.together():
+            if self.processes.is_main:
                 Checkpoint(
                     self.done_steps,
-                    self.model.state_dict(),
+                    self.learned.state_dict(),
                     self.optimizer.state_dict(),
                     self.best,
                     self.meter.recent.values,
@@ -215,9 +219,9 @@ class _Run:
         if not file.exists():
             return
         saved = Checkpoint.load(file, torch.device("cpu"))
-        saved.restore(file, self.model, self.optimizer, self.task.sources)
+        saved.restore(file, self.learned, self.optimizer, self.task.sources)
         self.done_steps, self.best = saved.step, saved.best
-        self.meter = Meter(self.team, saved.recent, saved.epoch_means)
+        self.meter = Meter(self.processes, saved.recent, saved.epoch_means)
         self.steps_log, self.epochs_log = saved.steps_log, saved.epochs_log
 
     def _open_logs(self) -> None:
@@ -228,7 +232,7 @@ class _Run:
 
     def _record(self) -> None:
         self.task.save(self.directory.path)
-        device = self.team.accelerator.device
+        device = self.processes.accelerator.device
         self.directory.record(
             {
                 "name": self.config.name,
@@ -242,40 +246,46 @@ class _Run:
                 "pairs": self.task.pairs,
                 "parameters": sum(parameter.numel() for parameter in self.parameters),
                 "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
-                "processes": self.team.size,
+                "processes": self.processes.size,
                 "threads": torch.get_num_threads(),
-                "precision": self.team.accelerator.mixed_precision,
+                "precision": self.processes.accelerator.mixed_precision,
                 "config": asdict(self.config),
             }
         )
 
     def _predict(self, split: Split) -> Tensor:
         """Looks at a split; each process at a share of it, of which all learn, so that all take the same decisions."""
-        team, batch = self.team, self.settings.batch_size
-        with team.together():
-            found = split.predict(self.model, batch, team.rank, team.size)
-        return team.sum(found)
+        processes, batch = self.processes, self.settings.batch_size
+        with processes.together(), processes.accelerator.autocast():
+            found = split.predict(self.model, batch, processes.rank, processes.size)
+        return processes.sum(found)
 
     def _finish(self) -> None:
         """Takes the epoch chosen in-domain and looks at the tests, once."""
-        self.model.load_state_dict(self.best["model"])
-        model = self.directory.path / "model.safetensors"
-        with self.team.together():
-            if self.team.is_main:
-                with atomic_path(model) as temporary:
-                    try:
-                        save_file({name: value.contiguous() for name, value in self.best["model"].items()}, temporary)
-                    except SafetensorError as error:
-                        raise DataError(f"cannot be written: {error}", file=model, mend="is the disk full?") from error
+        self.learned.load_state_dict(self.best["model"])
+        with self.processes.together():
+            if self.processes.is_main:
+                _save_tensors(self.model, self.directory.path / "model.safetensors")
+                if self.learned.terms.state_dict():
+                    _save_tensors(self.learned.terms, self.directory.path / "objectives.safetensors")
         for split in (self.validation, *self.tests):
             found = self._predict(split)
-            with self.team.together():
-                if self.team.is_main:
-                    split.look(self.model)
+            with self.processes.together():
+                if self.processes.is_main:
+                    split.ground(self.model)
                     metrics = split.report(found, self.directory.path)
                     if split is not self.validation:
                         self.bar.say(f"{split.name}: {metrics['overall']:.2f} % ({metrics['scoring']})")
-        with self.team.together():
-            if self.team.is_main:
+        with self.processes.together():
+            if self.processes.is_main:
                 self.events.close()
                 self.directory.finish()
+
+
+def _save_tensors(module: nn.Module, file: Path) -> None:
+    """Writes the tensors of a module, by name."""
+    with atomic_path(file) as temporary:
+        try:
+            save_file({name: value.cpu().contiguous() for name, value in module.state_dict().items()}, temporary)
+        except SafetensorError as error:
+            raise DataError(f"cannot be written: {error}", file=file, mend="is the disk full?") from error

@@ -7,50 +7,77 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vqa_gs.common.errors import UsageError
+from vqa_gs.contracts import NO_STATISTICS, Batch, Objective, TrainingStatistics
 from vqa_gs.objectives import OBJECTIVES
-from vqa_gs.tasks import Batch, Task, Wanted
+from vqa_gs.pipeline.task import Task
 
 
 class TrainingStep(nn.Module):
     """Model and objectives as one module whose forward pass returns the whole loss.
 
     Under distributed training the inner gradient has to be taken inside the wrapped module's forward pass, so the
-    objectives live in it rather than in the loop.
+    objectives live in it rather than in the loop. So do their parameters, which the loop trains as it trains the
+    model's.
 
     Args:
         model: the network.
         objectives: settings of the active objectives by name.
         task: whose forward pass it is.
+        statistics: of the training data and the model, for objectives that ask.
 
-    Raises:
-        UsageError: an objective asks for what the task or the model does not have.
+    Attributes:
+        terms: the objectives that are computed: those that another one replaces are left out.
+        requirements: what they need of batches, model and task.
     """
 
-    def __init__(self, model: nn.Module, objectives: dict[str, Any], task: type[Task]) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        objectives: dict[str, Any],
+        task: type[Task],
+        statistics: TrainingStatistics = NO_STATISTICS,
+    ) -> None:
         super().__init__()
         self.model = model
-        self.examine = task.examine
-        self.terms = nn.ModuleDict({name: OBJECTIVES[name](part) for name, part in objectives.items()})
-        self.weights = {name: float(part.weight) for name, part in objectives.items()}
-        terms = list(self.terms.values())
-        self.wanted = Wanted(
-            frozenset().union(*(term.places() for term in terms)),  # type: ignore[operator]
-            frozenset().union(*(term.aligned() for term in terms)),  # type: ignore[operator]
-            any(term.needs_trace for term in terms),
-            any(term.needs_inputs for term in terms),
-        )
-        task.require(model, self.wanted)
+        self.forward_pass = task.forward
+        kinds = {name: OBJECTIVES[name] for name in computed(objectives)}
+        terms = {name: kind(objectives[name], statistics) for name, kind in kinds.items()}
+        self.terms = nn.ModuleDict(terms)
+        self.rewriting = [term for term in terms.values() if type(term).rewrite is not Objective.rewrite]
+        self.weights = {name: float(objectives[name].weight) for name in terms}
+        needs = (kind.requirements(objectives[name]) for name, kind in kinds.items())
+        self.requirements: frozenset[str] = frozenset().union(*needs)
 
     def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
         """Returns the loss () and the sums and counts of what is logged."""
         torch.manual_seed(batch.seed)
-        step = self.examine(self.model, batch, self.wanted)
-        loss = step.logits.new_zeros(())
+        outputs = self.forward_pass(self.model, batch, self.requirements)
+        for term in self.rewriting:
+            outputs.targets = term.rewrite(outputs)
+        loss = outputs.logits.new_zeros(())
         sums: dict[str, Tensor] = {}
         counts: dict[str, Tensor] = {}
         for name, term in self.terms.items():
-            out = term(step)
+            out = term(outputs)
             loss = loss + self.weights[name] * out.scale * out.loss
             sums.update(out.sums)
             counts.update(out.counts)
         return loss, sums, counts
+
+
+def computed(objectives: dict[str, Any]) -> list[str]:
+    """Returns which of the active objectives are computed: not those that another one stands in the place of.
+
+    Raises:
+        UsageError: two of them stand in the place of one.
+    """
+    replaced: dict[str, str] = {}
+    for name in objectives:
+        for other in OBJECTIVES[name].replaces:
+            if replaced.setdefault(other, name) != name:
+                raise UsageError(
+                    f"objectives.{replaced[other]} and objectives.{name} both stand in the place of objectives.{other}",
+                    mend="set the weight of one of them to 0",
+                )
+    return [name for name in objectives if name not in replaced]

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vqa_gs.models._gru import last_state
-from vqa_gs.models._layers import relu_slope
+from vqa_gs.models.gru import last_state
+from vqa_gs.models.layers import relu_slope
 
 
 def plain(gru, words):

@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from vqa_gs.common.errors import UsageError
-from vqa_gs.models import MODELS
-from vqa_gs.models._layers import WeightNormLinear, masked_softmax
-from vqa_gs.models.updn import UpDnSettings
+from vqa_gs.models.layers import WeightNormLinear, masked_softmax
+from vqa_gs.models.vqa import MODELS
+from vqa_gs.models.vqa.updn import UpDnSettings
 
 SMALL = {"hidden": 16, "word_dim": 8}
 
@@ -53,9 +53,9 @@ def test_head_is_twice_differentiable_by_regions():
     question = torch.randn(2, 16, dtype=torch.float64)
 
     def gradient(x):
-        return torch.autograd.grad(model.head(x, mask, question).logits[:, 1].sum(), x, create_graph=True)[0]
+        return torch.autograd.grad(model.answer(x, mask, question).logits[:, 1].sum(), x, create_graph=True)[0]
 
-    assert torch.autograd.gradgradcheck(lambda x: model.head(x, mask, question).logits, (regions,))
+    assert torch.autograd.gradgradcheck(lambda x: model.answer(x, mask, question).logits, (regions,))
     total = gradient(regions).pow(2).sum()
     grads = torch.autograd.grad(total, list(model.parameters()), allow_unused=True)
     touched = {name for (name, _), g in zip(model.named_parameters(), grads, strict=True) if g is not None}

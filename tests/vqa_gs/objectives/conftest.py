@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from vqa_gs.models import MODELS
-from vqa_gs.models.updn import UpDnSettings
-from vqa_gs.objectives.answer import AnswerSettings
+from vqa_gs.models.vqa import MODELS
+from vqa_gs.models.vqa.updn import UpDnSettings
+from vqa_gs.objectives.terms.answer import AnswerSettings
 from vqa_gs.tasks import TASKS
 from vqa_gs.tasks.vqa.batches import VqaBatch
 from vqa_gs.training.step import TrainingStep

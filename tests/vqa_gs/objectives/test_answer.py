@@ -1,8 +1,9 @@
 import pytest
 import torch
 
-from vqa_gs.objectives import OBJECTIVES, Ends, Step
-from vqa_gs.objectives.answer import AnswerSettings, answer_loss
+from tests.vqa_gs.objectives.outputs import make_ends, make_outputs
+from vqa_gs.objectives import OBJECTIVES
+from vqa_gs.objectives.terms.answer import AnswerSettings, answer_loss
 
 
 def test_is_the_mean_times_the_number_of_answers():
@@ -20,10 +21,9 @@ def test_shapes_are_named():
 
 def test_pair_rows_can_be_left_out():
     logits, targets = torch.randn(4, 3), torch.rand(4, 3)
-    ends = Ends(logits[:2], {}, {}, targets[:2], torch.tensor([0, 1]), torch.tensor([1, 0]), torch.ones(2))
-    step = Step(logits, targets, torch.ones(4), 4.0, ends, 2.0)
+    outputs = make_outputs(logits, targets, make_ends(logits[:2], targets[:2], [0, 1]))
     rows = answer_loss(logits, targets)
     term = OBJECTIVES["answer"]
-    torch.testing.assert_close(term(AnswerSettings())(step).loss, rows.mean())
-    torch.testing.assert_close(term(AnswerSettings(pair_rows=0.0))(step).loss, rows[2:].sum() / 4)
-    assert step.row_weight.tolist() == [1, 1, 1, 1]
+    torch.testing.assert_close(term(AnswerSettings())(outputs).loss, rows.mean())
+    torch.testing.assert_close(term(AnswerSettings(pair_rows=0.0))(outputs).loss, rows[2:].sum() / 4)
+    assert outputs.row_weight.tolist() == [1, 1, 1, 1]

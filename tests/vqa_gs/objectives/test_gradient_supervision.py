@@ -5,14 +5,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.vqa_gs.objectives.outputs import make_ends, make_outputs
 from vqa_gs import GradientSupervision
 from vqa_gs.common.errors import UsageError
-from vqa_gs.objectives import OBJECTIVES, Ends, Step
-from vqa_gs.objectives.gradient_supervision import (
+from vqa_gs.objectives import OBJECTIVES
+from vqa_gs.objectives.terms.gradient_supervision import (
     GradientSupervisionSettings,
     cosine,
     decision,
-    end_directions,
     gradient_supervision_loss,
 )
 
@@ -154,46 +154,37 @@ def test_shapes_and_misuse_are_named():
         GradientSupervisionSettings(weight=-1)
 
 
-def make_step(pairs=3, ends_weight=None):
+def make_pairs(pairs=3, ends_weight=None):
     weight = torch.randn(5, 4, requires_grad=True)
     x = torch.randn(2 * pairs, 5, requires_grad=True)
     logits = torch.tanh(x) @ weight
-    labels = torch.tensor([0, 1, 2, 1, 2, 3])[: 2 * pairs]
-    partner = labels.roll(pairs)
-    pair_weight = torch.ones(2 * pairs) if ends_weight is None else ends_weight
-    ends = Ends(
-        logits,
-        {"regions": x},
-        {"regions": end_directions(x)},
-        torch.rand(2 * pairs, 4),
-        labels,
-        partner,
-        pair_weight,
-    )
-    return Step(logits, ends.targets, torch.ones(2 * pairs), 2 * pairs, ends, 2 * pairs, epoch=1.0), weight
+    labels = [0, 1, 2, 1, 2, 3][: 2 * pairs]
+    targets = torch.rand(2 * pairs, 4)
+    ends = make_ends(logits, targets, labels, {"regions": x}, ends_weight)
+    return make_outputs(logits, targets, ends), weight
 
 
 def test_term_averages_over_ends_and_respects_ends_weights_and_warmup():
     term = OBJECTIVES["gradient_supervision"]
-    step, weight = make_step()
-    both, a, b = (term(GradientSupervisionSettings(weight=1.0, ends=ends))(step).loss for ends in ("both", "a", "b"))
+    outputs, weight = make_pairs()
+    both, a, b = (term(GradientSupervisionSettings(weight=1.0, ends=ends))(outputs).loss for ends in ("both", "a", "b"))
     assert math.isclose(both.item(), (a.item() + b.item()) / 2, rel_tol=1e-6)
     both.backward()
     assert weight.grad.abs().sum() > 0
-    ramp = term(GradientSupervisionSettings(weight=1.0, warmup_epochs=4.0))(make_step()[0])
+    ramp = term(GradientSupervisionSettings(weight=1.0, warmup_epochs=4.0))(make_pairs()[0])
     assert ramp.scale == 0.25
     torch.manual_seed(0)
-    halved, _ = make_step(ends_weight=torch.full((6,), 0.5))
+    halved, _ = make_pairs(ends_weight=torch.full((6,), 0.5))
     torch.manual_seed(0)
-    whole, _ = make_step()
+    whole, _ = make_pairs()
     settings_one = GradientSupervisionSettings(weight=1.0)
     assert math.isclose(term(settings_one)(halved).loss.item() * 2, term(settings_one)(whole).loss.item(), rel_tol=1e-6)
 
 
 def test_term_without_pairs_is_zero():
-    step, _ = make_step()
-    step.ends = None
-    assert OBJECTIVES["gradient_supervision"](GradientSupervisionSettings(weight=1.0))(step).loss.item() == 0
+    outputs, _ = make_pairs()
+    outputs.ends = None
+    assert OBJECTIVES["gradient_supervision"](GradientSupervisionSettings(weight=1.0))(outputs).loss.item() == 0
 
 
 def test_module_trains_a_users_model():
@@ -215,7 +206,7 @@ def test_module_trains_a_users_model():
 def test_docstring_examples():
     import doctest
 
-    import vqa_gs.objectives.gradient_supervision as module
+    import vqa_gs.objectives.terms.gradient_supervision as module
 
     result = doctest.testmod(module)
     assert result.attempted > 5

@@ -4,8 +4,8 @@ import pytest
 import torch
 from vqa_gs.pair_builders.token_alignment import align_tokens
 
-from vqa_gs.objectives._decision import cosine
-from vqa_gs.objectives.gradient_supervision import GradientSupervisionSettings
+from vqa_gs.objectives.decision import cosine
+from vqa_gs.objectives.terms.gradient_supervision import GradientSupervisionSettings
 from vqa_gs.tasks import TASKS
 from vqa_gs.training.step import TrainingStep
 
@@ -34,8 +34,12 @@ def test_gradient_by_words_against_finite_differences(make_model, make_batch):
     assert direction.shape == words.shape == (6, 6, 8)
     assert not direction[:, 0].any()  # padding
 
+    there = batch.tokens != 0
+
     def score(moved, end):
-        logits = model.head(batch.features[end : end + 1], batch.mask[end : end + 1], model.encode_words(moved)).logits
+        logits = model.answer(
+            batch.features[end : end + 1], batch.mask[end : end + 1], model.encode(moved, there[end : end + 1], True)
+        ).logits
         return logits[0, batch.labels[end]] - logits[0, ends.partner_labels[end]]
 
     numeric = torch.zeros_like(words)

@@ -5,13 +5,15 @@ import math
 import pytest
 import torch
 
+from tests.vqa_gs.objectives.outputs import make_ends, make_outputs
 from vqa_gs.common.errors import UsageError
-from vqa_gs.objectives import OBJECTIVES, Ends, Inputs, Step
-from vqa_gs.objectives._schedule import Scheduled
-from vqa_gs.objectives.gradient_supervision import GradientSupervisionSettings
-from vqa_gs.objectives.path import PathSettings, _mixed
-from vqa_gs.objectives.random_image import RandomImageSettings, answer_scores
-from vqa_gs.objectives.zero_out import ZeroOutSettings
+from vqa_gs.contracts import ModelOutput
+from vqa_gs.objectives import OBJECTIVES
+from vqa_gs.objectives.schedule import Scheduled
+from vqa_gs.objectives.terms.gradient_supervision import GradientSupervisionSettings
+from vqa_gs.objectives.terms.path import PathSettings, _mixed
+from vqa_gs.objectives.terms.random_image import RandomImageSettings, answer_scores
+from vqa_gs.objectives.terms.zero_out import ZeroOutSettings
 from vqa_gs.tasks import TASKS
 from vqa_gs.training.step import TrainingStep
 
@@ -91,22 +93,21 @@ def test_random_image_asks_each_question_of_another_image():
     regions = torch.arange(rows, dtype=torch.float64).view(rows, 1, 1)
     seen = []
 
-    def answer(images, mask, question):
-        seen.append((images.flatten().tolist(), mask.flatten().tolist(), question.flatten().tolist()))
-        return torch.zeros(len(images), answers, dtype=torch.float64)
+    def again(chosen, images, mask):
+        asked = torch.arange(rows)[chosen].tolist()
+        seen.append((images.flatten().tolist(), mask.flatten().tolist(), asked))
+        return ModelOutput(torch.zeros(len(images), answers, dtype=torch.float64))
 
     targets = torch.tensor([[1.0, 0.3, 0], [0, 0, 0], [0, 1, 0], [0.6, 0, 0], [0, 0, 1]], dtype=torch.float64)
-    question = torch.arange(10.0, 10 + rows).unsqueeze(1)
     mask = torch.arange(rows).unsqueeze(1) % 2 == 0
-    ends = Ends(torch.zeros(2, 3), {}, {}, targets[:2], torch.tensor([0, 1]), torch.tensor([1, 0]), torch.ones(2))
+    ends = make_ends(torch.zeros(2, 3), targets[:2], [0, 1])
     for pairs, first in ((None, 0), (ends, 2)):
-        inputs = Inputs(regions, mask, question, answer)
-        step = Step(torch.zeros(rows, answers), targets, torch.ones(rows), 5.0, pairs, float(first), inputs=inputs)
+        more = {"regions": regions, "mask": mask, "again": again}
+        outputs = make_outputs(torch.zeros(rows, answers), targets, pairs, **more)
         for seed in range(6):
             torch.manual_seed(seed)
-            out = OBJECTIVES["random_image"](RandomImageSettings(weight=1.0))(step)
-            images, masks, questions = seen.pop()
-            own = [int(asked) - 10 for asked in questions]
+            out = OBJECTIVES["random_image"](RandomImageSettings(weight=1.0))(outputs)
+            images, masks, own = seen.pop()
             assert own == list(range(first, rows))
             assert all(image != row for image, row in zip(images, own, strict=True))
             assert sorted(images) == own
@@ -116,18 +117,18 @@ def test_random_image_asks_each_question_of_another_image():
 
 
 def test_a_lone_question_has_no_other_image():
-    step = Step(torch.zeros(1, 2), torch.ones(1, 2), torch.ones(1), 1.0)
-    assert OBJECTIVES["random_image"](RandomImageSettings(weight=1.0))(step).loss.item() == 0
+    outputs = make_outputs(torch.zeros(1, 2), torch.ones(1, 2))
+    assert OBJECTIVES["random_image"](RandomImageSettings(weight=1.0))(outputs).loss.item() == 0
 
 
 def test_the_decision_changes_by_the_integral_of_its_slope_along_the_segment(make_model, make_batch):
     """The identity that the path term stands on, by a fine sum over the segment."""
     model, batch = make_model().eval(), make_batch("identity")
-    regions, question = batch.features, model.encode_question(batch.tokens)[:1]
+    regions, question = batch.features, model.encode_tokens(batch.tokens)[:1]
     a, b, mask = regions[:1], regions[3:4], batch.mask[:1]
 
     def score(x):
-        logits = model.head(x, mask.expand(len(x), -1), question.expand(len(x), -1)).logits
+        logits = model.answer(x, mask.expand(len(x), -1), question.expand(len(x), -1)).logits
         return logits[:, 0] - logits[:, 1]
 
     points = 20_000
@@ -152,14 +153,11 @@ def test_path_looks_between_the_ends(make_model, make_batch, run_step):
     # One with a decision that is linear in the regions sees the same everywhere: then it is gradient supervision.
     linear = torch.nn.Linear(5 * 12, 7).double()
 
-    def head(regions, mask, question, trace=False):
-        from vqa_gs.models import HeadOutput
-
+    def answer(regions, mask, question, trace=False):
         logits = linear(regions.flatten(1))
-        pick = lambda answers: logits.gather(1, answers.unsqueeze(1)).squeeze(1)  # noqa: E731
-        return HeadOutput(logits, mask.double(), regions.mean(1), pick)
+        return ModelOutput(logits)
 
-    model.head = head
+    model.answer = answer
     step = TrainingStep(model, {"path": PathSettings(weight=1.0)}, TASKS["vqa"])
     both = TrainingStep(model, {"gradient_supervision": GradientSupervisionSettings(weight=1.0)}, TASKS["vqa"])
     torch.testing.assert_close(step(batch)[0], both(batch)[0], rtol=1e-12, atol=0)

@@ -17,9 +17,9 @@ from tests.vqa_gs.training.test_loop import rows
 from vqa_gs.cli import main
 from vqa_gs.common.errors import UsageError
 from vqa_gs.models.labels import LABEL_MODELS
-from vqa_gs.objectives.answer import AnswerSettings, answer_loss
-from vqa_gs.objectives.gradient_supervision import GradientSupervisionSettings
-from vqa_gs.tasks._plan import Plan
+from vqa_gs.objectives.terms.answer import AnswerSettings, answer_loss
+from vqa_gs.objectives.terms.gradient_supervision import GradientSupervisionSettings
+from vqa_gs.pipeline.plan import Plan
 from vqa_gs.tasks.multilabel.examples import changed_classes
 from vqa_gs.training.config import load_config
 from vqa_gs.training.loop import train
@@ -90,8 +90,8 @@ def several(labels, drawn, tmp_path):
     return {**labels, "data": {**labels["data"], **data}}
 
 
-def first_batch(task, wanted):
-    batch = task.batcher(Plan(3, 4, 3, 4, 0), wanted)(0)
+def first_batch(task, requirements):
+    batch = task.batcher(Plan(3, 4, 3, 4, 0), requirements)(0)
     for name in ("features", "targets", "weight", "row_weight"):
         setattr(batch, name, getattr(batch, name).double())
     return batch
@@ -110,7 +110,7 @@ def supervised(task, place, variant="true"):
 def test_loss_is_that_of_each_changed_class(several, architecture, pooling, place, variant):
     task = task_of(several, architecture=architecture, model__pooling=pooling)
     model, step = supervised(task, place, variant)
-    loss = step(first_batch(task, step.wanted))[0].item()
+    loss = step(first_batch(task, step.requirements))[0].item()
 
     def seen(image_id):
         regions = torch.from_numpy(task.store[image_id].features).double()[None]
@@ -144,14 +144,14 @@ def test_parameter_gradient_against_finite_differences(several, architecture, po
     task = task_of(several, architecture=architecture, model__pooling=pooling)
     model, step = supervised(task, "regions")
     parameters = dict(model.named_parameters())
-    assert_gradients_are_numeric(step, first_batch(task, step.wanted), parameters, unused=True)
+    assert_gradients_are_numeric(step, first_batch(task, step.requirements), parameters, unused=True)
 
 
 def test_pair_ends_count_once_each_as_data(several):
     task = task_of(several)
     model = task.build_model().double()
     step = TrainingStep(model, {"answer": AnswerSettings()}, type(task))
-    loss = step(first_batch(task, step.wanted))[0].item()
+    loss = step(first_batch(task, step.requirements))[0].item()
     total = 0.0
     for image_id in (700, 701, 702, 701, 703, 704, 705, 705, 700, 701, 702):  # ends a, ends b, originals
         regions = torch.from_numpy(task.store[image_id].features).double()[None]
@@ -166,7 +166,7 @@ def test_pairs_without_a_changed_class_leave_gradient_supervision_nothing_to_do(
         json.dump([[702, 705]], file)
     task = task_of(several)
     _, step = supervised(task, "regions")
-    loss, _, counts = step(task.batcher(Plan(3, 1, 3, 1, 0), step.wanted)(0))
+    loss, _, counts = step(task.batcher(Plan(3, 1, 3, 1, 0), step.requirements)(0))
     assert (loss.item(), counts["gs_loss"].item()) == (0.0, 0.0)
 
 
@@ -181,7 +181,7 @@ def test_regions_at_other_boxes_are_matched(labels, tmp_path):
     for features in (labels["data"]["features"], str(tmp_path / "turned.h5")):
         task = task_of(labels, data__features=features, architecture="mlp", model__pooling="attention")
         _, step = supervised(task, "regions")
-        batch = task.batcher(Plan(24, 24, 8, 8, 0), step.wanted)(0)
+        batch = task.batcher(Plan(24, 24, 8, 8, 0), step.requirements)(0)
         batch.features = batch.features.double()
         losses.append(step(batch)[0].item())
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)

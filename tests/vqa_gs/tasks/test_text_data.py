@@ -13,10 +13,10 @@ from tests.run_settings import task_of
 from tests.vqa_gs.tasks.conftest import write_tsv
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.data.labelled_texts import plain_words, read_labelled_texts
+from vqa_gs.pipeline.plan import Plan
+from vqa_gs.pipeline.text_alignment import TextAlignment
+from vqa_gs.pipeline.text_data import Columns, TextData, load_texts
 from vqa_gs.tasks import TASKS
-from vqa_gs.tasks._plan import Plan
-from vqa_gs.tasks._text_alignment import TextAlignment
-from vqa_gs.tasks._text_data import Columns, TextData, load_texts
 
 CAD = Path(__file__).parents[3].parent / "shared" / "data" / "cad"
 needs_cad = pytest.mark.skipif(not CAD.is_dir(), reason="the counterfactually edited texts are not there")

@@ -10,14 +10,15 @@ from tests.vqa_gs.tasks.runs import assert_gradients_are_numeric, metrics, short
 from tests.vqa_gs.training.test_loop import rows
 from vqa_gs.cli import main
 from vqa_gs.common.errors import UsageError
+from vqa_gs.contracts import direction_of, gradient_by
 from vqa_gs.models.text import TEXT_MODELS
-from vqa_gs.objectives.gradient_supervision import GradientSupervisionSettings
-from vqa_gs.tasks import Wanted
-from vqa_gs.tasks._plan import Plan
-from vqa_gs.tasks._text import examine
+from vqa_gs.objectives.terms.gradient_supervision import GradientSupervisionSettings
+from vqa_gs.pipeline.plan import Plan
 from vqa_gs.training.config import load_config
 from vqa_gs.training.loop import train
 from vqa_gs.training.step import TrainingStep
+
+BY_WORDS = frozenset({gradient_by("words"), direction_of("words")})
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +74,7 @@ def test_parameter_gradient_against_finite_differences(inference, place, archite
     model = task.build_model().double()
     settings = {"gradient_supervision": GradientSupervisionSettings(weight=1.0, place=place)}
     step = TrainingStep(model, settings, type(task))
-    batch = task.batcher(Plan(15, 60, 3, 2, 0), step.wanted)(0)
+    batch = task.batcher(Plan(15, 60, 3, 2, 0), step.requirements)(0)
     batch.targets, batch.weight = batch.targets.double(), batch.weight.double()
     # The direction is a constant to the loss, but moves with the encoder's parameters: only those behind are tried.
     behind = ["pooling.align.0.weight", "pooling.compare.0.weight"] * (place != "pooled")
@@ -84,9 +85,8 @@ def test_parameter_gradient_against_finite_differences(inference, place, archite
 def test_directions_are_differences_of_aligned_words(sentiment):
     task = task_of(sentiment)
     model = task.build_model()
-    wanted = Wanted(frozenset({"words"}), frozenset({"words"}))
-    batch = task.batcher(Plan(40, 40, 4, 3, 0), wanted)(0)
-    ends = examine(model, batch, wanted).ends
+    batch = task.batcher(Plan(40, 40, 4, 3, 0), BY_WORDS)(0)
+    ends = task.forward(model, batch, BY_WORDS).ends
     vectors = model.embedding.weight
     (tokens,) = batch.ends
     for end in range(3):
@@ -134,9 +134,9 @@ def test_command_line_takes_the_tasks_own_settings(sentiment, tmp_path, capsys):
 
 def test_words_left_out_by_dropout_do_not_look_like_edits(sentiment):
     task = task_of(sentiment, model__dropout_words=0.5)
-    model, wanted = task.build_model().train(), Wanted(frozenset({"words"}), frozenset({"words"}))
-    batch = task.batcher(Plan(40, 40, 4, 3, 0), wanted)(0)
-    ends = examine(model, batch, wanted).ends
+    model = task.build_model().train()
+    batch = task.batcher(Plan(40, 40, 4, 3, 0), BY_WORDS)(0)
+    ends = task.forward(model, batch, BY_WORDS).ends
     moved = ends.directions["words"].norm(dim=2) > 0
     assert moved.sum(1).tolist() == [1, 1, 1, 2, 2, 2]  # a word replaced; at the ends b another one inserted
 

@@ -11,10 +11,9 @@ from vqa_gs.features.writer import RegionStoreWriter
 from vqa_gs.pair_builders.table import read_pair_table
 
 from vqa_gs.cli import main
+from vqa_gs.cli.predict import open_run
 from vqa_gs.data.questions import read_question_set
 from vqa_gs.training.config import config_from_dict
-from vqa_gs.training.grounding import ground
-from vqa_gs.training.inference import TrainedModel
 from vqa_gs.training.loop import train
 
 
@@ -35,7 +34,7 @@ def predict(run, tiny, tmp_path, *more, split="ood_test"):
 def test_scores_are_probabilities_of_the_answers(run, tiny, tmp_path):
     file = predict(run, tiny, tmp_path, "--scores")
     results = read_result_file(file)
-    model = TrainedModel(run)
+    model = open_run(run)
     questions = read_question_set(tiny["data"]["tests"]["ood_test"]["questions"])
     store = RegionStore(tiny["data"]["features"])
     batch = store.read_batch(questions.image_ids)
@@ -65,19 +64,19 @@ def test_repeated_ids_name_their_images(run, tiny, tmp_path):
 
 
 def test_gradient_lengths_are_finite_differences(run, tiny):
-    model, store = TrainedModel(run), RegionStore(tiny["data"]["features"])
+    model, store = open_run(run), RegionStore(tiny["data"]["features"])
     questions = read_question_set(tiny["data"]["tests"]["ood_test"]["questions"]).subset([0, 1])
-    grounding = ground(model, questions, store, 2)
+    grounding = model.ground(questions, store, 2)
     assert grounding.first.tolist() == [0, *np.cumsum(store.counts(questions.image_ids))]
     network = model.model.double()
     batch = store.read_batch(questions.image_ids)
     tokens = torch.from_numpy(model.words.encode([q.question for q in questions.questions], 14))
     with torch.no_grad():
-        question = network.encode_question(tokens)
+        question = network.encode_tokens(tokens)
         regions = network.prepare_regions(
             batch.features.double(), batch.boxes.double(), batch.sizes.double(), batch.mask
         )
-        out = network.head(regions, batch.mask, question)
+        out = network.answer(regions, batch.mask, question)
         label = out.logits.argmax(1)
         for row in range(2):
             part = slice(grounding.first[row], grounding.first[row + 1])
@@ -91,7 +90,7 @@ def test_gradient_lengths_are_finite_differences(run, tiny):
                     for sign in (1, -1):
                         moved = regions.clone()
                         moved[row, region, dim] += sign * 1e-5
-                        values.append(network.head(moved, batch.mask, question).logits[row, label[row]].item())
+                        values.append(network.answer(moved, batch.mask, question).logits[row, label[row]].item())
                     slopes.append((values[0] - values[1]) / 2e-5)
                 length = float(np.linalg.norm(slopes))
                 assert grounding.gradient[part][region] == pytest.approx(length, rel=1e-3, abs=1e-6)
@@ -119,7 +118,7 @@ def test_relevant_boxes_tell_where_a_run_looks(tiny, tmp_path):
     out = train(config_from_dict(config), tmp_path / "looking", quiet=True)
     written = read_grounding(out / "grounding" / "ood_test.h5")
     with RegionStore(tmp_path / "apart.h5") as store:
-        expected = ground(TrainedModel(out), questions, store)
+        expected = open_run(out).ground(questions, store)
     np.testing.assert_allclose(written.attention, expected.attention, atol=1e-6)
     np.testing.assert_allclose(written.gradient, expected.gradient, rtol=1e-4, atol=1e-6)
     metrics = json.loads((out / "metrics" / "ood_test.json").read_text())

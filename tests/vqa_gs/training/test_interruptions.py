@@ -14,7 +14,7 @@ import pytest
 
 from tests.vqa_gs.training.test_loop import config_of, rows
 from vqa_gs.common.errors import DataError
-from vqa_gs.tasks._plan import read_ahead
+from vqa_gs.pipeline.read_ahead import read_ahead
 from vqa_gs.training.loop import train
 
 # Importing takes longer than these runs: a process that has imported everything forks one process for each command.

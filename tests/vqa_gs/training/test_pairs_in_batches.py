@@ -16,8 +16,8 @@ from vqa_gs.pair_builders.table import write_pair_table
 from vqa_gs.common.errors import DataError
 from vqa_gs.data.edited import read_edited_set
 from vqa_gs.data.questions import read_question_set
-from vqa_gs.tasks._plan import Plan
-from vqa_gs.tasks.vqa.batches import Batcher
+from vqa_gs.pipeline.plan import Plan
+from vqa_gs.tasks.vqa.batches import BatchReader
 from vqa_gs.tasks.vqa.examples import load_training_data
 from vqa_gs.tasks.vqa.settings import DataConfig, SplitConfig
 
@@ -72,7 +72,7 @@ def first_batch(folder, table, **given):
     stores = [folder / "store.h5", *([folder / "edits.h5"] if (folder / "edits.h5").exists() else [])]
     store = open_stores(stores)
     data = load_training_data(config, store, 0, True)
-    batch = Batcher(data, store, Plan(data.ordinary, len(data.pairs), 4, len(data.pairs), 0))(0)
+    batch = BatchReader(data, store).planned(Plan(data.ordinary, len(data.pairs), 4, len(data.pairs), 0))(0)
     order = Plan(data.ordinary, len(data.pairs), 4, len(data.pairs), 0).step(0)[1]
     return data, batch, order
 

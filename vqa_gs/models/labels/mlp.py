@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from vqa_gs.models.labels._base import LABEL_MODELS, LabelModel, LabelModelSettings
+from vqa_gs.models.label_model import LabelModel, LabelModelSettings
+from vqa_gs.models.labels import LABEL_MODELS
 
 
 @dataclass(frozen=True)

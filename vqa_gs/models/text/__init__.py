@@ -1,5 +1,8 @@
 """Networks over texts, one a file, found by name through `TEXT_MODELS`."""
 
-from vqa_gs.models.text._base import TEXT_MODELS, TextModel, TextSettings
+from vqa_gs.common.registry import Registry
+from vqa_gs.models.text_model import TextModel
 
-__all__ = ["TEXT_MODELS", "TextModel", "TextSettings"]
+TEXT_MODELS: Registry[type[TextModel]] = Registry("text model", "vqa_gs.models.text")
+
+__all__ = ["TEXT_MODELS"]

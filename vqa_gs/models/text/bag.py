@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from vqa_gs.models.text._base import TEXT_MODELS, TextModel, TextSettings
+from vqa_gs.models.text import TEXT_MODELS
+from vqa_gs.models.text_model import TextModel, TextSettings
 
 
 @dataclass(frozen=True)

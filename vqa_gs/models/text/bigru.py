@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from vqa_gs.models.text._base import TEXT_MODELS, TextModel, TextSettings
+from vqa_gs.models.text import TEXT_MODELS
+from vqa_gs.models.text_model import TextModel, TextSettings
 
 
 @dataclass(frozen=True)

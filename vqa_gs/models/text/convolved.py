@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from vqa_gs.common.errors import UsageError
-from vqa_gs.models.text._base import TEXT_MODELS, TextModel, TextSettings
+from vqa_gs.models.text import TEXT_MODELS
+from vqa_gs.models.text_model import TextModel, TextSettings
 
 
 @dataclass(frozen=True)

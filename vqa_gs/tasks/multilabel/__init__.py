@@ -7,20 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from vqa_gs.common.errors import UsageError
 from vqa_gs.common.files import write_json
+from vqa_gs.contracts import TrainingStatistics, direction_of
 from vqa_gs.data.instances import LabelledImages, is_pair_list, unseen
 from vqa_gs.eval.runs import MEAN_AVERAGE_PRECISION
 from vqa_gs.features.joined import open_stores
-from vqa_gs.models.labels import LABEL_MODELS, LabelModel
-from vqa_gs.tasks._base import TASKS, RunSettings, Task, Wanted
-from vqa_gs.tasks._plan import Plan
-from vqa_gs.tasks._regions import region_statistics
+from vqa_gs.models.label_model import LabelModel
+from vqa_gs.models.labels import LABEL_MODELS
+from vqa_gs.pipeline.plan import Plan
+from vqa_gs.pipeline.region_batches import region_statistics
+from vqa_gs.pipeline.task import RunSettings, Task
+from vqa_gs.tasks import TASKS
 from vqa_gs.tasks.multilabel.batches import LabelBatch, LabelBatcher
-from vqa_gs.tasks.multilabel.examine import examine
 from vqa_gs.tasks.multilabel.examples import load_label_training, read_split, refuse_shared, require_regions
+from vqa_gs.tasks.multilabel.forward import forward
 from vqa_gs.tasks.multilabel.settings import LabelData
 from vqa_gs.tasks.multilabel.splits import LabelSplit, make_split
 
@@ -33,8 +35,8 @@ class MultiLabel(Task):
     models = LABEL_MODELS
     architecture = "linear"
     scoring = MEAN_AVERAGE_PRECISION
-    places = frozenset({"regions", "pooled"})
-    examine = staticmethod(examine)
+    provides = frozenset(map(direction_of, ("regions", "pooled")))
+    forward = staticmethod(forward)
 
     def __init__(self, settings: RunSettings) -> None:
         self.settings, config = settings, settings.data
@@ -95,16 +97,6 @@ class MultiLabel(Task):
                         part, other, "epochs are chosen on iid_val; or set data.test_selection to acknowledged"
                     )
 
-    @classmethod
-    def require(cls, model: nn.Module, wanted: Wanted) -> None:
-        """Refuses terms that need attention to a question, or ask the model again."""
-        if wanted.traces:
-            raise UsageError(
-                "the closed form of gradient supervision does not hold for this model",
-                mend="set objectives.gradient_supervision.cost to double_backward",
-            )
-        super().require(model, wanted)
-
     def build_model(self) -> LabelModel:
         """Returns the network, with region statistics where asked for."""
         settings = self.settings
@@ -119,9 +111,15 @@ class MultiLabel(Task):
             )
         return model
 
-    def batcher(self, plan: Plan, wanted: Wanted) -> Callable[[int], LabelBatch]:
+    def statistics(self, model: LabelModel) -> TrainingStatistics:
+        """Returns the classes and how many images show each."""
+        labels = torch.from_numpy(self.data.labels[: self.ordinary])
+        names = list(self.data.categories.values())
+        return TrainingStatistics(names, answer_counts=lambda: labels.float().sum(0), sizes=model.sizes())
+
+    def batcher(self, plan: Plan, requirements: frozenset[str]) -> Callable[[int], LabelBatch]:
         """Returns what reads the regions of a step's images."""
-        return LabelBatcher(self.data, self.store, plan, "regions" in wanted.aligned)
+        return LabelBatcher(self.data, self.store, plan, direction_of("regions") in requirements)
 
     def save(self, folder: Path) -> None:
         """Writes the classes, in the order of the model's outputs."""

@@ -9,13 +9,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vqa_gs.contracts import Batch
 from vqa_gs.features.store import RegionBatch, RegionStore
 from vqa_gs.pair_builders.alignment import BOX_WEIGHT
 from vqa_gs.pair_builders.base import align_pairs
 from vqa_gs.pair_builders.directions import alignment_index
 from vqa_gs.pair_builders.table import IDENTITY, PairTable
-from vqa_gs.tasks._base import Batch
-from vqa_gs.tasks._plan import BUFFERS, Plan
+from vqa_gs.pipeline.plan import Plan
+from vqa_gs.pipeline.read_ahead import BUFFERS
 from vqa_gs.tasks.multilabel.examples import LabelTraining, changed_classes
 
 
@@ -83,6 +84,7 @@ class LabelBatcher:
             end_rows=2 * all_pairs / world,
             epoch=step / self.plan.steps_per_epoch,
             seed=self.plan.step_seed(step),
+            examples=torch.from_numpy(rows),
         )
 
 

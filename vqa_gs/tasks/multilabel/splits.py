@@ -20,8 +20,8 @@ from vqa_gs.eval.average_precision import mean_average_precision
 from vqa_gs.eval.label_metrics import label_metrics
 from vqa_gs.features.layout import ImageId
 from vqa_gs.features.store import RegionStore
-from vqa_gs.tasks._base import Split
-from vqa_gs.tasks._regions import image_batches
+from vqa_gs.pipeline.region_batches import image_batches
+from vqa_gs.pipeline.task import Split
 
 
 @dataclass

@@ -6,17 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
-from vqa_gs.common.errors import UsageError
+from vqa_gs.contracts import PRIOR, TrainingStatistics, direction_of
 from vqa_gs.features.joined import open_stores
-from vqa_gs.models import MODELS, RegionModel
-from vqa_gs.tasks._base import TASKS, RunSettings, Task, Wanted
-from vqa_gs.tasks._plan import Plan
-from vqa_gs.tasks.vqa.batches import Batcher, VqaBatch
+from vqa_gs.models.vqa import MODELS
+from vqa_gs.models.vqa_model import VqaModel
+from vqa_gs.pipeline.plan import Plan
+from vqa_gs.pipeline.task import RunSettings, Task
+from vqa_gs.tasks import TASKS
+from vqa_gs.tasks.vqa.batches import BatchReader, VqaBatch
 from vqa_gs.tasks.vqa.build import build_model
-from vqa_gs.tasks.vqa.examine import examine
 from vqa_gs.tasks.vqa.examples import load_training_data, read_split
+from vqa_gs.tasks.vqa.forward import forward
 from vqa_gs.tasks.vqa.settings import DataConfig
 from vqa_gs.tasks.vqa.splits import prepare_split
 
@@ -29,9 +29,9 @@ class Vqa(Task):
     models = MODELS
     architecture = "updn"
     scoring = "official"
-    places = frozenset({"regions", "attended", "question"})
+    provides = frozenset({PRIOR, *map(direction_of, ("regions", "attended", "question"))})
     tests_are_files = False
-    examine = staticmethod(examine)
+    forward = staticmethod(forward)
 
     def __init__(self, settings: RunSettings) -> None:
         self.settings, config = settings, settings.data
@@ -44,23 +44,25 @@ class Vqa(Task):
         self.validation = prepare_split("iid_val", self.data.validation, config.iid_val, *own)
         self.tests = [prepare_split(name, read_split(files), files, *own) for name, files in config.tests.items()]
 
-    @classmethod
-    def require(cls, model: nn.Module, wanted: Wanted) -> None:
-        """Refuses a closed form that does not hold for the model; everything else it has."""
-        assert isinstance(model, RegionModel)
-        if wanted.traces and (reason := model.no_closed_form()):
-            raise UsageError(
-                f"the closed form of gradient supervision does not hold for this model: {reason}",
-                mend="set objectives.gradient_supervision.cost to double_backward",
-            )
-
-    def build_model(self) -> RegionModel:
+    def build_model(self) -> VqaModel:
         """Returns the network, with region statistics and word vectors where asked for."""
         return build_model(self.settings, self.data, self.store)
 
-    def batcher(self, plan: Plan, wanted: Wanted) -> Callable[[int], VqaBatch]:
+    def statistics(self, model: VqaModel) -> TrainingStatistics:
+        """Returns answers, types, their prior and counts over ordinary training questions."""
+        data = self.data
+        return TrainingStatistics(
+            data.answers.answers,
+            data.question_types,
+            data.answer_types,
+            data.answer_counts,
+            data.answer_prior,
+            model.sizes(),
+        )
+
+    def batcher(self, plan: Plan, requirements: frozenset[str]) -> Callable[[int], VqaBatch]:
         """Returns what reads the regions of a step's questions."""
-        return Batcher(self.data, self.store, plan, "question" in wanted.aligned)
+        return BatchReader(self.data, self.store, direction_of("question") in requirements).planned(plan)
 
     def save(self, folder: Path) -> None:
         """Writes the vocabularies."""

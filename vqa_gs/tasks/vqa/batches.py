@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import closing
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vqa_gs.contracts import Batch
+from vqa_gs.data.vocabulary import AnswerVocabulary
 from vqa_gs.features.store import RegionBatch, RegionStore
 from vqa_gs.pair_builders.directions import alignment_index, remaining_regions
+from vqa_gs.pair_builders.table import PairTable
 from vqa_gs.pair_builders.token_alignment import align_tokens
-from vqa_gs.tasks._base import Batch
-from vqa_gs.tasks._plan import BUFFERS, Plan
-from vqa_gs.tasks._regions import image_batches
-from vqa_gs.tasks.vqa.examples import Examples, TrainingData
+from vqa_gs.pipeline.plan import Plan
+from vqa_gs.pipeline.read_ahead import BUFFERS
+from vqa_gs.tasks.vqa.examples import Examples
 
 
 @dataclass(kw_only=True)
@@ -41,36 +43,68 @@ class VqaBatch(Batch):
     word_alignment: tuple[Tensor, ...]
 
 
-class Batcher:
-    """Assembles the batches of a `Plan`.
+class PairedExamples(Protocol):
+    """Examples and pairs of them: what a run trains on, or what a trained model is shown.
+
+    Attributes:
+        answers: the answer vocabulary.
+        examples: the questions, with soft targets.
+        pairs: the pair table, None without pairs.
+        pair_rows: (P, 2) int64, the examples at the pairs' ends.
+    """
+
+    answers: AnswerVocabulary
+    examples: Examples
+    pairs: PairTable | None
+    pair_rows: NDArray[np.int64]
+
+
+class BatchReader:
+    """Reads batches of questions and whole pairs.
 
     Args:
         data: examples and pairs.
         store: the region store.
-        plan: what each step takes.
         align_words: whether the words of pairs' questions are aligned.
     """
 
-    def __init__(self, data: TrainingData, store: RegionStore, plan: Plan, align_words: bool = False) -> None:
-        self.data, self.store, self.plan, self.align_words = data, store, plan, align_words
+    def __init__(self, data: PairedExamples, store: RegionStore, align_words: bool = False) -> None:
+        self.data, self.store, self.align_words = data, store, align_words
         self._buffers: list[RegionBatch | None] = [None] * BUFFERS
 
-    def __call__(self, step: int) -> VqaBatch:
-        """Assembles one step's batch; its buffers are used again four calls later."""
+    def read(
+        self,
+        ordinary: NDArray[np.int64],
+        pairs: NDArray[np.int64],
+        slot: int = 0,
+        rows: float = 1.0,
+        end_rows: float = 1.0,
+        epoch: float = 0.0,
+        seed: int = 0,
+    ) -> VqaBatch:
+        """Reads one batch.
+
+        Args:
+            ordinary: ordinary questions, rows of the examples.
+            pairs: pairs, rows of the pair table.
+            slot: which of `BUFFERS` buffers holds the regions; it is used again with the same slot.
+            rows: see `Batch`, as for the others.
+            end_rows: for pair ends.
+            epoch: how far training has come.
+            seed: of dropout.
+        """
         data, examples = self.data, self.data.examples
-        ordinary, pairs, all_ordinary, all_pairs = self.plan.step(step)
         ends = data.pair_rows[pairs].T.reshape(-1)
-        rows = np.concatenate([ends, ordinary])
-        slot = step % BUFFERS
-        regions = self.store.read_batch(list(examples.image_ids[rows]), out=self._buffers[slot])
+        of = np.concatenate([ends, ordinary])
+        regions = self.store.read_batch(list(examples.image_ids[of]), out=self._buffers[slot])
         self._buffers[slot] = regions
         assert examples.targets is not None
-        targets = torch.from_numpy(np.ascontiguousarray(examples.targets.dense(rows)))
+        targets = torch.from_numpy(np.ascontiguousarray(examples.targets.dense(of)))
         labels = torch.from_numpy(examples.best[ends])
         mask, features = regions.mask, regions.features
         alignment: tuple[Tensor, ...] = ()
         word_alignment: tuple[Tensor, ...] = ()
-        tokens = examples.tokens[torch.from_numpy(rows)]
+        tokens = examples.tokens[torch.from_numpy(of)]
         weight = torch.ones(0)
         if data.pairs is not None and len(pairs):
             count = len(pairs)
@@ -89,7 +123,6 @@ class Batcher:
                 features[count : 2 * count].masked_fill_(~kept.unsqueeze(-1), 0)
             if data.pairs.answer_b is not None:
                 self._override_answers(pairs, targets, labels)
-        world = self.plan.world
         return VqaBatch(
             features=features,
             boxes=regions.boxes,
@@ -101,10 +134,13 @@ class Batcher:
             alignment=alignment,
             word_alignment=word_alignment,
             weight=weight,
-            rows=(2 * all_pairs + all_ordinary) / world,
-            end_rows=2 * all_pairs / world,
-            epoch=step / self.plan.steps_per_epoch,
-            seed=self.plan.step_seed(step),
+            rows=rows,
+            end_rows=end_rows,
+            epoch=epoch,
+            seed=seed,
+            examples=torch.from_numpy(of),
+            question_type=torch.from_numpy(examples.question_type[of]),
+            answer_type=torch.from_numpy(examples.answer_type[of]),
         )
 
     def _override_answers(self, pairs: NDArray[np.int64], targets: Tensor, labels: Tensor) -> None:
@@ -121,11 +157,19 @@ class Batcher:
             if label >= 0:
                 targets[row, label] = 1
 
+    def planned(self, plan: Plan) -> Callable[[int], VqaBatch]:
+        """Returns what reads the batch of a step; its buffers are used again `BUFFERS` calls later."""
 
-def inference_batches(
-    examples: Examples, store: RegionStore, batch_size: int, rank: int = 0, world: int = 1
-) -> Generator[tuple[NDArray[np.int64], RegionBatch, Tensor], None, None]:
-    """Yields rows, regions and tokens of all examples in order; of several processes, each gets a share of them."""
-    with closing(image_batches(list(examples.image_ids), store, batch_size, rank, world)) as batches:
-        for rows, regions in batches:
-            yield rows, regions, examples.tokens[torch.from_numpy(rows)]
+        def step_batch(step: int) -> VqaBatch:
+            ordinary, pairs, all_ordinary, all_pairs = plan.step(step)
+            return self.read(
+                ordinary,
+                pairs,
+                step % BUFFERS,
+                (2 * all_pairs + all_ordinary) / plan.world,
+                2 * all_pairs / plan.world,
+                step / plan.steps_per_epoch,
+                plan.step_seed(step),
+            )
+
+        return step_batch

@@ -6,13 +6,14 @@ import torch
 
 from vqa_gs.data.glove import load_glove
 from vqa_gs.features.store import RegionStore
-from vqa_gs.models import MODELS, RegionModel
-from vqa_gs.tasks._base import RunSettings
-from vqa_gs.tasks._regions import region_statistics
+from vqa_gs.models.vqa import MODELS
+from vqa_gs.models.vqa_model import VqaModel
+from vqa_gs.pipeline.region_batches import region_statistics
+from vqa_gs.pipeline.task import RunSettings
 from vqa_gs.tasks.vqa.examples import TrainingData
 
 
-def build_model(config: RunSettings, data: TrainingData, store: RegionStore) -> RegionModel:
+def build_model(config: RunSettings, data: TrainingData, store: RegionStore) -> VqaModel:
     """Builds the network from a seeded generator, with region statistics and word vectors where asked for."""
     torch.manual_seed(config.seed)
     model = MODELS[config.architecture](store.dim, len(data.words), len(data.answers), config.model)

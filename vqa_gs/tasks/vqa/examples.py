@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,12 +31,16 @@ class Examples:
         tokens: (n, length) int64, padding in front.
         targets: soft targets of the n questions, None where answers are not known.
         best: (n,) int64, the label of the highest soft target, -1 for none.
+        question_type: (n,) int64, codes; all 0 where types are not known.
+        answer_type: (n,) int64, codes.
     """
 
     image_ids: NDArray[np.object_]
     tokens: torch.Tensor
     targets: SoftTargets | None
     best: NDArray[np.int64]
+    question_type: NDArray[np.int64]
+    answer_type: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.image_ids)
@@ -55,6 +60,8 @@ class TrainingData:
         pair_rows: (P, 2) int64, the examples at the pairs' ends.
         sources: path -> SHA-256 of every file read.
         train: the ordinary training questions with their annotations.
+        question_types: the question types of training, by code.
+        answer_types: the answer types of training, by code.
     """
 
     words: WordVocabulary
@@ -66,12 +73,48 @@ class TrainingData:
     pair_rows: NDArray[np.int64]
     sources: dict[str, str]
     train: QuestionSet
+    question_types: list[str]
+    answer_types: list[str]
+
+    def answer_prior(self) -> torch.Tensor:
+        """Returns the mean soft target of each answer by question type, (types, answers) float32.
+
+        A type that only edits have has a prior of zeros. Clark et al. (EMNLP 2019) take the same table as their bias.
+        """
+        totals = np.zeros((len(self.question_types), len(self.answers)))
+        types = self.examples.question_type[: self.ordinary]
+        assert self.examples.targets is not None
+        for start in range(0, self.ordinary, 4096):
+            rows = np.arange(start, min(start + 4096, self.ordinary))
+            np.add.at(totals, types[rows], self.examples.targets.dense(rows))
+        counts = np.bincount(types, minlength=len(totals))
+        return torch.from_numpy(totals / np.maximum(counts, 1)[:, None]).float()
+
+    def answer_counts(self) -> torch.Tensor:
+        """Returns the sum of each answer's soft targets over ordinary training questions, (answers,) float32."""
+        total = np.zeros(len(self.answers))
+        assert self.examples.targets is not None
+        for start in range(0, self.ordinary, 4096):
+            rows = np.arange(start, min(start + 4096, self.ordinary))
+            total += self.examples.targets.dense(rows).sum(0, dtype=np.float64)
+        return torch.from_numpy(total).float()
+
+
+def type_codes(names: Sequence[str], known: Sequence[str]) -> NDArray[np.int64]:
+    """Returns the place of each name among those known, 0 for others."""
+    index = {name: code for code, name in enumerate(known)}
+    return np.array([index.get(name, 0) for name in names], np.int64)
 
 
 def make_examples(
-    questions: QuestionSet, words: WordVocabulary, answers: AnswerVocabulary | None, length: int
+    questions: QuestionSet,
+    words: WordVocabulary,
+    answers: AnswerVocabulary | None,
+    length: int,
+    question_types: Sequence[str] = (),
+    answer_types: Sequence[str] = (),
 ) -> Examples:
-    """Turns questions into tokens and, with an answer vocabulary, annotations into soft targets."""
+    """Turns questions into tokens and, with an answer vocabulary, annotations into soft targets and codes of types."""
     image_ids = np.empty(len(questions), object)
     image_ids[:] = questions.image_ids
     tokens = torch.from_numpy(words.encode([question.question for question in questions.questions], length))
@@ -79,7 +122,14 @@ def make_examples(
     if answers is not None and questions.annotations is not None:
         targets = soft_targets(questions.annotations, answers)
     best = np.full(len(questions), -1, np.int64) if targets is None else targets.best()
-    return Examples(image_ids, tokens, targets, best)
+    annotated = questions.annotations or []
+    codes = [
+        type_codes([getattr(annotation, kind) for annotation in annotated], known)
+        if annotated and known
+        else np.zeros(len(questions), np.int64)
+        for kind, known in (("question_type", question_types), ("answer_type", answer_types))
+    ]
+    return Examples(image_ids, tokens, targets, best, *codes)
 
 
 def read_split(split: SplitConfig) -> QuestionSet:
@@ -176,7 +226,10 @@ def load_training_data(
     # ordinary ones, and arms with and without pairs must choose among the same answers.
     words = WordVocabulary.build(question.question for question in train.questions)
     answers = AnswerVocabulary.build(train.annotations, config.min_answer_questions, rule)
-    examples = make_examples(everything, words, answers, config.question_length)
+    assert everything.annotations is not None
+    types = list(dict.fromkeys(annotation.question_type for annotation in everything.annotations))
+    kinds = list(dict.fromkeys(annotation.answer_type for annotation in everything.annotations))
+    examples = make_examples(everything, words, answers, config.question_length, types, kinds)
     table, rows = None, np.empty((0, 2), np.int64)
     if use_pairs:
         tables = [read_pair_table(path, require_pairs=True) for path in config.pairs]
@@ -185,7 +238,7 @@ def load_training_data(
         table, rows = _usable_pairs(table, everything.question_ids, config, validation)
         _require_regions(table, examples.image_ids[rows], store, config)
         sources.update({path: sha256_file(path) for path in config.pairs})
-    return TrainingData(words, answers, examples, len(train), validation, table, rows, sources, train)
+    return TrainingData(words, answers, examples, len(train), validation, table, rows, sources, train, types, kinds)
 
 
 def _of_kinds(table: PairTable, config: DataConfig) -> PairTable:

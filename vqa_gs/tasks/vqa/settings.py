@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from vqa_gs.common.checks import at_least
 from vqa_gs.common.errors import UsageError
-from vqa_gs.tasks._checks import at_least
 
 
 @dataclass

@@ -17,12 +17,11 @@ from vqa_gs.eval.breakdowns import Evidence
 from vqa_gs.eval.grounding import read_relevant_boxes, write_grounding
 from vqa_gs.eval.results import read_id_list
 from vqa_gs.features.store import RegionStore
-from vqa_gs.models import RegionModel
-from vqa_gs.tasks._base import RunSettings
-from vqa_gs.tasks._scored import ScoredSplit
-from vqa_gs.tasks.vqa.batches import inference_batches
+from vqa_gs.models.vqa_model import VqaModel
+from vqa_gs.pipeline.scored_split import ScoredSplit
+from vqa_gs.pipeline.task import RunSettings
 from vqa_gs.tasks.vqa.examples import Examples, TrainingData, make_examples, require_images
-from vqa_gs.tasks.vqa.grounding import look_at_regions
+from vqa_gs.tasks.vqa.predictor import Predictor
 from vqa_gs.tasks.vqa.settings import SplitConfig
 
 
@@ -42,18 +41,16 @@ class VqaSplit(ScoredSplit):
         self, model: nn.Module, batch_size: int, rank: int, world: int
     ) -> Generator[tuple[Tensor, Tensor], None, None]:
         """Yields rows and logits of the questions; see `ScoredSplit`."""
-        device = next(model.parameters()).device
-        with closing(inference_batches(self.examples, self.store, batch_size, rank, world)) as batches:
-            for rows, regions, tokens in batches:
-                there = regions.to(device)
-                out = model(there.features, there.boxes, there.sizes, there.mask, tokens.to(device))
+        assert isinstance(model, VqaModel)
+        with closing(Predictor(model).outputs(self.examples, self.store, batch_size, rank, world)) as batches:
+            for rows, out in batches:
                 yield torch.from_numpy(rows), out.logits
 
-    def look(self, model: nn.Module) -> None:
+    def ground(self, model: nn.Module) -> None:
         """Takes in where the model looks, where it is known which boxes matter."""
         if self.evidence.relevance is not None:
-            assert isinstance(model, RegionModel)
-            found = look_at_regions(model, self.examples, self.store, self.questions.question_ids)
+            assert isinstance(model, VqaModel)
+            found = Predictor(model).regions(self.examples, self.store, self.questions.question_ids)
             self.evidence = replace(self.evidence, grounding=found)
 
     def report(self, predictions: Tensor, folder: Path) -> dict[str, Any]:
@@ -101,5 +98,5 @@ def prepare_split(
         make_examples(questions, data.words, None, settings.data.question_length),
         store,
     )
-    split.try_out()
+    split.check()
     return split

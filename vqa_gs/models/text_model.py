@@ -1,0 +1,125 @@
+"""A network over one text or two: word vectors, an encoder, a pooled vector, a classifier, callable apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from vqa_gs.contracts import gradient_by
+from vqa_gs.models.pooling import Comparison, Pooling
+from vqa_gs.models.regions_and_words import WordVectors, check_widths
+
+
+@dataclass(frozen=True)
+class TextSettings:
+    """Sizes and choices of a text model.
+
+    Attributes:
+        hidden: width of every hidden layer.
+        word_dim: numbers a word vector has; with pretrained vectors it must be theirs.
+        pooling: how word states become one vector: their ``mean``, or their sum weighted by ``attention``.
+        words: ``tuned`` learns the word vectors too, ``fixed`` keeps them as they were loaded.
+        dropout_words: share of words whose vectors are left out as a whole.
+        dropout_classifier: dropout on the pooled vector and inside the classifier.
+    """
+
+    hidden: int = 100
+    word_dim: int = 50
+    pooling: Literal["mean", "attention"] = "attention"
+    words: Literal["tuned", "fixed"] = "tuned"
+    dropout_words: float = 0.2
+    dropout_classifier: float = 0.5
+
+    def __post_init__(self) -> None:
+        check_widths(self, "hidden", "word_dim", "dropout_words", "dropout_classifier")
+
+
+class TextModel(WordVectors):
+    """A classifier of texts in parts that can be called apart, each twice differentiable by its input.
+
+    Of two texts (premise and hypothesis) the words of the one stand before those of the other, padding between.
+
+    Args:
+        words: size of the word vocabulary, padding and unknown included.
+        answers: number of labels.
+        texts: one, or two.
+        settings: the model's own dataclass of settings.
+    """
+
+    Settings: type[Any]
+    # As small as GloVe's own: a word that never occurs in training stays out of the way.
+    unknown_scale = 0.1
+
+    def __init__(self, words: int, answers: int, texts: int, settings: TextSettings) -> None:
+        super().__init__()
+        self.settings, self.texts = settings, texts
+        self.embedding = nn.Embedding(words, settings.word_dim, padding_idx=0)
+        self.embedding.weight.requires_grad_(settings.words == "tuned")
+        size = self.make_encoder(settings)
+        hidden, dropout = settings.hidden, settings.dropout_classifier
+        attends = settings.pooling == "attention"
+        self.pooling = (Pooling if texts == 1 else Comparison)(size, hidden, attends)
+        self.classifier = nn.Sequential(
+            nn.Dropout(dropout),
+            nn.Linear(self.pooling.size, hidden),
+            nn.Tanh(),
+            nn.Dropout(dropout),
+            nn.Linear(hidden, answers),
+        )
+
+    def make_encoder(self, settings: TextSettings) -> int:
+        """Makes the encoder's layers and returns the size of the states it gives."""
+        raise NotImplementedError
+
+    @classmethod
+    def provides(cls, settings: Any) -> frozenset[str]:
+        """Returns what terms may require of the model, see `vqa_gs.contracts`."""
+        return frozenset(gradient_by(name) for name in ("words", "encoded", "pooled"))
+
+    def sizes(self) -> dict[str, int]:
+        """Returns the widths of the vectors that the model provides: none."""
+        return {}
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """Returns the word vectors (batch, length, word_dim) of ``tokens: (batch, length) int64``."""
+        words: Tensor = self.embedding(tokens)
+        return words
+
+    def drop_words(self, words: Tensor) -> Tensor:
+        """Leaves words out in training, as a whole: ``words: (batch, length, word_dim)``."""
+        rate = self.settings.dropout_words
+        if not self.training or not rate:
+            return words
+        return words * ((torch.rand(words.shape[:2], device=words.device) >= rate) / (1 - rate)).unsqueeze(2)
+
+    def encode(self, words: Tensor, mask: Tensor) -> Tensor:
+        """Returns the states (batch, length, size) of one text's word vectors; ``mask: (batch, length)``, what is."""
+        raise NotImplementedError
+
+    def encode_all(self, words: Tensor, masks: tuple[Tensor, ...]) -> Tensor:
+        """Returns the states of all texts' words, (batch, total length, size), each text read by itself.
+
+        Dropout comes after the word vectors: were it before, a word left out at one end of a pair would look like an
+        edit, and there are far more of those than of real ones.
+        """
+        parts = self.drop_words(words).split([mask.shape[1] for mask in masks], dim=1)
+        return torch.cat([self.encode(part, mask) for part, mask in zip(parts, masks, strict=True)], dim=1)
+
+    def pool(self, states: Tensor, masks: tuple[Tensor, ...]) -> Tensor:
+        """Returns the pooled vector (batch, size) of all texts' states."""
+        parts = states.split([mask.shape[1] for mask in masks], dim=1)
+        return self.pooling(parts, masks)
+
+    def classify(self, pooled: Tensor) -> Tensor:
+        """Returns logits (batch, answers), float32 or better, one independent logit a label."""
+        logits: Tensor = self.classifier(pooled)
+        return logits if logits.dtype == torch.float64 else logits.float()
+
+    def forward(self, tokens: tuple[Tensor, ...]) -> Tensor:
+        """Returns logits (batch, answers) of texts, each ``(batch, length) int64``, padding (0) in front."""
+        masks = tuple(part != 0 for part in tokens)
+        words = self.embed(torch.cat(tokens, dim=1))
+        return self.classify(self.pool(self.encode_all(words, masks), masks))

@@ -1,0 +1,152 @@
+"""What a model of visual questions is: regions, question and answer apart from each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from vqa_gs.contracts import ModelOutput
+from vqa_gs.features.geometry import normalized_boxes
+from vqa_gs.models.regions_and_words import StandardizedRegions, WordVectors, check_widths
+
+BOX_NUMBERS = 6
+
+# A question as the model encodes it: a tensor, or a tuple of them, with a row an example.
+Encoded = Any
+
+
+@dataclass(frozen=True)
+class VqaModelSettings:
+    """Sizes and choices that all models of visual questions have.
+
+    Attributes:
+        hidden: width of the hidden layers.
+        word_dim: numbers a word vector has; with pretrained vectors it must be theirs.
+        boxes: append the six normalised box numbers to a region; questions about position need them.
+        standardize: bring every feature dimension to mean 0 and deviation 1 over the training regions.
+        dropout_words: dropout on word vectors.
+    """
+
+    hidden: int = 1024
+    word_dim: int = 300
+    boxes: bool = False
+    standardize: bool = False
+    dropout_words: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_widths(self, "hidden", "word_dim", "dropout_words")
+
+
+class VqaModel(StandardizedRegions, WordVectors):
+    """A network over image regions and a question, in three parts that can be called apart.
+
+    Gradient supervision differentiates `answer` by its regions, and that gradient once more by the parameters. So
+    the question is encoded outside of that: once, whatever the objectives do with `answer`.
+
+    Args:
+        region_dim: numbers a region has in the store, without box numbers.
+        words: size of the word vocabulary, padding and unknown included.
+        answers: size of the answer vocabulary.
+        settings: the model's own dataclass of settings.
+
+    Attributes:
+        Settings: the dataclass of settings, derived from `VqaModelSettings`.
+        dim: numbers a prepared region has.
+    """
+
+    Settings: ClassVar[type[Any]]
+
+    def __init__(self, region_dim: int, words: int, answers: int, settings: Any) -> None:
+        super().__init__(region_dim)
+        self.settings = settings
+        self.dim = region_dim + (BOX_NUMBERS if settings.boxes else 0)
+        self.embedding = nn.Embedding(words, settings.word_dim, padding_idx=0)
+        self.word_dropout = nn.Dropout(settings.dropout_words)
+
+    @classmethod
+    def provides(cls, settings: Any) -> frozenset[str]:
+        """Returns what terms may require of the model with these settings, see `vqa_gs.contracts`."""
+        return frozenset()
+
+    def sizes(self) -> dict[str, int]:
+        """Returns the widths of the vectors that the model provides, by their name in `ModelOutput`."""
+        return {}
+
+    def prepare_regions(self, features: Tensor, boxes: Tensor, sizes: Tensor, mask: Tensor) -> Tensor:
+        """Standardises, appends box numbers where asked for, zeroes padding.
+
+        Args:
+            features: (batch, regions, region_dim) float32, as the store gives them.
+            boxes: (batch, regions, 4) float32, x1, y1, x2, y2 in pixels.
+            sizes: (batch, 2) float32, width and height in pixels.
+            mask: (batch, regions) bool, which regions are there.
+
+        Returns:
+            (batch, regions, dim) float32; dim is region_dim, plus 6 with box numbers.
+
+        Raises:
+            ValueError: ``features`` has another dimension than the model was made for.
+        """
+        if features.ndim != 3 or features.shape[-1] != self.region_dim:
+            raise ValueError(f"features must be (batch, regions, {self.region_dim}), got {tuple(features.shape)}")
+        if self.settings.standardize:
+            features = self.standardized(features)
+        if self.settings.boxes:
+            features = torch.cat([features, normalized_boxes(boxes, sizes)], dim=-1)
+        # Padding is zero in the store's batches already; standardising and box numbers must not bring it to life.
+        return features * mask.unsqueeze(-1) if self.settings.standardize or self.settings.boxes else features
+
+    def embed_words(self, tokens: Tensor) -> Tensor:
+        """Returns the word vectors (batch, length, word_dim) of ``tokens: (batch, length) int64``."""
+        words: Tensor = self.word_dropout(self.embedding(tokens))
+        return words
+
+    def encode(self, words: Tensor, mask: Tensor, twice: bool) -> Encoded:
+        """Encodes questions.
+
+        Args:
+            words: (batch, length, word_dim), zero where there is padding, which stands in front.
+            mask: (batch, length) bool, where a word is.
+            twice: it has to be differentiable twice by ``words``, in training on any device.
+
+        Returns:
+            What `answer` takes: a tensor or a tuple of tensors, with a row an example.
+        """
+        raise NotImplementedError
+
+    def answer(self, regions: Tensor, mask: Tensor, question: Encoded, trace: bool = False) -> ModelOutput:
+        """Answers; twice differentiable by ``regions`` where the model provides the gradient by them.
+
+        Args:
+            regions: (batch, regions, dim), as `prepare_regions` returns them.
+            mask: (batch, regions) bool.
+            question: as `encode` returns it.
+            trace: return the attention's trace too; only where the model provides it.
+        """
+        raise NotImplementedError
+
+    def encode_tokens(self, tokens: Tensor) -> Encoded:
+        """Encodes ``tokens: (batch, length) int64``, padding (0) in front; differentiable once."""
+        return self.encode(self.embed_words(tokens), tokens != 0, False)
+
+    def forward(self, features: Tensor, boxes: Tensor, sizes: Tensor, mask: Tensor, tokens: Tensor) -> ModelOutput:
+        """Answers from the store's features (batch, regions, region_dim) and tokens (batch, length)."""
+        regions = self.prepare_regions(features, boxes, sizes, mask)
+        return self.answer(regions, mask, self.encode_tokens(tokens))
+
+
+def take(question: Encoded, rows: slice) -> Encoded:
+    """Returns some rows of encoded questions."""
+    return tuple(part[rows] for part in question) if isinstance(question, tuple) else question[rows]
+
+
+def join(parts: list[Encoded]) -> Encoded:
+    """Puts encoded questions one after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    if isinstance(parts[0], tuple):
+        return tuple(torch.cat(part) for part in zip(*parts, strict=True))
+    return torch.cat(parts)

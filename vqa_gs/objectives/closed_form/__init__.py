@@ -1,0 +1,1 @@
+"""Gradient supervision of product attention without a second derivative: for models that give their trace."""

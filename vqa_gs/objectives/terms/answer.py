@@ -1,0 +1,77 @@
+"""The answer loss: binary cross-entropy over soft targets, the usual VQA loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.nn import functional
+
+from vqa_gs.contracts import Objective, ObjectiveOutput, Outputs, reported
+from vqa_gs.objectives import OBJECTIVES
+
+
+def answer_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Binary cross-entropy summed over the answers.
+
+    The sum is the mean times the number of answers, which is how the UpDn family scales the loss (Teney et al.,
+    CVPR 2018, eq. 6).
+
+    Args:
+        logits: (batch, answers) float.
+        targets: (batch, answers) float in [0, 1].
+
+    Returns:
+        (batch,) the loss of each row, in nats.
+
+    Raises:
+        ValueError: the shapes differ.
+
+    Example:
+        >>> import torch
+        >>> round(answer_loss(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]])).item(), 4)
+        1.3863
+    """
+    if logits.shape != targets.shape or logits.ndim != 2:
+        raise ValueError(
+            f"logits and targets must both be (batch, answers), got {tuple(logits.shape)} and {tuple(targets.shape)}"
+        )
+    return functional.binary_cross_entropy_with_logits(logits, targets, reduction="none").sum(dim=1)
+
+
+def row_weights(outputs: Outputs, pair_rows: float) -> Tensor:
+    """Returns the weight of each row (n,) as an ordinary example, pair ends weighted by ``pair_rows``."""
+    weight = outputs.row_weight
+    if outputs.ends is not None and pair_rows != 1.0:
+        weight = weight.clone()
+        weight[: len(outputs.ends.labels)] *= pair_rows
+    return weight
+
+
+@dataclass(frozen=True)
+class AnswerSettings:
+    """Settings of the answer loss.
+
+    Attributes:
+        weight: the term's weight in the loss; 0 switches it off.
+        pair_rows: weight of a pair's end as an ordinary training example. 1 trains on the pairs as data beside
+            gradient supervision, as every "+ GS" row of the paper does; 0 uses pairs for their gradient only.
+    """
+
+    weight: float = 1.0
+    pair_rows: float = 1.0
+
+
+@OBJECTIVES.register("answer")
+class AnswerLoss(Objective):
+    """`answer_loss` averaged over the rows of a batch."""
+
+    Settings = AnswerSettings
+    settings: AnswerSettings
+    logged = ("answer_loss",)
+
+    def forward(self, outputs: Outputs) -> ObjectiveOutput:
+        """Averages over all rows, pair ends weighted by ``pair_rows``."""
+        weight = row_weights(outputs, self.settings.pair_rows)
+        loss = answer_loss(outputs.logits, outputs.targets)
+        return ObjectiveOutput((loss * weight).sum() / outputs.batch.rows, **reported(answer_loss=(loss, weight)))

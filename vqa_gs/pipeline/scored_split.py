@@ -1,0 +1,89 @@
+"""Splits whose examples have one answer each, scored and analysed as answers to questions."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vqa_gs.common.files import write_json
+from vqa_gs.data.questions import QuestionId, QuestionSet
+from vqa_gs.eval.analysis import analyse
+from vqa_gs.eval.breakdowns import Evidence
+from vqa_gs.eval.evaluate import evaluate
+from vqa_gs.eval.results import write_results
+from vqa_gs.pipeline.task import Split
+
+
+@dataclass
+class ScoredSplit(Split):
+    """A split of questions with answers; what is predicted is a label a question.
+
+    Attributes:
+        name: what metrics and predictions are filed under.
+        questions: questions and annotations.
+        rule: the scoring rule.
+        answers: the answer of each label.
+        subsets: named lists of question ids.
+        evidence: what a full analysis may look at: the training annotations, named lists of pairs of question ids.
+        chosen_on_test: epochs are chosen on questions of a test split, which the analysis has to say.
+    """
+
+    name: str
+    questions: QuestionSet
+    rule: str
+    answers: list[str]
+    subsets: dict[str, Any]
+    evidence: Evidence
+    chosen_on_test: bool
+
+    @abstractmethod
+    def logits(
+        self, model: nn.Module, batch_size: int, rank: int, world: int
+    ) -> Generator[tuple[Tensor, Tensor], None, None]:
+        """Yields rows (b,) int64 on the CPU and their logits (b, answers), for this process's share of the batches."""
+
+    @torch.no_grad()
+    def predict(self, model: nn.Module, batch_size: int = 512, rank: int = 0, world: int = 1) -> Tensor:
+        """Returns the label of the highest logit of every example, (n,) int64."""
+        was_training = model.training
+        model.eval()
+        labels = torch.zeros(len(self.questions), dtype=torch.int64)
+        with closing(self.logits(model, batch_size, rank, world)) as batches:
+            for rows, logits in batches:
+                labels[rows] = logits.argmax(1).cpu()
+        model.train(was_training)
+        return labels
+
+    def answered(self, labels: Tensor) -> dict[QuestionId, str]:
+        """Returns question id -> answer text of ``labels: (n,) int64``."""
+        ids = self.questions.question_ids
+        return {question_id: self.answers[label] for question_id, label in zip(ids, labels.tolist(), strict=True)}
+
+    def check(self) -> None:
+        """Scores empty answers: what scoring will refuse is refused now."""
+        self._evaluate(dict.fromkeys(self.questions.question_ids, ""))
+
+    def score(self, predictions: Tensor) -> float:
+        """Returns the accuracy of labels, in percent."""
+        return float(self._evaluate(self.answered(predictions))["overall"])
+
+    def report(self, predictions: Tensor, folder: Path) -> dict[str, Any]:
+        """Writes answers and their analysis: averages, intervals, breakdowns, notes."""
+        answers = self.answered(predictions)
+        metrics = analyse(self.questions, answers, self.rule, self.name, self.subsets, evidence=self.evidence)
+        if self.chosen_on_test:
+            metrics["selection"] = {"on_test": True}
+            metrics["notes"].append("epochs were chosen on questions of a test split")
+        write_results(folder / "predictions" / f"{self.name}.json", answers)
+        write_json(folder / "metrics" / f"{self.name}.json", metrics)
+        return metrics
+
+    def _evaluate(self, answers: dict[QuestionId, str]) -> dict[str, Any]:
+        return evaluate(self.questions, answers, self.rule, self.name, self.subsets, self.evidence.pairs)

@@ -1,0 +1,140 @@
+"""What the training loop asks of a task: data as batches with pairs, a model, a forward pass, splits to score."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+from torch import Tensor, nn
+
+from vqa_gs.common.registry import Registry
+from vqa_gs.contracts import Batch, Outputs, TrainingStatistics
+from vqa_gs.pipeline.plan import Lengths, Plan
+
+
+class RunSettings(Protocol):
+    """What a task reads of a run's settings; the sections ``data`` and ``model`` are the task's own.
+
+    Attributes:
+        data: an instance of `Task.Data`.
+        seed: seeds the model's initial values and whatever is drawn.
+        scoring: the rule accuracies are computed by.
+        architecture: which of `Task.models`.
+        model: the model's settings.
+        training: how the run is trained.
+    """
+
+    data: Any
+    seed: int
+    scoring: str
+    architecture: str
+    model: Any
+    training: Any
+
+
+class Split(ABC):
+    """A split that a run is scored on: read and checked before training, so that nothing is found amiss after it.
+
+    Attributes:
+        name: what metrics and predictions are filed under.
+    """
+
+    name: str
+
+    @abstractmethod
+    def predict(self, model: nn.Module, batch_size: int, rank: int, world: int) -> Tensor:
+        """Returns a CPU tensor of what the model says of every example.
+
+        Args:
+            model: the network; it is put into evaluation mode and back.
+            batch_size: examples at once.
+            rank: which process this is; it fills in its share of the batches, and 0 elsewhere.
+            world: of how many, whose tensors are summed.
+        """
+
+    @abstractmethod
+    def score(self, predictions: Tensor) -> float:
+        """Returns the one number epochs are chosen by, in percent."""
+
+    def ground(self, model: nn.Module) -> None:
+        """Takes in where the trained network looks, for the report; nothing, unless said."""
+        return
+
+    @abstractmethod
+    def report(self, predictions: Tensor, folder: Path) -> dict[str, Any]:
+        """Writes ``metrics/NAME.json`` and ``predictions/NAME.json`` of a run directory, returns the metrics."""
+
+
+class Task(ABC):
+    """A task with its data read: everything of a run that depends on what is being learnt.
+
+    Making one reads, checks and encodes all files of the run.
+
+    Args:
+        settings: the run's settings.
+
+    Attributes:
+        Data: dataclass of the section ``data``; it has a list ``pairs`` of files and a number ``max_pairs``, and
+            methods ``files()``, what a run reads, and ``stores()``, which of them are region stores.
+        models: the architectures; each has a dataclass ``Settings``, in which ``hidden`` is the model's width,
+            ``provides(settings)``, what terms may require of it, and ``sizes()``.
+        architecture: the one taken where a run names none.
+        scoring: the rule taken where a run names none.
+        provides: what terms may require of the task, see `vqa_gs.contracts`.
+        tests_are_files: whether a split in ``data.tests`` is one file, ``name: file``.
+        sources: path -> SHA-256 of every file read.
+        ordinary: how many ordinary training examples there are.
+        pairs: how many pairs.
+        lengths: of ordinary examples and of pairs, where batches should be of about one length; see `Plan`.
+        notes: what whoever trains should know of the data, a line each.
+        validation: the in-domain split, which epochs are chosen on.
+        tests: splits that are looked at once, after training.
+
+    Raises:
+        VqaGsError: files are damaged, or do not fit together or the settings.
+    """
+
+    Data: ClassVar[type[Any]]
+    models: ClassVar[Registry[Any]]
+    architecture: ClassVar[str]
+    scoring: ClassVar[str]
+    provides: ClassVar[frozenset[str]]
+    tests_are_files: ClassVar[bool] = True
+
+    sources: dict[str, str]
+    ordinary: int
+    pairs: int
+    lengths: tuple[Lengths, Lengths] = (None, None)
+    notes: Sequence[str] = ()
+    validation: Split
+    tests: list[Split]
+
+    @abstractmethod
+    def __init__(self, settings: RunSettings) -> None: ...
+
+    @abstractmethod
+    def build_model(self) -> nn.Module:
+        """Returns the network, its initial values drawn from the run's seed."""
+
+    @abstractmethod
+    def statistics(self, model: Any) -> TrainingStatistics:
+        """Returns what terms may know of the training data and the model."""
+
+    @abstractmethod
+    def batcher(self, plan: Plan, requirements: frozenset[str]) -> Callable[[int], Batch]:
+        """Returns what makes the batch of a step; a batch's memory may be used again `BUFFERS` calls later."""
+
+    @staticmethod
+    @abstractmethod
+    def forward(model: Any, batch: Any, requirements: frozenset[str]) -> Outputs:
+        """Runs the network on a batch and returns what the terms of the loss need."""
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Writes into the run directory what the model cannot be used without: vocabularies."""
+
+    @abstractmethod
+    def facts(self) -> dict[str, Any]:
+        """Returns what run.json tells beside what it tells of every run."""

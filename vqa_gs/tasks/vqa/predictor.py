@@ -1,0 +1,155 @@
+"""What a model says of questions, in batches: logits for scoring, answers with how sure they are, where it looks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing, contextmanager, nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vqa_gs.contracts import ModelOutput, direction_of, gradient_by, input_gradient
+from vqa_gs.data.questions import QuestionId
+from vqa_gs.eval.grounding import GroundingFile
+from vqa_gs.features.store import RegionBatch, RegionStore
+from vqa_gs.models.vqa_model import VqaModel
+from vqa_gs.objectives.decision import Variant, cosine, end_decision
+from vqa_gs.pipeline.region_batches import image_batches
+from vqa_gs.tasks.vqa.batches import BatchReader, PairedExamples
+from vqa_gs.tasks.vqa.examples import Examples
+from vqa_gs.tasks.vqa.forward import forward
+
+_PAIRS = 64
+
+
+class Predictor:
+    """A model that is asked, not trained. Whatever is asked, the model's mode is left as it was.
+
+    Args:
+        model: the network, on its device.
+        bf16: multiply in bfloat16; None leaves that to whoever calls. Gradients are taken in float32 all the same.
+    """
+
+    def __init__(self, model: VqaModel, bf16: bool | None = None) -> None:
+        self.model, self.bf16 = model, bf16
+        self.device = next(model.parameters()).device
+
+    def outputs(
+        self, examples: Examples, store: RegionStore, batch_size: int, rank: int = 0, world: int = 1
+    ) -> Generator[tuple[NDArray[np.int64], ModelOutput], None, None]:
+        """Yields rows and what the model says of them, in order; of several processes, each gets a share."""
+
+        def ask(regions: RegionBatch, tokens: Tensor) -> ModelOutput:
+            with torch.no_grad(), self._precision():
+                out: ModelOutput = self.model(regions.features, regions.boxes, regions.sizes, regions.mask, tokens)
+            return out
+
+        for rows, _, out in self._batches(ask, examples, store, batch_size, rank, world):
+            yield rows, out
+
+    def regions(
+        self, examples: Examples, store: RegionStore, ids: Sequence[QuestionId], batch_size: int = 512
+    ) -> GroundingFile:
+        """Computes attention and gradient of every region of every question's image.
+
+        Args:
+            examples: n questions.
+            store: the regions of their images.
+            ids: the n question ids.
+            batch_size: questions at once.
+
+        Returns:
+            The content of a grounding file, without pairs. The gradient of a region is the length of the gradient, by
+            that region's vector as `VqaModel.answer` sees it, of the predicted answer's logit. A model without
+            attention, or whose answers do not depend on the regions, has zeros.
+        """
+        attention, gradient, boxes, counts = [], [], [], []
+
+        def ask(regions: RegionBatch, tokens: Tensor) -> tuple[Tensor, Tensor]:
+            model = self.model
+            with torch.no_grad():
+                question = model.encode_tokens(tokens)
+                prepared = model.prepare_regions(regions.features, regions.boxes, regions.sizes, regions.mask)
+            leaf = prepared.detach().requires_grad_()
+            with torch.enable_grad():
+                out = model.answer(leaf, regions.mask, question)
+                score = out.logits.max(1).values
+                by_region = input_gradient(score, leaf, create_graph=False) if score.requires_grad else None
+            zeros = torch.zeros(regions.mask.shape)
+            weights = zeros if out.attention is None else out.attention.detach()
+            lengths = zeros if by_region is None else torch.linalg.vector_norm(by_region.float(), dim=-1)
+            return weights.cpu(), lengths.cpu()
+
+        for _, regions, (weights, lengths) in self._batches(ask, examples, store, batch_size):
+            mask = regions.mask
+            attention.append(weights[mask].numpy())
+            gradient.append(lengths[mask].numpy())
+            boxes.append(regions.boxes[mask].numpy().copy())
+            counts.append(regions.counts.numpy().copy())
+        return GroundingFile(
+            ids,
+            np.concatenate([[0], np.cumsum(np.concatenate(counts))]),
+            np.concatenate(attention),
+            np.concatenate(gradient),
+            np.concatenate(boxes),
+        )
+
+    def alignment(self, data: PairedExamples, store: RegionStore, variant: Variant) -> NDArray[np.float32]:
+        """Computes the cosine of the decision's gradient by the regions with the direction, at both ends of pairs.
+
+        Args:
+            data: questions and pairs of them.
+            store: the regions of their images.
+            variant: the decision function.
+
+        Returns:
+            (P, 2), NaN where it means nothing.
+        """
+        reader, none = BatchReader(data, store), np.empty(0, np.int64)
+        required = frozenset({gradient_by("regions"), direction_of("regions")})
+        found = []
+        with self._asked(), torch.enable_grad():
+            for start in range(0, len(data.pair_rows), _PAIRS):
+                pairs = np.arange(start, min(start + _PAIRS, len(data.pair_rows)))
+                ends = forward(self.model, reader.read(none, pairs).to(self.device), required).ends
+                assert ends is not None
+                score, valid = end_decision(ends, variant)
+                gradient = input_gradient(score, ends.inputs["regions"], create_graph=False)
+                cosines, moves = cosine(gradient, ends.directions["regions"])
+                known = torch.where(valid & moves, cosines.float(), float("nan"))
+                found.append(known.detach().cpu().numpy().reshape(2, len(pairs)).T.copy())
+        return np.concatenate(found)
+
+    def _batches(
+        self,
+        ask: Callable[[RegionBatch, Tensor], Any],
+        examples: Examples,
+        store: RegionStore,
+        batch_size: int,
+        rank: int = 0,
+        world: int = 1,
+    ) -> Generator[tuple[NDArray[np.int64], RegionBatch, Any], None, None]:
+        """Yields rows, their regions on the CPU, and what ``ask`` makes of regions and tokens on the device."""
+        with closing(image_batches(list(examples.image_ids), store, batch_size, rank, world)) as batches:
+            for rows, regions in batches:
+                tokens = examples.tokens[torch.from_numpy(rows)].to(self.device)
+                with self._asked():
+                    answer = ask(regions.to(self.device), tokens)
+                yield rows, regions, answer
+
+    @contextmanager
+    def _asked(self) -> Generator[None, None, None]:
+        was_training = self.model.training
+        self.model.eval()
+        try:
+            yield
+        finally:
+            self.model.train(was_training)
+
+    def _precision(self) -> Any:
+        if self.bf16 is None:
+            return nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
