@@ -84,7 +84,7 @@ class Sums(VqaModel):
         return self.read(words.sum(1)).tanh()
 
     def answer(self, regions, mask, question, trace=False):
-        joint = question * self.see(regions.sum(1) * self.settings.slope).tanh()
+        joint = question * self.see((regions * mask.unsqueeze(2)).sum(1) * self.settings.slope).tanh()
         return ModelOutput(self.classify(joint).float(), joint=joint)
 """
 

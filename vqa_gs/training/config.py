@@ -21,7 +21,7 @@ from jsonargparse import ArgumentParser, Namespace
 from vqa_gs.common.checks import at_least
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath, require_file
-from vqa_gs.contracts import PAIRS, missing
+from vqa_gs.contracts import PAIRS, gradient_by, missing
 from vqa_gs.models.vqa.updn import UpDnSettings
 from vqa_gs.objectives import OBJECTIVES
 from vqa_gs.tasks import TASKS
@@ -129,7 +129,7 @@ class RunConfig:
                 raise UsageError(
                     f"the objective {name} needs {what}, which the task {self.task} with this model,"
                     f" {self.architecture}, does not have",
-                    mend=who_has(what),
+                    mend=who_has(what, provided),
                 )
             if PAIRS in OBJECTIVES[name].requirements(settings) and not self.data.pairs:
                 raise UsageError(f"the objective {name} needs pairs", mend="name pair tables in data.pairs")
@@ -142,16 +142,23 @@ class RunConfig:
         return dataclasses.asdict(self)
 
 
-def who_has(what: str) -> str:
-    """Says which tasks and models have something that a term requires, with their default settings."""
+def who_has(what: str, provided: frozenset[str]) -> str:
+    """Says which tasks and models have something that a term requires, with their default settings.
+
+    Args:
+        what: the requirement.
+        provided: what the run's own task and model have.
+    """
+    own = sorted(name.removeprefix(gradient_by("")) for name in provided if name.startswith(gradient_by("")))
+    here = f"here gradients can be taken by {', '.join(own)}; " if own and what.startswith(gradient_by("")) else ""
     found = []
     for name, task in ((name, TASKS[name]) for name in TASKS):
         models = [kind for kind in task.models if what in task.models[kind].provides(task.models[kind].Settings())]
         if models or what in task.provides:
             found.append(f"{name} ({', '.join(models)})" if models else name)
     if not found:
-        return "no task or model has it; switch the term off, or change its settings"
-    return f"tasks (and models) that have it are {', '.join(found)}; or change the term's settings"
+        return f"{here}no task or model has it: switch the term off, or change its settings"
+    return f"{here}tasks (and models) that have it are {', '.join(found)}; or change the term's settings"
 
 
 def add_run_arguments(parser: ArgumentParser, task: str | None = None, architecture: str | None = None) -> None:

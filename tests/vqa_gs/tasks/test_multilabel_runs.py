@@ -190,9 +190,9 @@ def test_regions_at_other_boxes_are_matched(labels, tmp_path):
 @pytest.mark.parametrize(
     ("objectives", "message"),
     [
-        ({"gradient_supervision": {"weight": 1.0, "place": "words"}}, "acts on words, which this task does not have"),
-        ({"gradient_supervision": {"weight": 1.0, "cost": "closed_form"}}, "the closed form .* does not hold"),
-        ({"random_image": {"weight": 1.0}}, "an objective needs image regions"),
+        ({"gradient_supervision": {"weight": 1.0, "place": "words"}}, "needs the gradient by words"),
+        ({"gradient_supervision": {"weight": 1.0, "cost": "closed_form"}}, "needs the gradient by attended"),
+        ({"random_image": {"weight": 1.0}}, "random_image needs another forward pass"),
     ],
 )
 def test_objectives_of_questions_are_refused(labels, tmp_path, objectives, message):

@@ -103,9 +103,12 @@ def test_directions_are_differences_of_aligned_words(sentiment):
 @pytest.mark.parametrize(
     ("objectives", "message"),
     [
-        ({"gradient_supervision": {"weight": 1.0}}, "acts on regions, which this task does not have"),
-        ({"random_image": {"weight": 1.0}}, "needs image regions"),
-        ({"gradient_supervision": {"weight": 1.0, "cost": "closed_form"}}, "needs image regions"),
+        (
+            {"gradient_supervision": {"weight": 1.0}},
+            "by regions, .*here gradients can be taken by encoded, pooled, words",
+        ),
+        ({"random_image": {"weight": 1.0}}, "random_image needs another forward pass"),
+        ({"gradient_supervision": {"weight": 1.0, "cost": "closed_form"}}, "needs the gradient by attended"),
     ],
 )
 def test_objectives_of_images_are_refused(sentiment, tmp_path, objectives, message):
