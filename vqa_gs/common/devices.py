@@ -22,5 +22,6 @@ def choose_device(name: str) -> torch.device:
         return torch.device("cuda" if there else "cpu")
     device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= there:
-        raise UsageError(f"the device is {name}, but {there} CUDA devices are there", mend="use auto or cpu")
+        what = f"only {there} CUDA devices are" if there else "no CUDA device is"
+        raise UsageError(f"the device is {name}, but {what} there", mend="use auto or cpu")
     return device

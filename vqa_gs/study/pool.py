@@ -15,7 +15,6 @@ from typing import TypeVar
 
 import msgspec
 
-import vqa_gs
 from vqa_gs.common.errors import DataError
 from vqa_gs.study.worker import Job, Result
 
@@ -96,10 +95,8 @@ def available_cores() -> int:
 
 
 def child_environment() -> dict[str, str]:
-    """Returns the environment of a child that shall find this very package."""
-    here = str(Path(vqa_gs.__file__).resolve().parents[1])
-    paths = [here, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
+    """Returns the environment of a child that imports nothing that happens to lie in the user's folder."""
+    return {**os.environ, "PYTHONSAFEPATH": "1"}
 
 
 def worker_environment(index: int, workers: int, devices: int) -> dict[str, str]:

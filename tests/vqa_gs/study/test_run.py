@@ -162,10 +162,6 @@ def test_a_process_that_dies_is_a_failed_run(write_study, tmp_path, monkeypatch,
         "import os, signal, sys\nif 'vqa_gs.study.worker' in sys.orig_argv:\n    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setattr(
-        "vqa_gs.study.pool.child_environment",
-        lambda: {**child_environment(), "PYTHONPATH": f"{tmp_path}:{child_environment()['PYTHONPATH']}"},
-    )
     error = refused_after_lines(write_study(), tmp_path / "study", capfd)
     assert "its process was ended by signal 9" in error
 
