@@ -15,6 +15,7 @@ from vqa_gs.common.errors import VqaGsError
 
 COMMANDS = {
     "demo": "the whole path on a world it draws itself",
+    "data": "check questions before training: counts, vocabulary, missing images, which published set",
     "features": "extract, convert, check, describe region stores",
     "pairs": "build, describe tables of counterfactual pairs",
     "split": "re-split a dataset so that answer priors change, measure how far they differ",

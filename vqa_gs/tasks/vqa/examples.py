@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from vqa_gs.common.errors import DataError, found_in
 from vqa_gs.common.files import sha256_file
+from vqa_gs.data.check import missing_half
 from vqa_gs.data.edited import read_edited_set
 from vqa_gs.data.questions import QuestionId, QuestionSet, read_question_set, read_questions
 from vqa_gs.data.split import hold_out
@@ -146,8 +147,10 @@ def require_images(questions: QuestionSet, store: RegionStore) -> None:
     missing = [question for question in questions.questions if question.image_id not in store]
     if missing:
         first = missing[0]
+        half = missing_half(questions.questions, {question.image_id for question in missing})
         raise DataError(
-            f"image {first.image_id!r} is not in {store.path} ({len(missing):,} of {len(questions):,} questions)",
+            f"image {first.image_id!r} is not in {store.path} ({len(missing):,} of {len(questions):,} questions)"
+            + (f"; {half}" if half else ""),
             file=next(iter(questions.sources), None),
             record=f"question {first.question_id!r}",
             mend="convert the features of all images, or name the right store",

@@ -1,0 +1,91 @@
+"""`vqa-gs data check`: what a set of questions holds, before anything is trained on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from rich.console import Console
+from rich.table import Table
+
+from vqa_gs.cli._shared import dispatch, new_parser
+from vqa_gs.common.errors import DataError, UsageError
+from vqa_gs.data.check import PUBLISHED_MIN_QUESTIONS, DataCheck, check_data
+
+_NAMED = 5
+
+
+def _lines(found: DataCheck) -> list[tuple[str, str]]:
+    rows = [("questions", f"{found.questions:,}"), ("images", f"{found.images:,}")]
+    if found.answers is not None:
+        shares = ", ".join(f"{name} {share:.2f} %" for name, share in found.answer_types.items())
+        rows += [
+            ("answers", f"{found.answers:,}"),
+            ("answer types", shares),
+            ("question types", f"{found.question_types:,}"),
+        ]
+    if found.vocabulary is not None:
+        rows += [
+            ("vocabulary", f"{found.vocabulary:,} answers of at least {found.min_questions} training questions"),
+            ("upper bound", f"{found.upper_bound:.2f} % (official), by the best answer of the vocabulary"),
+        ]
+    if found.missing is not None:
+        some = f": {', '.join(map(str, found.missing[:_NAMED]))}, ..." if found.missing else ""
+        rows += [
+            ("images without features", f"{len(found.missing):,}{some}"),
+            ("features no question is about", f"{found.unused:,} images"),
+        ]
+    return [*rows, ("recognised", found.recognised)]
+
+
+def check(words: Sequence[str]) -> None:
+    """Looks a set of questions through, and says which published set it is."""
+    from vqa_gs.common.files import write_json
+    from vqa_gs.data.questions import read_annotations, read_question_set
+
+    parser = new_parser("data check", "Tell what a set of questions holds, and whether the papers used it.")
+    add = parser.add_argument
+    add("--questions", type=str, required=True, help="questions JSON")
+    add("--annotations", type=str, default=None, help="annotations JSON")
+    add("--train-annotations", type=str, default=None, help="of the training split, where this is another one")
+    add("--features", type=str, default=None, help="region store of the images")
+    add(
+        "--min-questions",
+        type=int,
+        default=PUBLISHED_MIN_QUESTIONS,
+        help="an answer enters the vocabulary with so many",
+    )
+    add("--out", type=str, default=None, help="JSON file for what was found")
+    given = parser.parse_args(list(words))
+    if given.min_questions < 1:
+        raise UsageError(f"--min-questions must be at least 1, not {given.min_questions}")
+    if given.train_annotations and not given.annotations:
+        raise UsageError("--train-annotations needs --annotations")
+    questions = read_question_set(given.questions, given.annotations, repeated_ids=True)
+    train = read_annotations(given.train_annotations) if given.train_annotations else None
+    stored = None
+    if given.features:
+        from vqa_gs.features.store import RegionStore
+
+        with RegionStore(given.features) as store:
+            stored = set(store.image_ids)
+    found = check_data(questions, stored, train, given.min_questions)
+    if given.out:
+        write_json(given.out, {"sources": questions.sources, **asdict(found)})
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for name, text in _lines(found):
+        table.add_row(name, text)
+    Console(highlight=False, markup=False).print(table)
+    if found.missing:
+        raise DataError(
+            f"{len(found.missing):,} of {found.images:,} images have no features"
+            + (f"; {found.missing_note}" if found.missing_note else ""),
+            file=given.features,
+            record=f"image {found.missing[0]!r}",
+            mend="name the store of all images",
+        )
+
+
+def run(words: Sequence[str]) -> None:
+    """Runs a sub-command."""
+    dispatch("data", {"check": check}, words)

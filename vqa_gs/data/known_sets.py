@@ -1,0 +1,111 @@
+"""Published question sets by what tells them apart: counts, answer types, vocabulary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+# Of the questions that a file may lack, or have beside, before it is taken for another set.
+_CLOSE = 0.02
+
+
+@dataclass(frozen=True)
+class KnownSet:
+    """A split of a published set.
+
+    Attributes:
+        name: the set and its split.
+        questions: how many questions it has.
+        answer_types: percent of the questions by answer type, to two decimals; empty where nobody states them.
+        vocabulary: majority answers of at least 9 questions; of training splits, None where nobody states it.
+        upper_bound: what the training split's vocabulary can reach at the most on this one, in percent, official.
+        images: how many images the questions are about; None where nobody states it.
+    """
+
+    name: str
+    questions: int
+    answer_types: Mapping[str, float]
+    vocabulary: int | None = None
+    upper_bound: float | None = None
+    images: int | None = None
+
+
+def _types(yes_no: float, number: float, other: float) -> dict[str, float]:
+    return {"yes/no": yes_no, "number": number, "other": other}
+
+
+# VQA-CP: Agrawal et al., CVPR 2018, counts and shares of the released files; VQA v2: Goyal et al., CVPR 2017; VQA-VS:
+# Si et al., Findings of EMNLP 2022; GQA-OOD: Kervadec et al., CVPR 2021.
+KNOWN_SETS = (
+    KnownSet("VQA-CP v2 train", 438_183, {}, vocabulary=2_274),
+    KnownSet("VQA-CP v2 test", 219_928, _types(29.14, 15.26, 55.61), upper_bound=90.22),
+    KnownSet("VQA-CP v1 train", 244_547, {}),
+    KnownSet("VQA-CP v1 test", 125_314, _types(41.50, 16.77, 41.73)),
+    KnownSet("VQA v2 train", 443_757, {}),
+    KnownSet("VQA v2 val", 214_354, {}),
+    KnownSet("VQA v2 test", 447_793, {}),
+    KnownSet("VQA v2 train and val", 658_111, {}, vocabulary=3_129),
+    KnownSet("GQA-OOD testdev head", 1_733, {}),
+    KnownSet("GQA-OOD testdev tail", 1_063, {}),
+    KnownSet("GQA-OOD testdev", 2_796, {}),
+    KnownSet("VQA-VS train", 461_124, {}, vocabulary=2_486),
+    KnownSet("VQA-VS val", 32_723, {}),
+    KnownSet("VQA-VS IID test", 164_264, {}),
+    KnownSet("VQA-VS OOD test QT", 23_816, {}),
+    KnownSet("VQA-VS OOD test KW", 27_730, {}),
+    KnownSet("VQA-VS OOD test KWP", 14_358, {}),
+    KnownSet("VQA-VS OOD test QT+KW", 17_630, {}),
+    KnownSet("VQA-VS OOD test KO", 38_423, {}),
+    KnownSet("VQA-VS OOD test KOP", 42_806, {}),
+    KnownSet("VQA-VS OOD test QT+KO", 27_484, {}),
+    KnownSet("VQA-VS OOD test KW+KO", 17_447, {}),
+    KnownSet("VQA-VS OOD test QT+KW+KO", 9_249, {}),
+    KnownSet("vqa2-mini train", 21_702, _types(38.47, 19.56, 41.98), images=16_445),
+    KnownSet("vqa2-mini iid_val", 2_411, _types(38.32, 20.24, 41.44), images=2_315),
+    KnownSet("vqa2-mini ood_test", 5_367, _types(34.49, 32.22, 33.30), images=4_951),
+)
+
+
+def recognise(
+    questions: int,
+    answer_types: Mapping[str, float],
+    vocabulary: int | None = None,
+    upper_bound: float | None = None,
+    images: int | None = None,
+) -> str:
+    """Says in one sentence which published set a file holds, and in what it differs from that.
+
+    Args:
+        questions: how many it has.
+        answer_types: percent of the questions by answer type; empty without annotations.
+        vocabulary: majority answers of at least 9 of its own questions; None where it was not counted.
+        upper_bound: what a training vocabulary reaches on it, in percent; None where it was not computed.
+        images: how many images they are about.
+
+    Example:
+        >>> recognise(219_928, {"yes/no": 29.14, "number": 15.26, "other": 55.61}, upper_bound=90.22)
+        'this is VQA-CP v2 test, as the papers used it'
+    """
+    nearest = min(KNOWN_SETS, key=lambda known: abs(known.questions - questions))
+    off = questions - nearest.questions
+    if abs(off) > _CLOSE * nearest.questions:
+        return "this is none of the published sets that are known here"
+    if off:
+        more = f"{-off:,} questions are missing" if off < 0 else f"it has {off:,} questions too many"
+        return f"this is nearly {nearest.name}, but not what the papers used: {more} of {nearest.questions:,}"
+    differences = [
+        f"{name} is {answer_types.get(name, 0.0):.2f} % of it, not {share:.2f}"
+        for name, share in nearest.answer_types.items()
+        if answer_types and abs(answer_types.get(name, 0.0) - share) > 0.0151
+    ]
+    for what, found, stated, slack in (
+        ("vocabulary", vocabulary, nearest.vocabulary, 0),
+        ("upper bound", upper_bound, nearest.upper_bound, 0.0051),
+        ("number of images", images, nearest.images, 0),
+    ):
+        if found is not None and stated is not None and abs(found - stated) > slack:
+            differences.append(f"its {what} is {found:,.10g}, not {stated:,.10g}")
+    if differences:
+        return f"this has the size of {nearest.name}, but is not what the papers used: {'; '.join(differences)}"
+    unsure = "" if answer_types or not nearest.answer_types else " (by its size; give the annotations to be sure)"
+    return f"this is {nearest.name}, as the papers used it{unsure}"
