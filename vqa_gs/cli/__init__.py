@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from importlib import import_module
 
 from vqa_gs import __version__
 from vqa_gs.common.errors import VqaGsError
+from vqa_gs.common.phases import StderrHandler, listening
 
 COMMANDS = {
     "demo": "the whole path on a world it draws itself",
@@ -60,7 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"vqa-gs: there is no command {words[0]!r} (choose one of {', '.join(COMMANDS)})", file=sys.stderr)
         return 2
     try:
-        import_module(f"vqa_gs.cli.{words[0]}").run(words[1:])
+        with listening(StderrHandler()) if speaks_for_all() else nullcontext():
+            import_module(f"vqa_gs.cli.{words[0]}").run(words[1:])
     except VqaGsError as error:
         if speaks_for_all():
             print(f"vqa-gs: {error}", file=sys.stderr)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from vqa_gs.common.files import write_json
+from vqa_gs.common.phases import phase
 from vqa_gs.data.questions import QuestionId, QuestionSet
 from vqa_gs.eval.analysis import analyse
 from vqa_gs.eval.breakdowns import Evidence
@@ -55,9 +56,14 @@ class ScoredSplit(Split):
         was_training = model.training
         model.eval()
         labels = torch.zeros(len(self.questions), dtype=torch.int64)
-        with closing(self.logits(model, batch_size, rank, world)) as batches:
+        share = -(-len(self.questions) // world)
+        with (
+            phase(f"scoring {self.name}", share, "questions") as advance,
+            closing(self.logits(model, batch_size, rank, world)) as batches,
+        ):
             for rows, logits in batches:
                 labels[rows] = logits.argmax(1).cpu()
+                advance(len(rows))
         model.train(was_training)
         return labels
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import atomic_path
+from vqa_gs.common.phases import FileHandler, listening, phase
 from vqa_gs.contracts import Batch
 from vqa_gs.pipeline.plan import Plan
 from vqa_gs.pipeline.read_ahead import read_ahead
@@ -57,13 +58,16 @@ def train(config: RunConfig, out: Path, quiet: bool = False) -> Path:
     objectives = config.check()
     processes = Processes(make_accelerator(config))
     directory = RunDirectory(Path(out), config)
+    log = FileHandler()
     with ExitStack() as stack:
+        if processes.is_main:
+            stack.enter_context(listening(log))
         with processes.together():
             if processes.is_main:
                 stack.enter_context(directory.claimed())
         if not processes.tell(directory.is_done):
             with processes.together():
-                run = _Run(config, objectives, processes, directory, quiet)
+                run = _Run(config, objectives, processes, directory, log, quiet)
             run.train()
     return directory.path
 
@@ -72,12 +76,19 @@ class _Run:
     """One run: what it is made of, and where it stands."""
 
     def __init__(
-        self, config: RunConfig, objectives: dict[str, Any], processes: Processes, directory: RunDirectory, quiet: bool
+        self,
+        config: RunConfig,
+        objectives: dict[str, Any],
+        processes: Processes,
+        directory: RunDirectory,
+        log: FileHandler,
+        quiet: bool,
     ) -> None:
         self.config, self.settings, self.processes, self.directory = config, config.training, processes, directory
-        self.shown = processes.is_main and not quiet
+        self.log, self.shown = log, processes.is_main and not quiet
 
-        self.task = TASKS[config.task](config)
+        with phase("reading and checking the data"):
+            self.task = TASKS[config.task](config)
         self.validation, self.tests = self.task.validation, self.task.tests
         self.plan = Plan(
             self.task.ordinary,
@@ -93,7 +104,8 @@ class _Run:
         if self.settings.max_steps:
             self.total_steps = min(self.total_steps, self.settings.max_steps)
 
-        self.model = self.task.build_model()
+        with phase("building the model"):
+            self.model = self.task.build_model()
         self.learned = TrainingStep(self.model, objectives, type(self.task), self.task.statistics(self.model))
         self.step: Any = self.learned  # several processes wrap it
         self.batcher = self.task.batcher(self.plan, self.learned.requirements)
@@ -115,6 +127,7 @@ class _Run:
             self._resume()
             if self.processes.is_main:
                 self.directory.save_settings()
+                self.log.open(self.directory.path / "train.log")
                 self._record()
                 self._open_logs()
         batches = read_ahead(self.batcher, range(self.done_steps, self.total_steps))
@@ -272,8 +285,9 @@ class _Run:
             found = self._predict(split)
             with self.processes.together():
                 if self.processes.is_main:
-                    split.ground(self.model)
-                    metrics = split.report(found, self.directory.path)
+                    with phase(f"analysing {split.name}"):
+                        split.ground(self.model)
+                        metrics = split.report(found, self.directory.path)
                     if split is not self.validation:
                         self.bar.say(f"{split.name}: {metrics['overall']:.2f} % ({metrics['scoring']})")
         with self.processes.together():

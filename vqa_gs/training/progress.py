@@ -5,18 +5,19 @@ from __future__ import annotations
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from vqa_gs.common.phases import LOG
+
 
 class TrainingBar:
-    """A bar with loss, GS alignment and questions/s; where there is no terminal, only the lines of `say`.
+    """A bar with loss, GS alignment and questions/s on a terminal; the lines of `say` go to the log as well.
 
     Args:
         total: steps of the run.
         done: steps done before.
-        shown: show anything at all.
+        shown: show the bar.
     """
 
     def __init__(self, total: int, done: int, shown: bool) -> None:
-        self.shown = shown
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         note = TextColumn("{task.fields[note]}")
         console = Console(stderr=True)
@@ -39,9 +40,8 @@ class TrainingBar:
         self._bars.update(self._task, note=f"{_means(means)}  {questions_per_second:,.0f} questions/s")
 
     def say(self, line: str) -> None:
-        """Prints a line above the bar."""
-        if self.shown:
-            self._bars.console.print(line, highlight=False, markup=False)
+        """Tells a line, which a terminal shows above the bar."""
+        LOG.info("%s", line)
 
     def epoch(self, epoch: int, means: dict[str, float], accuracy: float, scoring: str) -> None:
         """Prints what an epoch came to."""

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from vqa_gs.common.errors import DataError
 from vqa_gs.common.files import write_json
+from vqa_gs.common.phases import phase
 from vqa_gs.data.instances import LabelledImages
 from vqa_gs.eval.average_precision import mean_average_precision
 from vqa_gs.eval.label_metrics import label_metrics
@@ -53,10 +54,14 @@ class LabelSplit(Split):
         model.eval()
         device = next(model.parameters()).device
         scores = torch.zeros(self.labels.shape)
-        with closing(image_batches(self.image_ids, self.store, batch_size, rank, world)) as batches:
+        with (
+            phase(f"scoring {self.name}", -(-len(self.image_ids) // world), "images") as advance,
+            closing(image_batches(self.image_ids, self.store, batch_size, rank, world)) as batches,
+        ):
             for rows, regions in batches:
                 there = regions.to(device)
                 scores[torch.from_numpy(rows)] = model(there.features, there.mask).sigmoid().cpu()
+                advance(len(rows))
         model.train(was_training)
         return scores
 

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 from vqa_gs.common.devices import choose_device
 from vqa_gs.common.errors import DataError, UsageError
+from vqa_gs.common.phases import phase
 from vqa_gs.common.tensors import tensor_difference
 from vqa_gs.data.json_files import decode, read_content
 from vqa_gs.data.questions import QuestionSet
@@ -102,22 +103,24 @@ class TrainedModel:
         examples = self._examples(questions, store)
         repeated = len(set(questions.question_ids)) < len(questions)
         rows: list[Result] = []
-        for _, out in self.predictor.outputs(examples, store, batch_size):
-            best, labels = out.logits.double().max(1)
-            sure = best.sigmoid().tolist()
-            shares = torch.log_softmax(out.logits.double(), 1)
-            entropy = -(shares.exp() * shares).sum(1)
-            for label, score, spread in zip(labels.tolist(), sure, entropy.clamp_min(0).tolist(), strict=True):
-                question = questions.questions[len(rows)]
-                rows.append(
-                    Result(
-                        question.question_id,
-                        self.answers.answers[label],
-                        score if scores else None,
-                        spread if scores else None,
-                        question.image_id if repeated else None,
+        with phase("answering", len(questions), "questions") as advance:
+            for _, out in self.predictor.outputs(examples, store, batch_size):
+                advance(len(out.logits))
+                best, labels = out.logits.double().max(1)
+                sure = best.sigmoid().tolist()
+                shares = torch.log_softmax(out.logits.double(), 1)
+                entropy = -(shares.exp() * shares).sum(1)
+                for label, score, spread in zip(labels.tolist(), sure, entropy.clamp_min(0).tolist(), strict=True):
+                    question = questions.questions[len(rows)]
+                    rows.append(
+                        Result(
+                            question.question_id,
+                            self.answers.answers[label],
+                            score if scores else None,
+                            spread if scores else None,
+                            question.image_id if repeated else None,
+                        )
                     )
-                )
         return rows
 
     def ground(
