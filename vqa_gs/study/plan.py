@@ -127,7 +127,7 @@ def make_plan(path: StrPath, out: StrPath, overrides: Settings | None = None) ->
         DataError: the file says what no study says.
         UsageError: settings of an arm make no sense.
     """
-    spec = read_study(path, out)
+    spec = read_study(path, out, (overrides or {}).get("data_dir"))
     arms = expand_arms(spec)
     folders = {name: slug(name) for name in spec.datasets}
     if len(set(folders.values())) < len(folders):

@@ -12,6 +12,7 @@ import yaml
 
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath, require_file
+from vqa_gs.common.names import data_dir, filled
 from vqa_gs.training.config import RunConfig
 
 Settings = dict[str, Any]
@@ -163,15 +164,6 @@ def without_null(settings: Mapping[str, Any]) -> Settings:
     }
 
 
-def filled(value: Any, out: StrPath) -> Any:
-    """Returns a value with ``{out}`` in its texts replaced by the study's folder."""
-    if isinstance(value, str):
-        return value.replace("{out}", str(out))
-    if isinstance(value, Mapping):
-        return {key: filled(inner, out) for key, inner in value.items()}
-    return [filled(inner, out) for inner in value] if isinstance(value, list) else value
-
-
 def read_overrides(words: Sequence[str]) -> Settings:
     """Returns the settings of ``section.field=value`` words, the values read as YAML.
 
@@ -190,12 +182,13 @@ def read_overrides(words: Sequence[str]) -> Settings:
     return settings
 
 
-def read_study(path: StrPath, out: StrPath) -> StudySpec:
+def read_study(path: StrPath, out: StrPath, data: str | None = None) -> StudySpec:
     """Reads the file of a study.
 
     Args:
         path: the file.
         out: the study's folder, for ``{out}``.
+        data: the folder of the data, for ``{data_dir}``; None for the environment's ``VQA_DATA``.
 
     Raises:
         DataError: it is missing, no YAML, or says what no study says; the line names the key.
@@ -203,7 +196,7 @@ def read_study(path: StrPath, out: StrPath) -> StudySpec:
     """
     raw = read_yaml(path, "study")
     try:
-        found = msgspec.convert(filled(raw, out), _File)
+        found = msgspec.convert(filled(raw, {"out": str(out), "data_dir": data_dir(data)}), _File)
     except msgspec.ValidationError as error:
         problem, _, place = str(error).partition(" - at ")
         raise DataError(problem, file=path, record=place.strip("`").removeprefix("$").lstrip(".") or None) from error

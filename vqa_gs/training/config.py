@@ -21,6 +21,7 @@ from jsonargparse import ArgumentParser, Namespace
 from vqa_gs.common.checks import at_least
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath, require_file
+from vqa_gs.common.names import data_dir, filled
 from vqa_gs.contracts import PAIRS, gradient_by, missing
 from vqa_gs.models.vqa.updn import UpDnSettings
 from vqa_gs.objectives import OBJECTIVES
@@ -95,6 +96,8 @@ class RunConfig:
         model: the model's sizes; the architecture's own settings.
         objectives: the terms of the loss.
         training: how it is trained.
+        data_dir: what ``{data_dir}`` in the file names of ``data`` stands for; the environment's ``VQA_DATA`` when left
+            out. The names are saved with the folder in its place.
     """
 
     data: Any
@@ -106,8 +109,11 @@ class RunConfig:
     model: Any = field(default_factory=UpDnSettings)
     objectives: ObjectivesConfig = field(default_factory=ObjectivesConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    data_dir: str | None = None
 
     def __post_init__(self) -> None:
+        _fill(self.data, {"data_dir": data_dir(self.data_dir)})
+        self.data_dir = None
         if self.seed < 0:
             raise UsageError(f"seed must be at least 0, not {self.seed}")
 
@@ -140,6 +146,18 @@ class RunConfig:
     def to_dict(self) -> dict[str, Any]:
         """Returns the settings as plain containers, ready for YAML and JSON."""
         return dataclasses.asdict(self)
+
+
+def _fill(part: Any, names: dict[str, str | None]) -> None:
+    """Replaces names in braces in all texts of a dataclass and those inside of it."""
+    for one in dataclasses.fields(part):
+        value = getattr(part, one.name)
+        inner = value.values() if isinstance(value, dict) else [value]
+        if any(dataclasses.is_dataclass(entry) for entry in inner):
+            for entry in inner:
+                _fill(entry, names)
+        else:
+            setattr(part, one.name, filled(value, names))
 
 
 def who_has(what: str, provided: frozenset[str]) -> str:
