@@ -1,6 +1,6 @@
 """The VQA-CP v2 recipe on made-up files of its size and form: seconds, memory, and a forecast of the whole.
 
-    python benchmarks/full_size.py --dim 64                # 438,183 + 219,928 questions over 123,287 images, narrow regions
+    python benchmarks/full_size.py --dim 64                # 438,183 + 219,928 questions, 123,287 images, narrow regions
     python benchmarks/full_size.py                         # 36 x 2048 float16 numbers an image: 18 GB of disk
     python benchmarks/full_size.py --scale 0.01 --dim 16   # a hundredth, as the tests run it
 
@@ -167,8 +167,9 @@ def main() -> None:
         speed = float(np.median([row["questions_per_second"] for row in steps]))
         epoch = (0.9 * train + 2 * 64 * 0.9 * train / 512) / speed
         print(
-            f"training: {speed:,.0f} questions/s; an epoch of {0.9 * train:,.0f} questions and its pairs {epoch / 60:.1f} "
-            f"min, 15 epochs {15 * epoch / 3600:.1f} h, beside {ran['predict, test'].seconds * 0.2:.0f} s an epoch of validation"
+            f"training: {speed:,.0f} questions/s; an epoch of {0.9 * train:,.0f} questions and its pairs "
+            f"{epoch / 60:.1f} min, 15 epochs {15 * epoch / 3600:.1f} h, beside "
+            f"{ran['predict, test'].seconds * 0.2:.0f} s an epoch of validation"
         )
 
 
