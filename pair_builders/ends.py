@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from vqa_gs.pair_builders._columns import QuestionId
 
 from vqa_gs.common.errors import DataError
 from vqa_gs.common.files import StrPath
-from vqa_gs.data.normalize import normalize_answer, strip_answer
-from vqa_gs.data.questions import Annotation, ImageId, Question, QuestionSet
+from vqa_gs.data.normalize import normalize_answer, normalize_question, strip_answer
+from vqa_gs.data.questions import Annotation, ImageId, Question, QuestionId, QuestionSet
 
 
 def answer_of(annotation: Annotation) -> str:
@@ -80,6 +79,11 @@ class Ends:
                 code = written[majority] = numbers.setdefault(answer, len(numbers))
             codes[row] = code
         return list(numbers), codes
+
+    def asked(self, row: int) -> tuple[str, str]:
+        """Returns the normalised text of a question and its normalised answer."""
+        known, codes = self.answers
+        return normalize_question(self.questions[row].question), known[codes[row]]
 
     def rows_of(self, column: NDArray[Any], file: StrPath | None = None) -> NDArray[np.int64]:
         """Finds a column of question ids, (P,).

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from vqa_gs.features.store import Regions, RegionStore
+from vqa_gs.pair_builders.classes.regions import RegionClasses
 from vqa_gs.pair_builders.ends import Ends, answer_of
-from vqa_gs.pair_builders.region_classes import RegionClasses
 from vqa_gs.pair_builders.table import ALIGNMENTS, SPARSE, PairTable
 
 from vqa_gs.data.questions import ImageId, QuestionId

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
-from vqa_gs.pair_builders._near_images import nearest_images
-from vqa_gs.pair_builders._near_questions import Texts, content_words
-from vqa_gs.pair_builders.base import BUILDERS, PairSources
+from vqa_gs.pair_builders.builder import BUILDERS
+from vqa_gs.pair_builders.nearest.images import nearest_images
+from vqa_gs.pair_builders.nearest.questions import Texts, content_words
+from vqa_gs.pair_builders.sources import PairSources
 
 from vqa_gs.common.errors import UsageError
 from vqa_gs.data.normalize import normalize_question

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from vqa_gs.pair_builders import _nearest
-from vqa_gs.pair_builders._nearest import Edges, at_most, nearest_partners, split_groups, unique_edges
+from vqa_gs.pair_builders.nearest.partners import Edges, at_most, nearest_partners, split_groups, unique_edges
 
 
 @settings(max_examples=80, deadline=None)
@@ -21,7 +20,7 @@ def test_against_a_plain_loop(metric, data, count, partners, block):
     images = np.array(data.draw(st.lists(st.integers(0, 4), min_size=count, max_size=count)), np.int64)
     answers = np.array(data.draw(st.lists(st.integers(0, 2), min_size=count, max_size=count)), np.int64)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_nearest, "_BLOCK", block)
+        patch.setattr("vqa_gs.pair_builders.nearest.partners._BLOCK", block)
         found, distances = nearest_partners(vectors, images, answers, partners, metric)
     for i in range(count):
         candidates = []

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from vqa_gs.features.convert import convert
 from vqa_gs.features.store import RegionStore
-from vqa_gs.pair_builders._grouped import find_pairs
-from vqa_gs.pair_builders.base import BUILDERS, PairSources
+from vqa_gs.pair_builders.builder import BUILDERS
+from vqa_gs.pair_builders.builders.same_question import Settings
 from vqa_gs.pair_builders.describe import describe
 from vqa_gs.pair_builders.ends import answer_of
-from vqa_gs.pair_builders.same_question import Settings
+from vqa_gs.pair_builders.nearest.groups import find_pairs
+from vqa_gs.pair_builders.sources import PairSources
 from vqa_gs.pair_builders.table import read_pair_table, write_pair_table
 
 from vqa_gs.common.errors import DataError

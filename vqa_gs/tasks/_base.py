@@ -65,7 +65,7 @@ class Batch:
     Attributes:
         targets: (n, answers) float32.
         labels: (2P,) int64, best answers of the ends, -1 for none.
-        alignment: gather indices of the directions at both ends, see `vqa_gs.pair_builders.directions`; may be empty
+        alignment: gather indices of the directions at both ends, see `vqa_gs.pair_builders.alignment`; may be empty
             where no term asks for them.
         weight: (2P,) float32 pair weights.
         rows: rows of all processes' batches divided by the number of processes.

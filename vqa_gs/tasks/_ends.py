@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vqa_gs.objectives import Ends
 from vqa_gs.objectives.gradient_supervision import end_directions
-from vqa_gs.pair_builders.directions import counterpart_rows, differences
+from vqa_gs.pair_builders.alignment.directions import counterpart_rows, differences
 from vqa_gs.tasks._base import Batch, Wanted
 
 
@@ -17,7 +17,7 @@ def counterparts(alignment: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
     """Returns where the regions (or words) of each end have their counterparts, and which move.
 
     Args:
-        alignment: the four parts of `vqa_gs.pair_builders.directions.AlignmentIndex`, each (P, width).
+        alignment: the four parts of `vqa_gs.pair_builders.alignment.directions.AlignmentIndex`, each (P, width).
 
     Returns:
         (2P, width) int64, rows of all ends' regions (2P * width), -1 for none, and (2P, width) bool.

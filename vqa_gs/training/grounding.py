@@ -13,7 +13,7 @@ from vqa_gs.data.questions import QuestionSet
 from vqa_gs.eval.grounding import GroundingFile
 from vqa_gs.features.store import RegionStore
 from vqa_gs.objectives.gradient_supervision import cosine, decision
-from vqa_gs.pair_builders.directions import alignment_index, directions, remaining_regions
+from vqa_gs.pair_builders.alignment.directions import alignment_index, directions, remaining_regions
 from vqa_gs.pair_builders.table import PairTable
 from vqa_gs.tasks.vqa.examples import Examples, make_examples, require_images
 from vqa_gs.tasks.vqa.grounding import head_of_leaf, look_at_regions

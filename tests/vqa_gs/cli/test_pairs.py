@@ -8,10 +8,12 @@ import pytest
 from vqa_gs.features.convert import convert
 from vqa_gs.features.store import RegionStore
 from vqa_gs.features.writer import RegionStoreWriter
-from vqa_gs.pair_builders._near_images import nearest_images
-from vqa_gs.pair_builders._regions import align_pairs, pooled_features, standardised
-from vqa_gs.pair_builders.base import BUILDERS, PairSources
+from vqa_gs.pair_builders.alignment.batches import align_pairs
+from vqa_gs.pair_builders.builder import BUILDERS
 from vqa_gs.pair_builders.ends import answer_of
+from vqa_gs.pair_builders.evidence_source import EVIDENCE
+from vqa_gs.pair_builders.nearest.images import nearest_images, pooled_features, standardised
+from vqa_gs.pair_builders.sources import PairSources
 from vqa_gs.pair_builders.table import read_pair_table
 
 from vqa_gs.cli import main
@@ -118,8 +120,9 @@ def test_masks_of_genuine_boxes_by_hints(butd, tmp_path):
     scores = {str(id): np.linspace(0, 1, 36).tolist() for id in questions.question_ids}
     (tmp_path / "hints.json").write_text(json.dumps(scores))
     builder = BUILDERS["masked"]
-    settings = builder.Settings(evidence="hints", hints=tmp_path / "hints.json", most=6, controls=True)
-    table = builder.build(PairSources(questions, butd), settings)
+    hints = EVIDENCE["hints"].Settings(file=tmp_path / "hints.json", most=6)
+    sources = PairSources(questions, butd, evidence={"hints": hints})
+    table = builder.build(sources, builder.Settings(evidence="hints", controls=True))
     assert len(table) == 4 * len(questions)
     assert table.mask_of(0).sum() == 30
     assert set(table.answer_b.tolist()) == {""}

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vqa_gs.features.store import RegionBatch, RegionStore
-from vqa_gs.pair_builders.directions import alignment_index, remaining_regions
-from vqa_gs.pair_builders.token_alignment import align_tokens
+from vqa_gs.pair_builders.alignment.directions import alignment_index, remaining_regions
+from vqa_gs.pair_builders.alignment.tokens import align_tokens
 from vqa_gs.tasks._base import Batch
 from vqa_gs.tasks._plan import BUFFERS, Plan
 from vqa_gs.tasks._regions import image_batches

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from vqa_gs.models import HeadOutput, RegionModel
 from vqa_gs.objectives import Ends, Inputs, Step
-from vqa_gs.pair_builders.directions import differences
+from vqa_gs.pair_builders.alignment.directions import differences
 from vqa_gs.tasks._base import Wanted
 from vqa_gs.tasks._ends import counterparts, pair_ends
 from vqa_gs.tasks.vqa.batches import VqaBatch

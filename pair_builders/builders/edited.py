@@ -14,15 +14,16 @@ from pathlib import Path
 from typing import Literal
 
 from vqa_gs.features.store import RegionStore
-from vqa_gs.pair_builders._regions import Progress, require_images
-from vqa_gs.pair_builders.alignment import require_identity
-from vqa_gs.pair_builders.base import Alignment, PairSources, made_with, pair_builder
+from vqa_gs.pair_builders.alignment.settings import Alignment
+from vqa_gs.pair_builders.builder import pair_builder, table_of
 from vqa_gs.pair_builders.ends import Ends
-from vqa_gs.pair_builders.table import PairTable, QuestionId
+from vqa_gs.pair_builders.sources import PairSources, Progress
+from vqa_gs.pair_builders.table import PairTable
 
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.data.edited import original_of
 from vqa_gs.data.pair_lists import read_pair_list
+from vqa_gs.data.questions import ImageId, QuestionId
 
 KIND = "edited"
 
@@ -62,38 +63,31 @@ def build(sources: PairSources, settings: Settings, seed: int, progress: Progres
         DataError: a question or image is unknown, or identity is asked of images whose numbers of regions
             differ.
     """
-    store = sources.require_store()
     originals = Ends(sources.questions)
     edits = originals if sources.edited is None else Ends(sources.edited)
+    first_edit = 0 if sources.edited is None else len(originals)
+    codes = sources.ends.answers[1]
     dropped: Counter[str] = Counter({"equal answers": 0, "repeated": 0})
     files: dict[str, str] = {}
-    seen: set[tuple[QuestionId, QuestionId]] = set()
-    kept: list[tuple[QuestionId, QuestionId]] = []
     listed = _of_edits(edits, originals, dropped)
     if sources.pair_list is not None:
         listed, files[str(sources.pair_list)] = _of_list(sources.pair_list, originals, edits)
+    seen: set[tuple[int, int]] = set()
+    kept: list[tuple[int, int]] = []
     for original, edited in listed:
-        if (original, edited) in seen:
+        pair = originals.rows[original], first_edit + edits.rows[edited]
+        if pair in seen:
             dropped["repeated"] += 1
-        elif settings.equal_answers == "drop" and originals.answer(original) == edits.answer(edited):
+        elif settings.equal_answers == "drop" and codes[pair[0]] == codes[pair[1]]:
             dropped["equal answers"] += 1
         else:
-            kept.append((original, edited))
-        seen.add((original, edited))
-    question_a, question_b = [pair[0] for pair in kept], [pair[1] for pair in kept]
-    images_a, images_b = [originals.image(id) for id in question_a], [edits.image(id) for id in question_b]
-    require_images(store, images_a + images_b, question_a + question_b)
+            kept.append(pair)
+        seen.add(pair)
+    a, b = [a for a, _ in kept], [b for _, b in kept]
+    sources.require_images(a + b)
     if settings.alignment == "identity":
-        _check_counts(store, images_a, images_b)
-    return PairTable.of_one_kind(
-        KIND,
-        question_a,
-        question_b,
-        alignment=settings.alignment,
-        weight=settings.weight,
-        settings=made_with(settings, seed, dropped),
-        sources={**sources.files(), **files},
-    )
+        _check_counts(sources.require_store(), sources.images(a), sources.images(b))
+    return table_of(KIND, sources, settings, seed, a, b, dropped=dropped, files=files)
 
 
 def _of_edits(edits: Ends, originals: Ends, dropped: Counter[str]) -> Iterator[tuple[QuestionId, QuestionId]]:
@@ -135,7 +129,12 @@ def _check_row(originals: Ends, edits: Ends, original: QuestionId, edited: Quest
         )
 
 
-def _check_counts(store: RegionStore, images_a: list[QuestionId], images_b: list[QuestionId]) -> None:
+def _check_counts(store: RegionStore, images_a: list[ImageId], images_b: list[ImageId]) -> None:
     counts_a, counts_b = store.counts(images_a), store.counts(images_b)
     for at in (counts_a != counts_b).nonzero()[0][:1].tolist():
-        require_identity(int(counts_a[at]), int(counts_b[at]), images_a[at], images_b[at], store.path)
+        raise DataError(
+            f"identity alignment needs equal numbers of regions, image {images_a[at]} has {counts_a[at]} and"
+            f" image {images_b[at]} has {counts_b[at]}",
+            file=store.path,
+            mend="extract both with the same boxes, or choose the alignment matched or sparse",
+        )

@@ -2,8 +2,9 @@ import dataclasses
 
 import jsonargparse
 import pytest
-from vqa_gs.pair_builders.base import BUILDERS, PairSources
+from vqa_gs.pair_builders.builder import BUILDERS
 from vqa_gs.pair_builders.ends import Ends
+from vqa_gs.pair_builders.sources import PairSources
 
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.data.questions import QuestionSet
@@ -18,8 +19,7 @@ def test_builders_are_found():
 @pytest.mark.parametrize("kind", ["same-question", "near-duplicate", "complementary", "masked", "edited", "shuffled"])
 def test_settings_are_frozen_described_and_become_options(kind):
     builder = BUILDERS[kind]
-    assert builder.kind == kind
-    assert builder.summary.endswith(".")
+    assert builder.name == kind
     settings = builder.Settings()
     field = dataclasses.fields(settings)[0].name
     with pytest.raises(dataclasses.FrozenInstanceError):

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vqa_gs.pair_builders._grouped import Grouped, grouped_pairs
-from vqa_gs.pair_builders._near_questions import Texts
-from vqa_gs.pair_builders._regions import Progress
-from vqa_gs.pair_builders.base import PairSources, made_with, pair_builder
+from vqa_gs.pair_builders.builder import pair_builder, table_of
+from vqa_gs.pair_builders.nearest.groups import Grouped, grouped_pairs
+from vqa_gs.pair_builders.nearest.questions import Texts
+from vqa_gs.pair_builders.sources import PairSources, Progress
 from vqa_gs.pair_builders.table import PairTable
 
 KIND = "same-question"
@@ -41,16 +41,6 @@ def build(sources: PairSources, settings: Settings, seed: int, progress: Progres
     Raises:
         DataError: an image is not in the store.
     """
-    questions = sources.questions
-    texts = Texts([question.question for question in questions.questions]).of
+    texts = Texts([question.question for question in sources.questions.questions]).of
     edges = grouped_pairs(sources, texts, settings, seed, progress)
-    return PairTable.of_one_kind(
-        KIND,
-        [questions.question_ids[row] for row in edges.a.tolist()],
-        [questions.question_ids[row] for row in edges.b.tolist()],
-        alignment=settings.alignment,
-        weight=settings.weight,
-        distance=edges.distance,
-        settings=made_with(settings, seed, {}),
-        sources=sources.files(),
-    )
+    return table_of(KIND, sources, settings, seed, edges.a, edges.b, distance=edges.distance)

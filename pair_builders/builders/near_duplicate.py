@@ -18,15 +18,15 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from vqa_gs.pair_builders._columns import ragged_positions
-from vqa_gs.pair_builders._grouped import Grouped, grouped_pairs
-from vqa_gs.pair_builders._near_images import distances, nearest_images
-from vqa_gs.pair_builders._near_questions import Texts
-from vqa_gs.pair_builders._nearest import Edges, at_most, unique_edges
-from vqa_gs.pair_builders._picture_hash import BITS, hash_pictures, nearest_hashes
-from vqa_gs.pair_builders._regions import Progress, pooled_features, require_images, standardised
-from vqa_gs.pair_builders.base import PairSources, made_with, pair_builder
+from vqa_gs.pair_builders.builder import pair_builder, table_of
+from vqa_gs.pair_builders.nearest.groups import Grouped, grouped_pairs
+from vqa_gs.pair_builders.nearest.images import distances, nearest_images, pooled_features, standardised
+from vqa_gs.pair_builders.nearest.partners import Edges, at_most, unique_edges
+from vqa_gs.pair_builders.nearest.pictures import BITS, hash_pictures, nearest_hashes
+from vqa_gs.pair_builders.nearest.questions import Texts
+from vqa_gs.pair_builders.sources import PairSources, Progress
 from vqa_gs.pair_builders.table import ALIGNMENTS, IDENTITY, PairTable
+from vqa_gs.pair_builders.table.columns import ragged_positions
 
 from vqa_gs.common.errors import UsageError
 
@@ -111,7 +111,7 @@ def build(sources: PairSources, settings: Settings, seed: int, progress: Progres
         links = Edges(everyone, everyone, np.zeros(len(everyone), np.float32))
         found.append(_questions_of(links, images, texts, answers, settings))
     if settings.near_images:
-        require_images(sources.require_store(), questions.image_ids, questions.question_ids)
+        sources.require_images(range(len(questions)))
         vectors = standardised(pooled_features(sources.require_store(), image_ids, progress))
         linked = [_links(vectors, settings)]
         if settings.pictures is not None:
@@ -185,17 +185,7 @@ def _near(edges: Edges, texts: Texts, settings: Settings) -> NDArray[np.bool_]:
 
 
 def _table(edges: Edges, images: NDArray[np.int64], sources: PairSources, settings: Settings, seed: int) -> PairTable:
-    ids = sources.questions.question_ids
-    table = PairTable.of_one_kind(
-        KIND,
-        [ids[row] for row in edges.a.tolist()],
-        [ids[row] for row in edges.b.tolist()],
-        alignment=settings.alignment,
-        weight=settings.weight,
-        distance=edges.distance,
-        settings=made_with(settings, seed, {}),
-        sources=sources.files(),
-    )
+    table = table_of(KIND, sources, settings, seed, edges.a, edges.b, distance=edges.distance)
     one = images[edges.a] == images[edges.b]
     alignment: NDArray[Any] = np.where(one, IDENTITY, ALIGNMENTS.index(settings.alignment))
     return replace(table, kind=one.astype(np.uint8), kinds=(KIND, ONE_IMAGE), alignment=alignment.astype(np.uint8))
