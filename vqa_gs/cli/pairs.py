@@ -73,13 +73,12 @@ def build(words: Sequence[str]) -> None:
     parser.add_argument("--glove", type=str, default=None, help="word vectors, for words near a class's name")
     parser.add_argument("--out", type=str, required=True, help="the table to write")
     parser.add_argument("--seed", type=int, default=0, help="seed of what a builder chooses at random")
-    owners = {"regions": "regions"}
-    parts: list[Part[Any]] = [
-        registry[name] for registry in (BUILDERS, SELECTIONS, EVIDENCE) for name in registry.names()
-    ]
+    taken = {"regions"}
+    parts: list[Part[Any]] = [registry[name] for registry in (BUILDERS, SELECTIONS, EVIDENCE) for name in registry]
     for part in parts:
-        if owners.setdefault(part.option, part.name) is not part.name:
-            raise UsageError(f"--{part.option} would set two things", mend="give the plug-in another name")
+        if part.option in taken:
+            raise UsageError(f"two parts would have the options --{part.option}", mend="give the plug-in another name")
+        taken.add(part.option)
         parser.add_class_arguments(part.Settings, part.option)
     given = parser.parse_args(list(words))
     settings = _instantiated(parser, given)
