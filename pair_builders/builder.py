@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from vqa_gs.pair_builders.alignment.batches import align_pairs
 from vqa_gs.pair_builders.alignment.settings import Alignment
-from vqa_gs.pair_builders.part import Part
+from vqa_gs.pair_builders.part import Part, register
 from vqa_gs.pair_builders.selection_rule import Candidates, Selection, select
 from vqa_gs.pair_builders.sources import PairSources, Progress
 from vqa_gs.pair_builders.table import IDENTITY, SPARSE, PairTable
@@ -24,18 +24,10 @@ Build = Callable[..., PairTable]
 """Returns the pairs, their regions not matched yet, from the :class:`PairSources`, the builder's settings, the seed of
 what it chooses at random, and what is told of the progress, or None."""
 
-_SOURCES = {"store": "a region store", "edited": "the edited questions and their annotations"}
-
 
 @dataclass(frozen=True)
 class PairBuilder(Part[Build]):
-    """A registered builder; its name is the kind of the pairs it makes.
-
-    Attributes:
-        needs: which of the fields of :class:`PairSources` must be there, beside the questions.
-    """
-
-    needs: tuple[str, ...]
+    """A registered builder; its name is the kind of the pairs it makes."""
 
     def build(
         self,
@@ -58,9 +50,6 @@ class PairBuilder(Part[Build]):
             UsageError: the settings make no sense, or a source is missing.
             DataError: the sources do not fit together.
         """
-        for need in self.needs:
-            if getattr(sources, need) is None:
-                raise UsageError(f"{self.name} pairs need {_SOURCES[need]}", mend="name it")
         for questions in (sources.questions, sources.edited):
             if questions is not None and questions.annotations is None:
                 raise UsageError(
@@ -84,20 +73,14 @@ class PairBuilder(Part[Build]):
 BUILDERS: Registry[PairBuilder] = Registry("pair builder", "vqa_gs.pair_builders.builders")
 
 
-def pair_builder(kind: str, settings: type[Any], needs: Iterable[str] = ()) -> Callable[[Build], Build]:
+def pair_builder(kind: str, settings: type[Any]) -> Callable[[Build], Build]:
     """Returns a decorator that registers a builder's function and leaves it as it is.
 
     Args:
         kind: the name it is found by.
         settings: its settings class; one derived from :class:`Alignment` has the regions of its pairs matched.
-        needs: which fields of :class:`PairSources` it cannot do without, beside the questions.
     """
-
-    def add(function: Build) -> Build:
-        BUILDERS.register(kind)(PairBuilder(kind, settings, function, tuple(needs)))
-        return function
-
-    return add
+    return register(BUILDERS, kind, settings, PairBuilder)
 
 
 def table_of(

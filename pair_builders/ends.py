@@ -30,10 +30,11 @@ class Ends:
     """Finds the questions that pair ends speak of.
 
     Args:
-        sets: question sets with annotations; an id that is in several is the first one's.
+        given: question sets with annotations, or None; an id that is in several is the first one's.
     """
 
-    def __init__(self, *sets: QuestionSet) -> None:
+    def __init__(self, *given: QuestionSet | None) -> None:
+        sets = [some for some in given if some is not None]
         self.questions: list[Question] = [question for some in sets for question in some.questions]
         self.annotations: list[Annotation | None] = []
         for some in sets:
@@ -57,13 +58,6 @@ class Ends:
         """Returns a question's annotation, None where the question or its answers are not known."""
         row = self.rows.get(question_id)
         return None if row is None else self.annotations[row]
-
-    def answer(self, question_id: QuestionId) -> str:
-        """Returns a question's normalised majority answer."""
-        annotation = self.annotation(question_id)
-        if annotation is None:
-            raise DataError("the answer is not known", record=f"question {question_id!r}")
-        return answer_of(annotation)
 
     @cached_property
     def answers(self) -> tuple[list[str], NDArray[np.int64]]:

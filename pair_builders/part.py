@@ -32,11 +32,11 @@ class Part(Generic[F]):
         return self.name.replace("-", "_")
 
 
-def register(registry: Registry[Part[F]], name: str, settings: type[Any]) -> Callable[[F], F]:
+def register(registry: Registry[Any], name: str, settings: type[Any], part: type[Part[Any]] = Part) -> Callable[[F], F]:
     """Returns a decorator that registers a function with its settings and leaves it as it is."""
 
     def add(function: F) -> F:
-        registry.register(name)(Part(name, settings, function))
+        registry.register(name)(part(name, settings, function))
         return function
 
     return add

@@ -23,7 +23,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class PairSources:
-    """What pairs are made from; each builder says in ``needs`` what it cannot do without.
+    """What pairs are made from; a builder tells what it cannot do without.
 
     Attributes:
         questions: the training questions with their annotations.
@@ -51,7 +51,7 @@ class PairSources:
     @cached_property
     def ends(self) -> Ends:
         """All questions a pair's end may be: those trained on, then the edited ones."""
-        return Ends(self.questions) if self.edited is None else Ends(self.questions, self.edited)
+        return Ends(self.questions, self.edited)
 
     def files(self) -> dict[str, str]:
         """Returns path -> SHA-256 of the questions, annotations and region store.
@@ -66,7 +66,7 @@ class PairSources:
     def require_store(self) -> RegionStore:
         """Returns the region store; UsageError where there is none."""
         if self.store is None:
-            raise UsageError("these pairs cannot be made without a region store", mend="name one")
+            raise UsageError("these pairs need a region store", mend="name it with --features")
         return self.store
 
     def images(self, rows: ArrayLike) -> list[ImageId]:

@@ -36,15 +36,9 @@ class Settings(PhotographAlignment):
     metric: Metric = "cosine"
 
 
-@pair_builder(KIND, Settings, needs=("store",))
+@pair_builder(KIND, Settings)
 def build(sources: PairSources, settings: Settings, seed: int, progress: Progress | None = None) -> PairTable:
     """The official complementary pairs of which both questions are at hand.
-
-    Args:
-        sources: questions with annotations, and the region store.
-        settings: see :class:`Settings`.
-        seed: not used, nothing here is random.
-        progress: called with images.
 
     Returns:
         The pairs in the lists' order, their regions not matched yet. Pairs with an end that is not at hand, with equal

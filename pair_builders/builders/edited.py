@@ -41,17 +41,12 @@ class Settings(Alignment):
     equal_answers: Literal["drop", "keep"] = "drop"
 
 
-@pair_builder(KIND, Settings, needs=("store",))
+@pair_builder(KIND, Settings)
 def build(sources: PairSources, settings: Settings, seed: int, progress: Progress | None = None) -> PairTable:
     """Originals and their edits, as a list pairs them up or the edits' ids say.
 
-    Args:
-        sources: questions with annotations, the region store, the pair list, and the edited questions where
-            they are in files of their own; without these, both ends are looked up in ``sources.questions``. Without a
-            list, the edits have to be read by :func:`vqa_gs.data.edited.read_edited_set` from files of IV-VQA's form.
-        settings: see :class:`Settings`.
-        seed: not used, nothing here is random.
-        progress: not used.
+    Without files of edits both ends are looked up in the questions. Without a list the edits have to be read by
+    :func:`vqa_gs.data.edited.read_edited_set` from files of IV-VQA's form.
 
     Returns:
         The pairs in the list's order, their regions not matched yet; end a is the original. What was left out is

@@ -59,15 +59,11 @@ class _Masked(NamedTuple):
     answer: str
 
 
-@pair_builder(KIND, Settings, needs=("store",))
+@pair_builder(KIND, Settings)
 def build(sources: PairSources, settings: Settings, seed: int, progress: Progress | None = None) -> PairTable:
     """One image, the regions that matter removed, the answer emptied or changed.
 
-    Args:
-        sources: questions with annotations, the region store, and the settings of the source of evidence.
-        settings: see :class:`Settings`.
-        seed: of the instance that is removed and of random masks.
-        progress: called with questions.
+    The seed draws the instance that is removed, and the random masks.
 
     Returns:
         The pairs, the same question at both ends; end b has the mask and the answer. ``distance`` is the share of

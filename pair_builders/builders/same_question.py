@@ -22,18 +22,12 @@ class Settings(Grouped):
     """How equal questions find their partners."""
 
 
-@pair_builder(KIND, Settings, needs=("store",))
+@pair_builder(KIND, Settings)
 def build(sources: PairSources, settings: Settings, seed: int, progress: Progress | None = None) -> PairTable:
     """Same question, similar images, different answers.
 
     Two questions are the same if :func:`vqa_gs.data.normalize.normalize_question` says so, and answers differ
     if their normalised majority answers do. Images are read for their mean region, and again for matching.
-
-    Args:
-        sources: questions with annotations, and the region store.
-        settings: see :class:`Settings`.
-        seed: of the dealing of groups above ``max_group``; nothing else is random.
-        progress: called with images.
 
     Returns:
         The pairs, their regions not matched yet; end a is the question with the lower id.

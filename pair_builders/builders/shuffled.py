@@ -50,7 +50,7 @@ def shuffle_table(
     table: PairTable,
     sources: PairSources,
     seed: int,
-    box_weight: float = BOX_WEIGHT,
+    settings: Settings | None = None,
     progress: Progress | None = None,
 ) -> PairTable:
     """Returns the control of a table in memory.
@@ -63,12 +63,13 @@ def shuffle_table(
         table: the table.
         sources: the questions its ids are in, and the region store.
         seed: of the dealing.
-        box_weight: see :func:`vqa_gs.pair_builders.alignment.matching.match_regions`.
+        settings: of the builder; None: the defaults.
         progress: called with the pairs matched.
 
     Raises:
         DataError: a question or image is unknown, or there is no such dealing.
     """
+    chosen = settings or Settings()
     store, candidates = sources.require_store(), Candidates.of(table, sources)
     sources.require_images(np.concatenate([candidates.a, candidates.b]))
     images_a, images_b = sources.images(candidates.a), sources.images(candidates.b)
@@ -86,7 +87,7 @@ def shuffle_table(
         store,
         sources.images(candidates.a[rematch]),
         sources.images(candidates.b[order[rematch]]),
-        box_weight=box_weight,
+        box_weight=chosen.box_weight,
         sparse=np.where(alignment[rematch] == SPARSE, had[rematch], 0),
         keep_b=[None if mask is None else np.flatnonzero(mask) for mask in masks],
         progress=progress,
@@ -103,20 +104,14 @@ def shuffle_table(
         first=np.concatenate([[0], np.cumsum(lengths)]),
         rows=rows,
         kinds=(KIND,),
-        settings={KIND: made_with(Settings(None, box_weight), seed, {}) | {"pairs": table.settings}},
+        settings={KIND: made_with(chosen, seed, {}) | {"pairs": table.settings}},
         sources={**table.sources, **sources.files()},
     )
 
 
-@pair_builder(KIND, Settings, needs=("store",))
+@pair_builder(KIND, Settings)
 def build(sources: PairSources, settings: Settings, seed: int, progress: Progress | None = None) -> PairTable:
     """The control: the pairs of another table, with partners dealt out anew.
-
-    Args:
-        sources: the questions the other table's ids are in, and the region store.
-        settings: see :class:`Settings`.
-        seed: of the dealing.
-        progress: called with the pairs matched.
 
     Returns:
         As many pairs as the other table has, or the first of them, see :func:`shuffle_table`.
@@ -131,11 +126,10 @@ def build(sources: PairSources, settings: Settings, seed: int, progress: Progres
     if settings.first:
         table = table.select(range(min(settings.first, len(table))))
     try:
-        shuffled = shuffle_table(table, sources, seed, settings.box_weight, progress)
+        shuffled = shuffle_table(table, sources, seed, settings, progress)
     except DataError as error:
         if error.file is not None:
             raise
         raise DataError(error.problem, file=settings.of, record=error.record, mend=error.mend) from error
-    shuffled.settings[KIND] |= {"of": str(settings.of), "first": settings.first}
     shuffled.sources[str(settings.of)] = sha256_file(settings.of)
     return shuffled

@@ -11,7 +11,6 @@ from vqa_gs.pair_builders.classes.coco import SYNONYMS
 from vqa_gs.data.normalize import normalize_question
 
 Classes = frozenset[int]
-NONE: Classes = frozenset()
 
 Vectors = Callable[[Sequence[str]], tuple[NDArray[np.float32], NDArray[np.bool_]]]
 """Returns the word vectors (n, d) of n words, and which of them have one (n,)."""

@@ -107,7 +107,7 @@ def find_pairs(
     """
     generator = np.random.default_rng(seed)
     proposals = _PROPOSALS * settings.partners
-    sides, others, distances = [], [], []
+    parts = []
     for members in split_groups(keys, settings.max_group, generator):
         if (answers[members] == answers[members[0]]).all():
             continue
@@ -115,12 +115,8 @@ def find_pairs(
             vectors, images[members], answers[members], min(proposals, len(members)), settings.metric
         )
         side, rank = np.nonzero(found >= 0)
-        sides.append(members[side])
-        others.append(members[found[side, rank]])
-        distances.append(distance[side, rank])
-    if not sides:
-        return Edges(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
-    edges = unique_edges(np.concatenate(sides), np.concatenate(others), np.concatenate(distances))
+        parts.append(Edges(members[side], members[found[side, rank]], distance[side, rank]))
+    edges = unique_edges(parts)
     return edges.take(at_most(edges, len(keys), settings.partners))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 from numpy.typing import NDArray
-from vqa_gs.pair_builders.table.pair_table import ALIGNMENTS, PairTable
+from vqa_gs.pair_builders.table.pair_table import ALIGNMENTS, PER_PAIR, PairTable
 
 from vqa_gs.common.errors import DataError
 from vqa_gs.common.files import StrPath, require_file, write_bytes
@@ -18,7 +18,7 @@ from vqa_gs.common.files import StrPath, require_file, write_bytes
 FORMAT = "vqa-gs-pairs"
 FORMAT_VERSION = 1
 _COLUMNS = {
-    **{name: f"pairs/{name}" for name in ("question_a", "question_b", "kind", "alignment", "weight", "distance")},
+    **{name: f"pairs/{name}" for name in PER_PAIR},
     "first": "alignment/first",
     "rows": "alignment/rows",
     "mask_first": "masks/first",

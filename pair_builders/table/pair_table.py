@@ -33,6 +33,8 @@ from vqa_gs.data.questions import QuestionId
 
 ALIGNMENTS = ("identity", "matched", "sparse")
 IDENTITY, MATCHED, SPARSE = range(3)
+PER_PAIR = ("question_a", "question_b", "kind", "alignment", "weight", "distance")
+"""The columns with one entry a pair that every table has."""
 
 
 @dataclass(eq=False)
@@ -198,12 +200,7 @@ class PairTable:
             mask_keep = self.mask_keep[mask_positions]
         return replace(
             self,
-            question_a=self.question_a[order],
-            question_b=self.question_b[order],
-            kind=self.kind[order],
-            alignment=self.alignment[order],
-            weight=self.weight[order],
-            distance=self.distance[order],
+            **{name: getattr(self, name)[order] for name in PER_PAIR},
             first=first,
             rows=self.rows[positions],
             mask_first=mask_first,
@@ -266,11 +263,11 @@ def concatenate(tables: Sequence[PairTable]) -> PairTable:
         kind=np.concatenate(
             [np.array([kinds.index(kind) for kind in table.kinds], np.uint8)[table.kind] for table in tables]
         ),
-        alignment=np.concatenate([table.alignment for table in tables]),
-        weight=np.concatenate([table.weight for table in tables]),
-        distance=np.concatenate([table.distance for table in tables]),
+        **{
+            name: np.concatenate([getattr(table, name) for table in tables])
+            for name in ("alignment", "weight", "distance", "rows")
+        },
         first=join_bounds([table.first for table in tables]),
-        rows=np.concatenate([table.rows for table in tables]),
         kinds=kinds,
         mask_first=join_bounds([first for first, _ in masks]) if has_masks else None,
         mask_keep=np.concatenate([keep for _, keep in masks]) if has_masks else None,

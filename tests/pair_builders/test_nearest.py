@@ -42,7 +42,7 @@ def test_against_a_plain_loop(metric, data, count, partners, block):
 
 def test_each_pair_once_nearest_first():
     edges = unique_edges(
-        np.array([3, 1, 0, 2, 1]), np.array([1, 3, 1, 1, 0]), np.array([0.5, 0.5, 0.9, 0.5, 0.9], np.float32)
+        [Edges(np.array([3, 1, 0, 2, 1]), np.array([1, 3, 1, 1, 0]), np.array([0.5, 0.5, 0.9, 0.5, 0.9], np.float32))]
     )
     assert edges.a.tolist() == [1, 1, 0]
     assert edges.b.tolist() == [2, 3, 1]

@@ -30,7 +30,7 @@ class Settings(Alignment):
     """
     step: int = 1
 
-@pair_builder("my-kind", Settings, needs=("store",))
+@pair_builder("my-kind", Settings)
 def build(sources, settings, seed, progress=None):
     """Pairs questions so many places apart."""
     rows = np.arange(len(sources.questions) - settings.step)

@@ -153,11 +153,11 @@ def show(words: Sequence[str]) -> None:
     if regions.names is not None and given.features is None:
         raise UsageError("classes of regions need the regions", mend="name their store with --features")
     table = read_pair_table(given.table, require_pairs=True)
-    sets = [some for some in _read_questions(given) if some is not None]
+    ends = Ends(*_read_questions(given))
     store = open_stores(given.features) if given.features else None
     classes = read_region_classes(store, regions) if store is not None and regions.names is not None else None
     pictures = Embedded(ImageFolder(Path(given.image_dir)), _PICTURES) if given.image_dir else None
-    content = Gallery(table, Ends(*sets), store, classes, pictures)
+    content = Gallery(table, ends, store, classes, pictures)
     pairs = sample(table, given.pairs, given.seed)
     write_text(given.html, render_gallery(f"Pairs of {Path(given.table).name}", content.payload(pairs)))
     print(f"{given.html}: {len(pairs)} of {len(table)} pairs")
