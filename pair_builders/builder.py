@@ -122,13 +122,7 @@ def table_of(
 
 
 def made_with(settings: Any, seed: int, dropped: Mapping[str, int]) -> dict[str, Any]:
-    """Returns a table's entry on how its pairs were made, in plain JSON types.
-
-    Args:
-        settings: the builder's settings.
-        seed: its seed.
-        dropped: how many pairs or questions were left out, by reason.
-    """
+    """Returns a table's entry on how its pairs were made, in plain JSON types; see :func:`table_of`."""
     return {**plain(asdict(settings)), "seed": seed, "dropped": dict(dropped)}
 
 

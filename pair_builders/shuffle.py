@@ -82,15 +82,8 @@ def _codes(left: Any, right: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]
     if left is None or right is None:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     numbers: dict[Any, int] = {}
-    both = [
-        np.array([numbers.setdefault(value, len(numbers)) for value in _plain(column)], np.int64)
-        for column in (left, right)
-    ]
-    return both[0], both[1]
-
-
-def _plain(column: Any) -> list[Any]:
-    return column.tolist() if isinstance(column, np.ndarray) else list(column)
+    codes_a, codes_b = ([numbers.setdefault(value, len(numbers)) for value in end] for end in (left, right))
+    return np.array(codes_a, np.int64), np.array(codes_b, np.int64)
 
 
 def _improve(order: NDArray[np.int64], penalty: Penalty, generator: np.random.Generator) -> None:

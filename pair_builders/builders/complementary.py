@@ -74,7 +74,7 @@ def build(sources: PairSources, settings: Settings, seed: int, progress: Progres
             else:
                 kept.append((a, b))
             seen.add(pair)
-    a, b = [a for a, _ in kept], [b for _, b in kept]
-    sources.require_images(a + b)
-    distance = image_distances(store, sources.images(a), sources.images(b), settings.metric, progress)
-    return table_of(KIND, sources, settings, seed, a, b, dropped=dropped, files=files, distance=distance)
+    rows_a, rows_b = [a for a, _ in kept], [b for _, b in kept]
+    sources.require_images(rows_a + rows_b)
+    distance = image_distances(store, sources.images(rows_a), sources.images(rows_b), settings.metric, progress)
+    return table_of(KIND, sources, settings, seed, rows_a, rows_b, dropped=dropped, files=files, distance=distance)

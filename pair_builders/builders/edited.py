@@ -8,7 +8,7 @@ from.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -66,7 +66,8 @@ def build(sources: PairSources, settings: Settings, seed: int, progress: Progres
     files: dict[str, str] = {}
     listed = _of_edits(edits, originals, dropped)
     if sources.pair_list is not None:
-        listed, files[str(sources.pair_list)] = _of_list(sources.pair_list, originals, edits)
+        pairs, files[str(sources.pair_list)] = read_pair_list(sources.pair_list)
+        listed = _of_list(pairs, sources.pair_list, originals, edits)
     seen: set[tuple[int, int]] = set()
     kept: list[tuple[int, int]] = []
     for original, edited in listed:
@@ -97,31 +98,25 @@ def _of_edits(edits: Ends, originals: Ends, dropped: Counter[str]) -> Iterator[t
             yield original, edited
 
 
-def _of_list(path: Path, originals: Ends, edits: Ends) -> tuple[Iterator[tuple[QuestionId, QuestionId]], str]:
-    listed, digest = read_pair_list(path)
-
-    def checked() -> Iterator[tuple[QuestionId, QuestionId]]:
-        for row, (original, edited) in enumerate(listed):
-            _check_row(originals, edits, original, edited, path, row)
-            yield original, edited
-
-    return checked(), digest
-
-
-def _check_row(originals: Ends, edits: Ends, original: QuestionId, edited: QuestionId, path: Path, row: int) -> None:
-    swapped = None
-    if edits is not originals and original in edits and edited in originals:
-        swapped = "the original comes first: is the pair the wrong way round?"
-    originals.require(original, path, f"row {row}", swapped)
-    edits.require(edited, path, f"row {row}", swapped)
-    if edits is not originals and edited in originals:
-        # A table names its ends by id alone, so whoever reads it could not tell the two apart.
-        raise DataError(
-            f"the edited question {edited!r} has the id of an original one",
-            file=path,
-            record=f"row {row}",
-            mend="give the edited questions ids of their own",
-        )
+def _of_list(
+    listed: Sequence[tuple[QuestionId, QuestionId]], path: Path, originals: Ends, edits: Ends
+) -> Iterator[tuple[QuestionId, QuestionId]]:
+    """Yields the pairs of a list, checked."""
+    for row, (original, edited) in enumerate(listed):
+        swapped = None
+        if edits is not originals and original in edits and edited in originals:
+            swapped = "the original comes first: is the pair the wrong way round?"
+        originals.require(original, path, f"row {row}", swapped)
+        edits.require(edited, path, f"row {row}", swapped)
+        if edits is not originals and edited in originals:
+            # A table names its ends by id alone, so whoever reads it could not tell the two apart.
+            raise DataError(
+                f"the edited question {edited!r} has the id of an original one",
+                file=path,
+                record=f"row {row}",
+                mend="give the edited questions ids of their own",
+            )
+        yield original, edited
 
 
 def _check_counts(store: RegionStore, images_a: list[ImageId], images_b: list[ImageId]) -> None:

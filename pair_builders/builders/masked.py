@@ -100,7 +100,8 @@ def build(sources: PairSources, settings: Settings, seed: int, progress: Progres
         masks.append(np.ones(count, np.uint8))
         masks[-1][pair.gone] = 0
     share = np.array([(mask == 0).mean() for mask in masks], np.float32)
-    shares, kinds = share, (KIND,)
+    shares = share
+    kinds: tuple[str, ...] = (KIND,)
     if settings.controls:
         kinds += CONTROLS
         shares = np.concatenate([share, np.zeros_like(share), share, 1 - share])

@@ -47,9 +47,10 @@ def test_pairs_of_named_regions(words_of_mini, tmp_path, capsys):
     assert main(["pairs", "build", *words, "--select=named", *words_of_mini, f"--out={tmp_path / 'p.h5'}"]) == 2
     assert "masked" in capsys.readouterr().err  # masks are no change between two images
     words = ["--kind=near-duplicate", "--near_duplicate.any_images=true", "--near_duplicate.partners=40"]
+    words.append("--near_duplicate.near_images=false")  # comparing 24,190 images takes three times the rest
     assert main(["pairs", "build", *words, "--select=named", *words_of_mini, f"--out={tmp_path / 'p.h5'}"]) == 0
     table = read_pair_table(tmp_path / "p.h5", require_pairs=True)
-    assert len(table) > 8000  # measured: 8,854; a rough trial had found 1,431
+    assert len(table) > 8000  # measured: 8,788; a rough trial had found 1,431
     assert set(table.alignment.tolist()) == {2}
     assert (np.diff(table.first) >= 1).all()
     assert len(table.rows) / len(table) < 1.5
