@@ -22,13 +22,13 @@ import numpy as np
 from numpy.typing import NDArray
 from vqa_gs.features.store import RegionStore
 from vqa_gs.features.writer import RegionStoreWriter
-from vqa_gs.pair_builders._near_images import nearest_images
-from vqa_gs.pair_builders._near_questions import Texts
-from vqa_gs.pair_builders._regions import standardised
-from vqa_gs.pair_builders.base import BUILDERS, PairSources
-from vqa_gs.pair_builders.coco_words import SYNONYMS
-from vqa_gs.pair_builders.region_classes import ClassSettings
-from vqa_gs.pair_builders.selection import SELECTIONS
+from vqa_gs.pair_builders.builder import BUILDERS
+from vqa_gs.pair_builders.classes.coco import SYNONYMS
+from vqa_gs.pair_builders.classes.regions import ClassSettings
+from vqa_gs.pair_builders.nearest.images import nearest_images, standardised
+from vqa_gs.pair_builders.nearest.questions import Texts
+from vqa_gs.pair_builders.selection_rule import SELECTIONS
+from vqa_gs.pair_builders.sources import PairSources
 
 from vqa_gs.data.questions import Annotation, Answer, Question, QuestionSet
 

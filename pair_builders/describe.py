@@ -56,7 +56,7 @@ def describe(
         "sources": table.sources,
     }
     if questions is not None:
-        summary |= _by_question(table, counts, Ends(questions) if edited is None else Ends(questions, edited))
+        summary |= _by_question(table, counts, Ends(questions, edited))
     return summary
 
 

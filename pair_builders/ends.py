@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from vqa_gs.pair_builders._columns import QuestionId
 
 from vqa_gs.common.errors import DataError
 from vqa_gs.common.files import StrPath
-from vqa_gs.data.normalize import normalize_answer, strip_answer
-from vqa_gs.data.questions import Annotation, ImageId, Question, QuestionSet
+from vqa_gs.data.normalize import normalize_answer, normalize_question, strip_answer
+from vqa_gs.data.questions import Annotation, ImageId, Question, QuestionId, QuestionSet
 
 
 def answer_of(annotation: Annotation) -> str:
@@ -31,10 +30,11 @@ class Ends:
     """Finds the questions that pair ends speak of.
 
     Args:
-        sets: question sets with annotations; an id that is in several is the first one's.
+        given: question sets with annotations, or None; an id that is in several is the first one's.
     """
 
-    def __init__(self, *sets: QuestionSet) -> None:
+    def __init__(self, *given: QuestionSet | None) -> None:
+        sets = [some for some in given if some is not None]
         self.questions: list[Question] = [question for some in sets for question in some.questions]
         self.annotations: list[Annotation | None] = []
         for some in sets:
@@ -59,13 +59,6 @@ class Ends:
         row = self.rows.get(question_id)
         return None if row is None else self.annotations[row]
 
-    def answer(self, question_id: QuestionId) -> str:
-        """Returns a question's normalised majority answer."""
-        annotation = self.annotation(question_id)
-        if annotation is None:
-            raise DataError("the answer is not known", record=f"question {question_id!r}")
-        return answer_of(annotation)
-
     @cached_property
     def answers(self) -> tuple[list[str], NDArray[np.int64]]:
         """The distinct normalised answers, and each question's number among them, (n,)."""
@@ -80,6 +73,11 @@ class Ends:
                 code = written[majority] = numbers.setdefault(answer, len(numbers))
             codes[row] = code
         return list(numbers), codes
+
+    def asked(self, row: int) -> tuple[str, str]:
+        """Returns the normalised text of a question and its normalised answer."""
+        known, codes = self.answers
+        return normalize_question(self.questions[row].question), known[codes[row]]
 
     def rows_of(self, column: NDArray[Any], file: StrPath | None = None) -> NDArray[np.int64]:
         """Finds a column of question ids, (P,).

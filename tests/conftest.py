@@ -1,6 +1,9 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
+from vqa_gs.features.convert import convert
 
 from tests.chromium import start
 
@@ -27,3 +30,20 @@ def noise_pictures(tmp_path):
         return folder
 
     return make
+
+
+@pytest.fixture(scope="session")
+def mini():
+    """The folder of vqa2-mini, real questions and objects; skips where it is not there."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / "data" / "vqa2-mini"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not there")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def mini_store(mini, tmp_path_factory):
+    """The region store of vqa2-mini, converted once."""
+    path = tmp_path_factory.mktemp("mini") / "mini.h5"
+    convert(mini / "regions.hdf5", path)
+    return path

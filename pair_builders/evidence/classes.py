@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import numpy as np
-from vqa_gs.pair_builders.class_words import ClassWords
-from vqa_gs.pair_builders.evidence import Evidence, evidence
-from vqa_gs.pair_builders.evidence._named import class_in_question
-
-if TYPE_CHECKING:
-    from vqa_gs.pair_builders.base import PairSources
-    from vqa_gs.pair_builders.masked import Settings
+from vqa_gs.pair_builders.classes.questions import classes_in_question
+from vqa_gs.pair_builders.classes.words import ClassWords
+from vqa_gs.pair_builders.evidence_source import Evidence, evidence
+from vqa_gs.pair_builders.sources import PairSources
 
 
-@evidence("classes")
+@dataclass(frozen=True)
+class Settings:
+    """Nothing to set: `--regions.names` and `--regions.classes` say what the regions are."""
+
+
+@evidence("classes", Settings)
 def from_classes(sources: PairSources, settings: Settings) -> tuple[Iterator[Evidence], dict[str, str]]:
     """Regions of the class that the question asks for or the answer names."""
     return _classes(sources), dict(sources.classes.sources)
@@ -23,11 +25,10 @@ def from_classes(sources: PairSources, settings: Settings) -> tuple[Iterator[Evi
 
 def _classes(sources: PairSources) -> Iterator[Evidence]:
     classes, words = sources.classes, ClassWords(sources.classes.names)
-    for row in range(len(sources.questions)):
-        image_id = sources.questions.image_ids[row]
+    for row, image_id in enumerate(sources.questions.image_ids):
         if image_id not in classes.rows:
             continue
-        for name in class_in_question(sources, words, row):
+        for name in classes_in_question(words, *sources.ends.asked(row)):
             regions = np.flatnonzero(classes.of(image_id) == name)
             if len(regions):
                 number = classes.numbers(np.array([classes.rows[image_id]]), np.array([name]))[0]

@@ -9,23 +9,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
-from vqa_gs.pair_builders.evidence import Evidence, evidence
-from vqa_gs.pair_builders.evidence.hints import highest
+from vqa_gs.pair_builders.evidence_source import Evidence, ScoreSettings, box_sums, evidence
+from vqa_gs.pair_builders.sources import PairSources
 
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import sha256_file
 from vqa_gs.data.normalize import normalize_question
 from vqa_gs.data.questions import read_questions
-
-if TYPE_CHECKING:
-    from vqa_gs.pair_builders.base import PairSources
-    from vqa_gs.pair_builders.masked import Settings
 
 _NAME = re.compile(r"(\d+)_\d+\.png")
 
@@ -41,52 +37,60 @@ def box_attention(attention: NDArray[np.float64], boxes: NDArray[np.float64]) ->
         (R,) 0..1; 0.5 is indifference, also where the map is empty or the box holds no pixel or all of them.
     """
     height, width = attention.shape
-    total = np.zeros((height + 1, width + 1))
-    total[1:, 1:] = attention.cumsum(0).cumsum(1)
     scaled = boxes * [width, height, width, height]
-    x1, y1 = np.floor(scaled[:, :2].clip(0)).astype(int).T
-    x2, y2 = np.ceil(scaled[:, 2:].clip(0)).astype(int).T
-    x1, x2 = np.minimum(x1, width), np.minimum(x2, width)
-    y1, y2 = np.minimum(y1, height), np.minimum(y2, height)
-    inside = total[y2, x2] - total[y1, x2] - total[y2, x1] + total[y1, x1]
-    area = (x2 - x1) * (y2 - y1)
+    low, high = np.floor(scaled[:, :2].clip(0)).astype(int), np.ceil(scaled[:, 2:].clip(0)).astype(int)
+    corners = np.minimum(np.concatenate([low, high], axis=1), [width, height, width, height])
+    inside = box_sums(attention, corners)
+    area = (corners[:, 2:] - corners[:, :2]).prod(axis=1)
     rest = height * width - area
     mean_in = inside / np.maximum(area, 1)
-    mean_out = np.maximum(total[-1, -1] - inside, 0) / np.maximum(rest, 1)
+    mean_out = np.maximum(attention.sum() - inside, 0) / np.maximum(rest, 1)
     both = mean_in + mean_out
     sound = (area > 0) & (rest > 0) & (both > 0)
     return np.where(sound, mean_in / np.where(both > 0, both, 1), 0.5)
 
 
-@evidence("hat")
+@dataclass(frozen=True)
+class Settings(ScoreSettings):
+    """Where the maps are, and from which score on a region matters.
+
+    Args:
+        maps: folder of VQA-HAT's maps.
+        questions: the VQA v1 questions whose ids the maps bear.
+    """
+
+    maps: Path | None = None
+    questions: Path | None = None
+
+
+@evidence("hat", Settings)
 def from_hat(sources: PairSources, settings: Settings) -> tuple[Iterator[Evidence], dict[str, str]]:
     """Regions people looked at."""
-    if settings.hat is None or settings.hat_questions is None:
-        raise UsageError(
-            "masks from VQA-HAT need its maps and the v1 questions",
-            mend="name them with --masked.hat and --masked.hat_questions",
-        )
+    folder, questions = settings.maps, settings.questions
+    if folder is None or questions is None:
+        mend = "name them with --hat.maps and --hat.questions"
+        raise UsageError("masks from VQA-HAT need its maps and the v1 questions", mend=mend)
+    if not folder.is_dir():
+        raise DataError("no such folder of attention maps", file=folder, mend="check the path")
     maps: dict[int, list[Path]] = {}
-    if not settings.hat.is_dir():
-        raise DataError("no such folder of attention maps", file=settings.hat, mend="check the path")
-    for path in sorted(settings.hat.rglob("*.png")):
+    for path in sorted(folder.rglob("*.png")):
         match = _NAME.fullmatch(path.name)
         if match:
             maps.setdefault(int(match.group(1)), []).append(path)
     by_text = {(question.image_id, normalize_question(question.question)): row
                for row, question in enumerate(sources.questions.questions)}  # fmt: skip
     joined: dict[int, list[Path]] = {}
-    for question in read_questions(settings.hat_questions):
+    for question in read_questions(questions):
         key = question.image_id, normalize_question(question.question)
         if question.question_id in maps and key in by_text:
             joined.setdefault(by_text[key], []).extend(maps[int(question.question_id)])
     if not joined:
         raise DataError(
             f"none of its {len(maps)} questions is among those given",
-            file=settings.hat,
+            file=folder,
             mend="the maps bear v1 question ids: name the v1 questions file they belong to",
         )
-    return _hat(sources, settings, joined), {str(settings.hat_questions): sha256_file(settings.hat_questions)}
+    return _hat(sources, settings, joined), {str(questions): sha256_file(questions)}
 
 
 def _hat(sources: PairSources, settings: Settings, joined: dict[int, list[Path]]) -> Iterator[Evidence]:
@@ -96,7 +100,7 @@ def _hat(sources: PairSources, settings: Settings, joined: dict[int, list[Path]]
         boxes = regions.boxes / np.tile(regions.size, 2)
         # Several people may have answered: the mean of their scores.
         scores = np.mean([box_attention(_read_map(path), boxes) for path in joined[row]], axis=0)
-        yield Evidence(row, [highest(scores, settings.least, settings.most)])
+        yield Evidence(row, [settings.highest(scores)])
 
 
 def _read_map(path: Path) -> NDArray[np.float64]:

@@ -13,22 +13,20 @@ feature file's regions. A question without an entry has no hint.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from vqa_gs.pair_builders.class_words import ClassWords
-from vqa_gs.pair_builders.evidence import Evidence, evidence
+from vqa_gs.pair_builders.classes.words import ClassWords
+from vqa_gs.pair_builders.evidence_source import Evidence, ScoreSettings, evidence
+from vqa_gs.pair_builders.sources import PairSources
 
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import sha256_file
 from vqa_gs.common.pickles import load_pickle
 from vqa_gs.data.json_files import decode, read_content
-
-if TYPE_CHECKING:
-    from vqa_gs.pair_builders.base import PairSources
-    from vqa_gs.pair_builders.masked import Settings
 
 _SHAPE = "an object of question ids, with a list of scores or of explanations for each"
 
@@ -63,12 +61,23 @@ def read_hints(path: Path) -> dict[Any, list[str] | NDArray[np.float64]]:
     return hints
 
 
-@evidence("hints")
+@dataclass(frozen=True)
+class Settings(ScoreSettings):
+    """Which file, and from which score on a region matters.
+
+    Args:
+        file: hint file of HINT, SCR or CSS, or explanations of VQA-X.
+    """
+
+    file: Path | None = None
+
+
+@evidence("hints", Settings)
 def from_hints(sources: PairSources, settings: Settings) -> tuple[Iterator[Evidence], dict[str, str]]:
     """Regions with a score of `least` or more, or of a class that an explanation names."""
-    if settings.hints is None:
-        raise UsageError("masks from hints need a hint file", mend="name it with --masked.hints")
-    path = settings.hints
+    path = settings.file
+    if path is None:
+        raise UsageError("masks from hints need a hint file", mend="name it with --hints.file")
     hints = read_hints(path)
     questions = sources.questions.questions
     used = {key for question in questions for key in (question.question_id, str(question.question_id))} & hints.keys()
@@ -82,7 +91,7 @@ def from_hints(sources: PairSources, settings: Settings) -> tuple[Iterator[Evide
 def _hints(
     sources: PairSources, settings: Settings, hints: dict[Any, list[str] | NDArray[np.float64]]
 ) -> Iterator[Evidence]:
-    store, path = sources.require_store(), settings.hints
+    store = sources.require_store()
     words: ClassWords | None = None
     for row, question in enumerate(sources.questions.questions):
         given = hints.get(question.question_id)
@@ -99,15 +108,8 @@ def _hints(
         if len(given) != regions:
             raise DataError(
                 f"{len(given)} scores, but image {question.image_id!r} has {regions} regions in {store.path}",
-                file=path,
+                file=settings.file,
                 record=f"question {question.question_id!r}",
                 mend="take the features that the hints were made with",
             )
-        yield Evidence(row, [highest(given, settings.least, settings.most)])
-
-
-def highest(scores: NDArray[np.float64], least: float, most: int) -> NDArray[np.int64]:
-    """Returns the regions with a score of ``least`` or more, only the ``most`` highest of them unless that is 0."""
-    order = np.argsort(-scores, kind="stable")
-    order = order[scores[order] >= least]
-    return np.sort(order[:most] if most else order)
+        yield Evidence(row, [settings.highest(given)])

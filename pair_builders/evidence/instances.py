@@ -7,36 +7,52 @@ about the same (overlap of boxes, intersection over union).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from vqa_gs.features.geometry import box_iou
-from vqa_gs.pair_builders.class_words import ClassWords
-from vqa_gs.pair_builders.evidence import Evidence, evidence
-from vqa_gs.pair_builders.evidence._named import class_in_question
+from vqa_gs.pair_builders.classes.questions import classes_in_question
+from vqa_gs.pair_builders.classes.words import ClassWords
+from vqa_gs.pair_builders.evidence_source import Evidence, box_sums, evidence
+from vqa_gs.pair_builders.sources import PairSources
 
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.data.instances import read_instances
 
-if TYPE_CHECKING:
-    from vqa_gs.pair_builders.base import PairSources
-    from vqa_gs.pair_builders.masked import Settings
+
+@dataclass(frozen=True)
+class Settings:
+    """Which file, and when a region shows an instance.
+
+    Args:
+        file: COCO instances JSON.
+        overlap: how much of a region's box an instance covers, or both boxes have in common.
+    """
+
+    file: Path | None = None
+    overlap: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 < self.overlap <= 1:
+            raise UsageError(f"overlap is {self.overlap}", mend="give a part above 0, at most 1")
 
 
-@evidence("instances")
+@evidence("instances", Settings)
 def from_instances(sources: PairSources, settings: Settings) -> tuple[Iterator[Evidence], dict[str, str]]:
     """Regions that show an instance of the category named."""
-    if settings.instances is None:
-        raise UsageError("masks from COCO instances need their file", mend="name it with --masked.instances")
-    coco, digest = read_instances(settings.instances)
+    if settings.file is None:
+        raise UsageError("masks from COCO instances need their file", mend="name it with --instances.file")
+    coco, digest = read_instances(settings.file)
     images = {image_id for image_id in sources.questions.image_ids if image_id in coco.imgs}
     if not images:
         raise DataError(
-            "has none of the images asked about", file=settings.instances, mend="take the instances of the same split"
+            "has none of the images asked about", file=settings.file, mend="take the instances of the same split"
         )
-    return _instances(sources, settings, coco), {str(settings.instances): digest}
+    return _instances(sources, settings, coco), {str(settings.file): digest}
 
 
 def _instances(sources: PairSources, settings: Settings, coco: COCO) -> Iterator[Evidence]:
@@ -44,7 +60,9 @@ def _instances(sources: PairSources, settings: Settings, coco: COCO) -> Iterator
     categories = sorted(coco.cats.values(), key=lambda category: category["id"])
     words = ClassWords([category["name"] for category in categories])
     for row, image_id in enumerate(sources.questions.image_ids):
-        named = class_in_question(sources, words, row) if image_id in coco.imgs and image_id in store else []
+        named = (
+            classes_in_question(words, *sources.ends.asked(row)) if image_id in coco.imgs and image_id in store else []
+        )
         for name in named:
             found = [given for given in coco.imgToAnns[image_id] if given["category_id"] == categories[name]["id"]]
             if not found:
@@ -68,7 +86,7 @@ def _shown(coco: COCO, given: dict[str, Any], boxes: NDArray[np.float64], settin
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise DataError(
             f"an instance without a usable mask or box: {type(error).__name__}: {error}",
-            file=settings.instances,
+            file=settings.file,
             record=f"annotation {given.get('id')}",
         ) from error
     own = np.array([[x, y, x + width, y + height]])
@@ -80,8 +98,5 @@ def _shown(coco: COCO, given: dict[str, Any], boxes: NDArray[np.float64], settin
 def mask_coverage(mask: NDArray[np.float64], boxes: NDArray[np.float64]) -> NDArray[np.float64]:
     """Returns the part of each box (R, 4, pixels) that a mask (height, width) covers, (R,)."""
     height, width = mask.shape
-    total = np.zeros((height + 1, width + 1))
-    total[1:, 1:] = mask.cumsum(0).cumsum(1)
-    x1, y1, x2, y2 = np.rint(boxes).astype(int).clip(0, [width, height, width, height]).T
-    covered = total[y2, x2] - total[y1, x2] - total[y2, x1] + total[y1, x1]
-    return covered / np.maximum((x2 - x1) * (y2 - y1), 1)
+    corners = np.rint(boxes).astype(int).clip(0, [width, height, width, height])
+    return box_sums(mask, corners) / np.maximum((corners[:, 2:] - corners[:, :2]).prod(axis=1), 1)

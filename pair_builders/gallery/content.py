@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from vqa_gs.features.store import Regions, RegionStore
+from vqa_gs.pair_builders.classes.regions import RegionClasses
 from vqa_gs.pair_builders.ends import Ends, answer_of
-from vqa_gs.pair_builders.region_classes import RegionClasses
 from vqa_gs.pair_builders.table import ALIGNMENTS, SPARSE, PairTable
 
 from vqa_gs.data.questions import ImageId, QuestionId
@@ -35,16 +35,6 @@ def sample(table: PairTable, limit: int, seed: int) -> NDArray[np.int64]:
     return np.sort(np.lexsort((order, rank))[:limit])
 
 
-class _Texts:
-    """Texts that occur often, numbered."""
-
-    def __init__(self) -> None:
-        self.numbers: dict[str, int] = {}
-
-    def __call__(self, text: str) -> int:
-        return self.numbers.setdefault(text, len(self.numbers))
-
-
 class Gallery:
     """Collects pairs for the page.
 
@@ -65,7 +55,7 @@ class Gallery:
         pictures: Mapping[ImageId, Picture | None] | None = None,
     ) -> None:
         self.table, self.ends, self.store, self.classes, self.pictures = table, ends, store, classes, pictures
-        self._texts = _Texts()
+        self._texts: dict[str, int] = {}  # texts occur often: they are numbered
         self._images: dict[ImageId, int] = {}
         self._shown: list[dict[str, Any]] = []
 
@@ -80,10 +70,13 @@ class Gallery:
             "kinds": list(self.table.kinds),
             "alignments": list(ALIGNMENTS),
             "total": len(self.table),
-            "texts": list(self._texts.numbers),
+            "texts": list(self._texts),
             "images": self._shown,
             "rows": rows,
         }
+
+    def _text(self, text: str) -> int:
+        return self._texts.setdefault(text, len(self._texts))
 
     def _pair(self, pair: int) -> dict[str, Any]:
         table = self.table
@@ -99,7 +92,7 @@ class Gallery:
         return {
             "n": pair,
             "k": int(table.kind[pair]),
-            "t": self._texts(annotation.question_type if annotation else "unknown"),
+            "t": self._text(annotation.question_type if annotation else "unknown"),
             "al": int(table.alignment[pair]),
             "w": round(float(table.weight[pair]), 4),
             "d": None if np.isnan(distance) else round(distance, 4),
@@ -114,7 +107,7 @@ class Gallery:
             return end | {"a": given, "new": True}
         if annotation is not None:
             counts = Counter(answer.answer for answer in annotation.answers).most_common()
-            end |= {"a": answer_of(annotation), "g": [[self._texts(text), count] for text, count in counts]}
+            end |= {"a": answer_of(annotation), "g": [[self._text(text), count] for text, count in counts]}
         return end
 
     def _image(self, image: ImageId) -> int:
@@ -131,7 +124,7 @@ class Gallery:
                 shown["size"] = regions.size.tolist()
                 shown["boxes"] = [[round(edge, 1) for edge in box] for box in regions.boxes.tolist()]
                 if self.classes is not None:
-                    shown["c"] = [self._texts(self.classes.names[code]) for code in self.classes.of(image)]
+                    shown["c"] = [self._text(self.classes.names[code]) for code in self.classes.of(image)]
             self._shown.append(shown)
         return number
 

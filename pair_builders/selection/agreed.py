@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from vqa_gs.pair_builders._columns import is_given
 from vqa_gs.pair_builders.ends import agreement
-from vqa_gs.pair_builders.selection import Candidates, Chosen, selection
+from vqa_gs.pair_builders.selection_rule import Candidates, Chosen, selection
+from vqa_gs.pair_builders.table.columns import is_given
 
 from vqa_gs.common.errors import UsageError
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from vqa_gs.pair_builders._nearest import Edges, at_most
-from vqa_gs.pair_builders.selection import Candidates, Chosen, selection
+from vqa_gs.pair_builders.nearest.partners import Edges, at_most
+from vqa_gs.pair_builders.selection_rule import Candidates, Chosen, selection
 
 from vqa_gs.common.errors import UsageError
 

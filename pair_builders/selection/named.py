@@ -19,11 +19,11 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from vqa_gs.pair_builders._asked import as_number, asks_colour, asks_number, asks_presence, counted_class
-from vqa_gs.pair_builders._columns import ragged_positions
-from vqa_gs.pair_builders.class_words import COLOURS, Classes, ClassWords
-from vqa_gs.pair_builders.region_classes import RegionClasses
-from vqa_gs.pair_builders.selection import Candidates, Chosen, selection
+from vqa_gs.pair_builders.classes.questions import as_number, asks_colour, asks_number, asks_presence, counted_class
+from vqa_gs.pair_builders.classes.regions import RegionClasses
+from vqa_gs.pair_builders.classes.words import COLOURS, Classes, ClassWords
+from vqa_gs.pair_builders.selection_rule import Candidates, Chosen, selection
+from vqa_gs.pair_builders.table.columns import ragged_positions
 
 from vqa_gs.common.errors import UsageError
 from vqa_gs.data.glove import load_glove

@@ -1,7 +1,5 @@
 """Small question sets and region stores, made in code."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from vqa_gs.features.store import RegionStore
@@ -51,12 +49,3 @@ def make_store(tmp_path):
         return RegionStore(tmp_path / name)
 
     return make
-
-
-@pytest.fixture(scope="session")
-def mini():
-    """The folder of real questions and objects; skips where it is not there."""
-    folder = Path(__file__).resolve().parents[3] / "shared" / "data" / "vqa2-mini"
-    if not folder.is_dir():
-        pytest.skip(f"{folder} is not there")
-    return folder

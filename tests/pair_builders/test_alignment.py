@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.spatial.distance import cdist
-from vqa_gs.pair_builders.alignment import Side, match_batch, pairwise_distances, require_identity
+from vqa_gs.pair_builders.alignment.matching import Side, match_batch, pairwise_distances
 
 from vqa_gs.common.errors import DataError
 
@@ -156,9 +156,3 @@ def test_sparse_keeps_what_differs_most():
     kept = equal.sparse(np.array([1]))
     assert kept.rows[kept.there].tolist() == [[0, 0]]
     assert not equal.differing().there.any()
-
-
-def test_identity_names_images_and_counts():
-    require_identity(3, 3, "a", "b")
-    with pytest.raises(DataError, match=r"s\.h5.*image 12 has 3 and image 12_edited has 4"):
-        require_identity(3, 4, 12, "12_edited", "s.h5")

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from vqa_gs.pair_builders._asked import as_number, asks_colour, asks_number, asks_presence, counted_class
-from vqa_gs.pair_builders.class_words import ClassWords, plurals
-from vqa_gs.pair_builders.coco_words import SYNONYMS
+from vqa_gs.pair_builders.classes.coco import SYNONYMS
+from vqa_gs.pair_builders.classes.questions import as_number, asks_colour, asks_number, asks_presence, counted_class
+from vqa_gs.pair_builders.classes.words import ClassWords, plurals
 
 NAMES = list(SYNONYMS)
 

@@ -2,7 +2,8 @@ import json
 
 import numpy as np
 import pytest
-from vqa_gs.pair_builders.base import BUILDERS, PairSources
+from vqa_gs.pair_builders.builder import BUILDERS
+from vqa_gs.pair_builders.sources import PairSources
 
 from vqa_gs.common.errors import DataError, UsageError
 

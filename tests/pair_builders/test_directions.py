@@ -3,7 +3,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from vqa_gs.pair_builders.directions import alignment_index, directions, remaining_regions
+from vqa_gs.pair_builders.alignment.directions import alignment_index, directions, remaining_regions
 from vqa_gs.pair_builders.table import PairTable, concatenate
 
 from vqa_gs.common.errors import DataError

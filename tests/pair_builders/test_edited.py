@@ -2,8 +2,9 @@ import json
 
 import pytest
 from vqa_gs.features.joined import JoinedStore
-from vqa_gs.pair_builders.base import BUILDERS, PairSources
-from vqa_gs.pair_builders.edited import Settings
+from vqa_gs.pair_builders.builder import BUILDERS
+from vqa_gs.pair_builders.builders.edited import Settings
+from vqa_gs.pair_builders.sources import PairSources
 
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.data.edited import original_of, read_edited_set

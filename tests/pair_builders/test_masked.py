@@ -2,15 +2,18 @@
 
 import json
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 from pycocotools import mask as mask_utils
-from vqa_gs.pair_builders.base import BUILDERS, PairSources
+from vqa_gs.pair_builders.builder import BUILDERS
+from vqa_gs.pair_builders.classes.regions import ClassSettings
 from vqa_gs.pair_builders.evidence.hat import box_attention
 from vqa_gs.pair_builders.evidence.instances import mask_coverage
-from vqa_gs.pair_builders.region_classes import ClassSettings
+from vqa_gs.pair_builders.evidence_source import EVIDENCE
+from vqa_gs.pair_builders.sources import PairSources
 
 from vqa_gs.common.errors import DataError, UsageError
 
@@ -38,8 +41,11 @@ def sources(make_questions, make_store, tmp_path):
     )
 
 
-def build(sources, seed=0, **settings):
-    return builder.build(sources, builder.Settings(**settings), seed)
+def build(sources, seed=0, evidence="classes", of_evidence=None, **settings):
+    """Builds with settings of the source of evidence, and of the builder."""
+    chosen = EVIDENCE[evidence].Settings(**(of_evidence or {}))
+    given = replace(sources, evidence={evidence: chosen})
+    return builder.build(given, builder.Settings(evidence=evidence, **settings), seed)
 
 
 def listed(table):
@@ -113,17 +119,17 @@ def test_hint_files(sources, tmp_path, form):
         convert = str if form == "hint_text_ids" else int
         hints = {convert(key): np.array(value) for key, value in scores.items()}
         path.write_bytes(pickle.dumps(hints, protocol=2))
-    table = build(sources, evidence="hints", hints=path)
+    table = build(sources, evidence="hints", of_evidence={"file": path})
     assert listed(table) == {9000: ([0, 1], ""), 9002: ([2], "")}
     assert len(table.sources[str(path)]) == 64
-    assert listed(build(sources, evidence="hints", hints=path, most=1))[9000] == ([0], "")
-    assert listed(build(sources, evidence="hints", hints=path, least=0.3))[9000] == ([0, 1, 3], "")
+    assert listed(build(sources, evidence="hints", of_evidence={"file": path, "most": 1}))[9000] == ([0], "")
+    assert listed(build(sources, evidence="hints", of_evidence={"file": path, "least": 0.3}))[9000] == ([0, 1, 3], "")
 
 
 def test_explanations(sources, tmp_path):
     path = tmp_path / "train_exp_anno.json"
     path.write_text(json.dumps({"9002": ["the kitten is lying there", "a cat is lower than the dogs"], "9003": ["no"]}))
-    table = build(sources, evidence="hints", hints=path)
+    table = build(sources, evidence="hints", of_evidence={"file": path})
     assert listed(table) == {9002: ([0, 1, 2], "")}
     assert table.settings["masked"]["dropped"] == {"no region matters": 1}
 
@@ -141,7 +147,7 @@ def test_bad_hints(sources, tmp_path, content, message):
     path = tmp_path / "h.json"
     path.write_text(json.dumps(content))
     with pytest.raises(DataError, match=message):
-        build(sources, evidence="hints", hints=path)
+        build(sources, evidence="hints", of_evidence={"file": path})
 
 
 @pytest.fixture
@@ -160,24 +166,24 @@ def hat(tmp_path):
     ]
     path = tmp_path / "OpenEnded_mscoco_val2014_questions.json"
     path.write_text(json.dumps({"task_type": "Open-Ended", "data_type": "mscoco", "questions": questions}))
-    return {"hat": folder, "hat_questions": path}
+    return {"maps": folder, "questions": path}
 
 
 def test_attention_maps_are_joined_by_image_and_text(sources, hat):
-    table = build(sources, evidence="hat", **hat)
+    table = build(sources, evidence="hat", of_evidence=hat)
     assert listed(table) == {9000: ([0], "")}
-    assert str(hat["hat_questions"]) in table.sources
+    assert str(hat["questions"]) in table.sources
 
 
 def test_attention_maps_that_do_not_fit(sources, hat, make_questions):
     other = PairSources(make_questions([(1, 9, "Is there a dog?", "yes")]), sources.store)
-    assert len(build(other, evidence="hat", **hat)) == 1
+    assert len(build(other, evidence="hat", of_evidence=hat)) == 1
     nothing = PairSources(make_questions([(1, 9, "Is it late?", "yes")]), sources.store)
     with pytest.raises(DataError, match="v1 question ids"):
-        build(nothing, evidence="hat", **hat)
-    (hat["hat"] / "90_1.png").write_bytes(b"no image")
+        build(nothing, evidence="hat", of_evidence=hat)
+    (hat["maps"] / "90_1.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"90_1\.png: not a readable attention map"):
-        build(sources, evidence="hat", **hat)
+        build(sources, evidence="hat", of_evidence=hat)
 
 
 def test_box_attention_by_hand():
@@ -224,14 +230,17 @@ def instances(tmp_path):
 
 
 def test_instances(sources, instances, capfd):
-    table = build(sources, evidence="instances", instances=instances)
+    table = build(sources, evidence="instances", of_evidence={"file": instances})
     assert listed(table) == {
         9000: ([0, 1], "no"),
         9001: ([0, 1], "0"),
         9002: ([2], ""),
         9004: ([0, 1], "0"),
     }
-    one = [listed(build(sources, seed, evidence="instances", instances=instances, remove="one")) for seed in range(9)]
+    one = [
+        listed(build(sources, seed, evidence="instances", of_evidence={"file": instances}, remove="one"))
+        for seed in range(9)
+    ]
     assert {given[9001][1] for given in one} == {"1"}
     assert {tuple(given[9001][0]) for given in one} == {(0,), (1,)}
     assert capfd.readouterr().out == ""
@@ -245,7 +254,7 @@ def test_an_instance_that_no_region_shows_leaves_the_answer_open(sources, instan
          "segmentation": [[100, 2, 102, 2, 102, 4, 100, 4]]}
     )  # fmt: skip
     instances.write_text(json.dumps(content))
-    found = listed(build(sources, evidence="instances", instances=instances))
+    found = listed(build(sources, evidence="instances", of_evidence={"file": instances}))
     assert found[9000] == ([0, 1], "")
     assert found[9001] == ([0, 1], "")
 
@@ -253,15 +262,15 @@ def test_an_instance_that_no_region_shows_leaves_the_answer_open(sources, instan
 def test_instances_that_do_not_fit(sources, instances, make_questions, make_store):
     other = PairSources(make_questions([(1, 8, "Is there a dog?", "yes")]), make_store({8: [[1.0]]}, "8.h5"))
     with pytest.raises(DataError, match=r"instances_val2014\.json: has none of the images"):
-        build(other, evidence="instances", instances=instances)
+        build(other, evidence="instances", of_evidence={"file": instances})
     content = json.loads(instances.read_text())
     del content["annotations"][0]["segmentation"]
     instances.write_text(json.dumps(content))
     with pytest.raises(DataError, match=r"instances_val2014\.json: annotation 1: an instance without"):
-        build(sources, evidence="instances", instances=instances)
+        build(sources, evidence="instances", of_evidence={"file": instances})
     instances.write_text('{"images": []}')
     with pytest.raises(DataError, match="not a COCO instances file"):
-        build(sources, evidence="instances", instances=instances)
+        build(sources, evidence="instances", of_evidence={"file": instances})
 
 
 def test_mask_coverage_against_counting():
@@ -274,7 +283,7 @@ def test_mask_coverage_against_counting():
 
 @pytest.mark.parametrize("kind", ["hints", "hat", "instances"])
 def test_files_have_to_be_named(sources, kind):
-    with pytest.raises(UsageError, match="name (it|them) with --masked"):
+    with pytest.raises(UsageError, match=f"name (it|them) with --{kind}"):
         build(sources, evidence=kind)
     with pytest.raises(UsageError, match="no source of evidence called 'looks'"):
-        build(sources, evidence="looks")
+        builder.build(sources, builder.Settings(evidence="looks"))

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
-from vqa_gs.pair_builders._near_images import nearest_images
-from vqa_gs.pair_builders._near_questions import Texts, content_words
-from vqa_gs.pair_builders.base import BUILDERS, PairSources
+from vqa_gs.pair_builders.builder import BUILDERS
+from vqa_gs.pair_builders.nearest.images import nearest_images
+from vqa_gs.pair_builders.nearest.questions import Texts, content_words
+from vqa_gs.pair_builders.sources import PairSources
 
 from vqa_gs.common.errors import UsageError
 from vqa_gs.data.normalize import normalize_question
@@ -115,8 +116,10 @@ def test_few_images():
     assert np.isnan(distance[:, 1:]).all()
 
 
-def test_approximate_search_finds_what_the_exact_one_does_and_repeats():
-    vectors = spectrum(9000)
+def test_approximate_search_finds_what_the_exact_one_does_and_repeats(monkeypatch):
+    for name, value in {"_EXACT": 1000, "_CELL": 64, "_PROBES": 24}.items():
+        monkeypatch.setattr(f"vqa_gs.pair_builders.nearest.images.{name}", value)
+    vectors = spectrum(3000)  # 46 cells, of which half are looked into
     found, _ = nearest_images(vectors, 5)
     exact, _ = nearest_images(vectors, 5, exact=True)
     same = np.mean([len(set(a) & set(b)) for a, b in zip(found.tolist(), exact.tolist(), strict=True)]) / 5

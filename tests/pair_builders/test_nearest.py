@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from vqa_gs.pair_builders import _nearest
-from vqa_gs.pair_builders._nearest import Edges, at_most, nearest_partners, split_groups, unique_edges
+from vqa_gs.pair_builders.nearest.partners import Edges, at_most, nearest_partners, split_groups, unique_edges
 
 
 @settings(max_examples=80, deadline=None)
@@ -21,7 +20,7 @@ def test_against_a_plain_loop(metric, data, count, partners, block):
     images = np.array(data.draw(st.lists(st.integers(0, 4), min_size=count, max_size=count)), np.int64)
     answers = np.array(data.draw(st.lists(st.integers(0, 2), min_size=count, max_size=count)), np.int64)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_nearest, "_BLOCK", block)
+        patch.setattr("vqa_gs.pair_builders.nearest.partners._BLOCK", block)
         found, distances = nearest_partners(vectors, images, answers, partners, metric)
     for i in range(count):
         candidates = []
@@ -43,7 +42,7 @@ def test_against_a_plain_loop(metric, data, count, partners, block):
 
 def test_each_pair_once_nearest_first():
     edges = unique_edges(
-        np.array([3, 1, 0, 2, 1]), np.array([1, 3, 1, 1, 0]), np.array([0.5, 0.5, 0.9, 0.5, 0.9], np.float32)
+        [Edges(np.array([3, 1, 0, 2, 1]), np.array([1, 3, 1, 1, 0]), np.array([0.5, 0.5, 0.9, 0.5, 0.9], np.float32))]
     )
     assert edges.a.tolist() == [1, 1, 0]
     assert edges.b.tolist() == [2, 3, 1]

@@ -2,13 +2,13 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from vqa_gs.features.convert import convert
 from vqa_gs.features.store import RegionStore
-from vqa_gs.pair_builders._grouped import find_pairs
-from vqa_gs.pair_builders.base import BUILDERS, PairSources
+from vqa_gs.pair_builders.builder import BUILDERS
+from vqa_gs.pair_builders.builders.same_question import Settings
 from vqa_gs.pair_builders.describe import describe
 from vqa_gs.pair_builders.ends import answer_of
-from vqa_gs.pair_builders.same_question import Settings
+from vqa_gs.pair_builders.nearest.groups import find_pairs
+from vqa_gs.pair_builders.sources import PairSources
 from vqa_gs.pair_builders.table import read_pair_table, write_pair_table
 
 from vqa_gs.common.errors import DataError
@@ -143,9 +143,8 @@ def test_a_group_of_thousands_needs_no_square_of_memory():
     assert peak < count * count * 8 / 1.5  # one matrix of distances alone would be 288 MB
 
 
-def test_real_questions(mini, tmp_path):
-    convert(mini / "regions.hdf5", tmp_path / "mini.h5")
-    store = RegionStore(tmp_path / "mini.h5")
+def test_real_questions(mini, mini_store):
+    store = RegionStore(mini_store)
     questions = read_question_set(mini / "train_questions.json.gz", mini / "train_annotations.json.gz")
     table = BUILDERS["same-question"].build(PairSources(questions, store))
     assert len(questions) == 21702

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 from vqa_gs.features.store import RegionStore
 from vqa_gs.features.writer import RegionStoreWriter
-from vqa_gs.pair_builders.base import BUILDERS, PairSources
-from vqa_gs.pair_builders.region_classes import ClassSettings
-from vqa_gs.pair_builders.selection import SELECTIONS, Candidates, select
+from vqa_gs.pair_builders.builder import BUILDERS
+from vqa_gs.pair_builders.classes.regions import ClassSettings
+from vqa_gs.pair_builders.selection_rule import SELECTIONS, Candidates, select
+from vqa_gs.pair_builders.sources import PairSources
 from vqa_gs.pair_builders.table import PairTable, read_pair_table, write_pair_table
 
 from vqa_gs.common.errors import DataError, UsageError

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from vqa_gs.pair_builders.base import PairSources
-from vqa_gs.pair_builders.shuffled import Settings, build, shuffle_partners, shuffle_table
+from vqa_gs.pair_builders.builders.shuffled import Settings, build, shuffle_partners, shuffle_table
+from vqa_gs.pair_builders.sources import PairSources
 from vqa_gs.pair_builders.table import PairTable, concatenate, write_pair_table
 
 from vqa_gs.common.errors import DataError, UsageError

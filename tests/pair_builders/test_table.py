@@ -5,15 +5,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from vqa_gs.pair_builders.table import (
-    ALIGNMENTS,
-    PairTable,
-    concatenate,
-    id_column,
-    ragged_positions,
-    read_pair_table,
-    write_pair_table,
-)
+from vqa_gs.pair_builders.table import ALIGNMENTS, PairTable, concatenate, read_pair_table, write_pair_table
+from vqa_gs.pair_builders.table.columns import id_column, ragged_positions
 
 from vqa_gs.common.errors import DataError, UsageError
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 import yaml
 from vqa_gs.features.writer import RegionStoreWriter
-from vqa_gs.pair_builders.base import BUILDERS, PairSources
+from vqa_gs.pair_builders.builder import BUILDERS
+from vqa_gs.pair_builders.sources import PairSources
 from vqa_gs.pair_builders.table import write_pair_table
 
 from vqa_gs.data.questions import read_question_set

@@ -16,7 +16,8 @@ from vqa_gs.demo.world import World, WorldSettings, write_world
 from vqa_gs.eval.report import Options, summary_table, write_report
 from vqa_gs.eval.runs import load_run
 from vqa_gs.features.store import RegionStore
-from vqa_gs.pair_builders.base import BUILDERS, PairSources
+from vqa_gs.pair_builders.builder import BUILDERS
+from vqa_gs.pair_builders.sources import PairSources
 from vqa_gs.pair_builders.table import write_pair_table
 from vqa_gs.training.config import RunConfig, config_from_dict
 from vqa_gs.training.loop import train

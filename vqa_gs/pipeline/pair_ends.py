@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from vqa_gs.contracts import Batch, PairEnds, direction_of
-from vqa_gs.pair_builders.directions import counterpart_rows, differences
+from vqa_gs.pair_builders.alignment.directions import counterpart_rows, differences
 
 
 def counterparts(alignment: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
     """Returns where the regions (or words) of each end have their counterparts, and which move.
 
     Args:
-        alignment: the four parts of `vqa_gs.pair_builders.directions.AlignmentIndex`, each (P, width).
+        alignment: the four parts of `vqa_gs.pair_builders.alignment.directions.AlignmentIndex`, each (P, width).
 
     Returns:
         (2P, width) int64, rows of all ends' regions (2P * width), -1 for none, and (2P, width) bool.

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vqa_gs.pair_builders.token_alignment import align_tokens
+from vqa_gs.pair_builders.alignment.tokens import align_tokens
 
 
 class TextAlignment:

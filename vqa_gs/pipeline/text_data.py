@@ -16,7 +16,7 @@ from vqa_gs.common.errors import DataError, UsageError, found_in
 from vqa_gs.data.labelled_texts import GROUP, LabelledTexts, plain_words, read_labelled_texts
 from vqa_gs.data.questions import Annotation, Answer, Question, QuestionSet
 from vqa_gs.data.vocabulary import WordVocabulary
-from vqa_gs.pair_builders.shuffled import shuffle_partners
+from vqa_gs.pair_builders.shuffle import shuffle_partners
 from vqa_gs.pair_builders.table import PairTable
 
 

@@ -79,7 +79,7 @@ def make_batch():
 
 
 def _words(tokens):
-    from vqa_gs.pair_builders.token_alignment import align_tokens
+    from vqa_gs.pair_builders.alignment.tokens import align_tokens
 
     return align_tokens(tokens[:PAIRS].numpy(), tokens[PAIRS : 2 * PAIRS].numpy()).to("cpu")
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from vqa_gs.pair_builders.token_alignment import align_tokens
+from vqa_gs.pair_builders.alignment.tokens import align_tokens
 
 from vqa_gs.objectives.decision import cosine
 from vqa_gs.objectives.terms.gradient_supervision import GradientSupervisionSettings

@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from vqa_gs.pair_builders.token_alignment import align_tokens
+from vqa_gs.pair_builders.alignment.tokens import align_tokens
 
 from tests.run_settings import task_of
 from tests.vqa_gs.tasks.conftest import write_tsv

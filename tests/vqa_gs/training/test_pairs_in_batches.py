@@ -7,10 +7,11 @@ import pytest
 from vqa_gs.features.joined import open_stores
 from vqa_gs.features.store import RegionStore
 from vqa_gs.features.writer import RegionStoreWriter
-from vqa_gs.pair_builders.base import BUILDERS, PairSources
-from vqa_gs.pair_builders.directions import directions
-from vqa_gs.pair_builders.region_classes import ClassSettings
-from vqa_gs.pair_builders.selection import SELECTIONS
+from vqa_gs.pair_builders.alignment.directions import directions
+from vqa_gs.pair_builders.builder import BUILDERS
+from vqa_gs.pair_builders.classes.regions import ClassSettings
+from vqa_gs.pair_builders.selection_rule import SELECTIONS
+from vqa_gs.pair_builders.sources import PairSources
 from vqa_gs.pair_builders.table import write_pair_table
 
 from vqa_gs.common.errors import DataError

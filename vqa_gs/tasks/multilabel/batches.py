@@ -11,9 +11,9 @@ from torch import Tensor
 
 from vqa_gs.contracts import Batch
 from vqa_gs.features.store import RegionBatch, RegionStore
-from vqa_gs.pair_builders.alignment import BOX_WEIGHT
-from vqa_gs.pair_builders.base import align_pairs
-from vqa_gs.pair_builders.directions import alignment_index
+from vqa_gs.pair_builders.alignment.batches import align_pairs
+from vqa_gs.pair_builders.alignment.directions import alignment_index
+from vqa_gs.pair_builders.alignment.matching import BOX_WEIGHT
 from vqa_gs.pair_builders.table import IDENTITY, PairTable
 from vqa_gs.pipeline.plan import Plan
 from vqa_gs.pipeline.read_ahead import BUFFERS
@@ -104,7 +104,7 @@ def align_images(data: LabelTraining, store: RegionStore) -> PairTable:
     """Says which regions of the pairs' images correspond to each other.
 
     Where two images have the same boxes, as edited images have whose features were extracted at the original's boxes,
-    region k corresponds to region k; else regions are matched (`vqa_gs.pair_builders.alignment`).
+    region k corresponds to region k; else regions are matched (`vqa_gs.pair_builders.alignment.matching`).
     """
     a, b = (list(data.image_ids[end]) for end in data.pairs.T)
     same = np.array([np.array_equal(store[one].boxes, store[other].boxes) for one, other in zip(a, b, strict=True)])

@@ -13,7 +13,7 @@ from vqa_gs.data.instances import LabelledImages, is_pair_list, read_edited_imag
 from vqa_gs.data.pair_lists import read_pair_list
 from vqa_gs.features.layout import ImageId
 from vqa_gs.features.store import RegionStore
-from vqa_gs.pair_builders.shuffled import shuffle_partners
+from vqa_gs.pair_builders.shuffle import shuffle_partners
 from vqa_gs.pair_builders.table import PairTable
 from vqa_gs.tasks.multilabel.settings import LabelData
 

@@ -18,7 +18,7 @@ from vqa_gs.data.split import hold_out
 from vqa_gs.data.targets import SoftTargets, soft_targets
 from vqa_gs.data.vocabulary import AnswerVocabulary, WordVocabulary
 from vqa_gs.features.store import RegionStore
-from vqa_gs.pair_builders.directions import alignment_index
+from vqa_gs.pair_builders.alignment.directions import alignment_index
 from vqa_gs.pair_builders.table import PairTable, concatenate, read_pair_table
 from vqa_gs.tasks.vqa.settings import DataConfig, SplitConfig
 

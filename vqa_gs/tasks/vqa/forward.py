@@ -7,7 +7,7 @@ from torch import Tensor
 
 from vqa_gs.contracts import TRACE, ModelOutput, Outputs, PairEnds, direction_of, gradient_by
 from vqa_gs.models.vqa_model import Encoded, VqaModel, join, take
-from vqa_gs.pair_builders.directions import differences
+from vqa_gs.pair_builders.alignment.directions import differences
 from vqa_gs.pipeline.pair_ends import counterparts, pair_ends
 from vqa_gs.tasks.vqa.batches import VqaBatch
 

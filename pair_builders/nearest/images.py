@@ -1,5 +1,6 @@
-"""Near-duplicate images among a hundred thousand: approximate search over reduced vectors, exactly ranked again.
+"""Images by their mean region: their distances, and near-duplicates among a hundred thousand.
 
+The search is approximate, over reduced vectors, and exactly ranked again.
 The vectors are reduced to their main components, put into cells around centres (faiss, inverted lists), and each image
 looks into the cells nearest to it. What it finds there is ranked by the distance of the whole vectors. Cells hold a
 fixed number of images on average, so the work grows with n, but for finding the nearest centres.
@@ -7,12 +8,17 @@ fixed number of images on average, so the work grows with n, but for finding the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
-from vqa_gs.pair_builders._nearest import Metric
+from vqa_gs.features.store import RegionBatch, RegionStore
+from vqa_gs.pair_builders.nearest.partners import Metric
+from vqa_gs.pair_builders.sources import Progress
+
+from vqa_gs.data.questions import ImageId
 
 # Below so many images the whole matrix of distances takes seconds.
 _EXACT = 8192
@@ -23,6 +29,84 @@ _SAMPLE = 16384
 # Candidates that are ranked again, for each neighbour wanted.
 _CANDIDATES = 6
 _BLOCK = 256 << 20
+
+# Images in memory at a time: of 36 x 2048 regions 38 MB.
+_IMAGES = 128
+# Mean regions that are widened to float64 at a time.
+_TOGETHER = 4096
+
+
+def pooled_features(
+    store: RegionStore, image_ids: Sequence[ImageId], progress: Progress | None = None
+) -> NDArray[np.float32]:
+    """Returns the mean region of each image, (n, D); zeros for an image without regions."""
+    pooled = np.empty((len(image_ids), store.dim), np.float32)
+    batch: RegionBatch | None = None
+    for start in range(0, len(image_ids), _IMAGES):
+        some = image_ids[start : start + _IMAGES]
+        batch = store.read_batch(some, out=batch)
+        # Padding is zero, so the sum over all is the sum over the regions.
+        means = batch.features.sum(1) / batch.counts.clamp(min=1)[:, None]
+        pooled[start : start + len(some)] = means.numpy()
+        if progress is not None:
+            progress(start + len(some), len(image_ids))
+    return pooled
+
+
+def standardised(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Gives every dimension mean 0 and variance 1, in place; constant ones become 0.
+
+    Args:
+        vectors: (n, D).
+
+    Returns:
+        The same array.
+    """
+    if not len(vectors):
+        return vectors
+    mean = vectors.mean(axis=0, dtype=np.float64)
+    square = np.zeros_like(mean)
+    blocks = range(0, len(vectors), _TOGETHER)  # a float64 copy of everything would treble the memory
+    for start in blocks:
+        square += ((vectors[start : start + _TOGETHER] - mean) ** 2).sum(axis=0)
+    deviation = np.sqrt(square / len(vectors))
+    varies = deviation > 1e-6 * np.abs(mean)
+    scale = np.divide(1, deviation, out=np.zeros_like(deviation), where=varies)
+    for start in blocks:
+        block = vectors[start : start + _TOGETHER]
+        block[...] = (block - mean) * scale
+    return vectors
+
+
+def image_distances(
+    store: RegionStore,
+    images_a: Sequence[ImageId],
+    images_b: Sequence[ImageId],
+    metric: Metric,
+    progress: Progress | None = None,
+) -> NDArray[np.float32]:
+    """Returns how far apart the images of P pairs are, (P,), by their standardised mean regions."""
+    image_ids = list(dict.fromkeys([*images_a, *images_b]))
+    place = {image_id: at for at, image_id in enumerate(image_ids)}
+    vectors = standardised(pooled_features(store, image_ids, progress))
+    a, b = (np.array([place[image_id] for image_id in images], np.int64) for images in (images_a, images_b))
+    return distances(vectors, a, b, metric)
+
+
+def distances(
+    vectors: NDArray[np.float32], a: NDArray[np.int64], b: NDArray[np.int64], metric: Metric = "cosine"
+) -> NDArray[np.float32]:
+    """Returns the distances (E,) of pairs of images, in the measure of :func:`nearest_images`."""
+    found = np.empty(len(a), np.float32)
+    for start in range(0, len(a), _TOGETHER):
+        some = slice(start, start + _TOGETHER)
+        one, other = vectors[a[some]].astype(np.float64), vectors[b[some]].astype(np.float64)
+        if metric == "euclidean":
+            found[some] = np.sqrt(((one - other) ** 2).mean(axis=1))
+        else:
+            norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+            found[some] = np.maximum(1 - (one * other).sum(axis=1) / np.where(norms > 0, norms, 1), 0)
+    return found
 
 
 def nearest_images(
@@ -54,22 +138,6 @@ def nearest_images(
     else:
         candidates = _search(_reduced(whole), min(_CANDIDATES * wanted, count))
     return _ranked(whole, candidates, neighbours, metric)
-
-
-def distances(
-    vectors: NDArray[np.float32], a: NDArray[np.int64], b: NDArray[np.int64], metric: Metric = "cosine"
-) -> NDArray[np.float32]:
-    """Returns the distances (E,) of pairs of images, in the measure of :func:`nearest_images`."""
-    found = np.empty(len(a), np.float32)
-    for start in range(0, len(a), _SAMPLE):
-        one, other = vectors[a[start : start + _SAMPLE]], vectors[b[start : start + _SAMPLE]]
-        if metric == "cosine":
-            norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
-            cosine = np.einsum("nd,nd->n", one, other) / np.where(norms > 0, norms, 1)
-            found[start : start + _SAMPLE] = np.maximum(1 - cosine, 0)
-        else:
-            found[start : start + _SAMPLE] = np.sqrt(np.square(one - other).mean(axis=1))
-    return found
 
 
 def _reduced(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

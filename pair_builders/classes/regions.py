@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from vqa_gs.features.store import RegionBatch, RegionStore
-from vqa_gs.pair_builders._columns import ragged_positions
+from vqa_gs.pair_builders.table.columns import ragged_positions
 
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import require_file, sha256_file

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vqa_gs.pair_builders._grouped import Grouped, grouped_pairs
-from vqa_gs.pair_builders._near_questions import Texts
-from vqa_gs.pair_builders._regions import Progress
-from vqa_gs.pair_builders.base import PairSources, made_with, pair_builder
+from vqa_gs.pair_builders.builder import pair_builder, table_of
+from vqa_gs.pair_builders.nearest.groups import Grouped, grouped_pairs
+from vqa_gs.pair_builders.nearest.questions import Texts
+from vqa_gs.pair_builders.sources import PairSources, Progress
 from vqa_gs.pair_builders.table import PairTable
 
 KIND = "same-question"
@@ -22,18 +22,12 @@ class Settings(Grouped):
     """How equal questions find their partners."""
 
 
-@pair_builder(KIND, Settings, needs=("store",))
+@pair_builder(KIND, Settings)
 def build(sources: PairSources, settings: Settings, seed: int, progress: Progress | None = None) -> PairTable:
     """Same question, similar images, different answers.
 
     Two questions are the same if :func:`vqa_gs.data.normalize.normalize_question` says so, and answers differ
     if their normalised majority answers do. Images are read for their mean region, and again for matching.
-
-    Args:
-        sources: questions with annotations, and the region store.
-        settings: see :class:`Settings`.
-        seed: of the dealing of groups above ``max_group``; nothing else is random.
-        progress: called with images.
 
     Returns:
         The pairs, their regions not matched yet; end a is the question with the lower id.
@@ -41,16 +35,6 @@ def build(sources: PairSources, settings: Settings, seed: int, progress: Progres
     Raises:
         DataError: an image is not in the store.
     """
-    questions = sources.questions
-    texts = Texts([question.question for question in questions.questions]).of
+    texts = Texts([question.question for question in sources.questions.questions]).of
     edges = grouped_pairs(sources, texts, settings, seed, progress)
-    return PairTable.of_one_kind(
-        KIND,
-        [questions.question_ids[row] for row in edges.a.tolist()],
-        [questions.question_ids[row] for row in edges.b.tolist()],
-        alignment=settings.alignment,
-        weight=settings.weight,
-        distance=edges.distance,
-        settings=made_with(settings, seed, {}),
-        sources=sources.files(),
-    )
+    return table_of(KIND, sources, settings, seed, edges.a, edges.b, distance=edges.distance)

@@ -10,10 +10,11 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from vqa_gs.pair_builders._nearest import Metric
-from vqa_gs.pair_builders._regions import Progress, image_distances, require_images
-from vqa_gs.pair_builders.base import Alignment, PairSources, made_with, pair_builder
+from vqa_gs.pair_builders.alignment.settings import PhotographAlignment
+from vqa_gs.pair_builders.builder import pair_builder, table_of
+from vqa_gs.pair_builders.nearest.images import image_distances
+from vqa_gs.pair_builders.nearest.partners import Metric
+from vqa_gs.pair_builders.sources import PairSources, Progress
 from vqa_gs.pair_builders.table import PairTable
 
 from vqa_gs.common.errors import DataError, UsageError
@@ -23,7 +24,7 @@ KIND = "complementary"
 
 
 @dataclass(frozen=True)
-class Settings(Alignment):
+class Settings(PhotographAlignment):
     """Which list.
 
     Args:
@@ -34,21 +35,10 @@ class Settings(Alignment):
     pairs: list[Path] | None = None
     metric: Metric = "cosine"
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.alignment == "identity":
-            raise UsageError("two photographs have no common order of regions", mend="choose matched or sparse")
 
-
-@pair_builder(KIND, Settings, needs=("store",))
+@pair_builder(KIND, Settings)
 def build(sources: PairSources, settings: Settings, seed: int, progress: Progress | None = None) -> PairTable:
     """The official complementary pairs of which both questions are at hand.
-
-    Args:
-        sources: questions with annotations, and the region store.
-        settings: see :class:`Settings`.
-        seed: not used, nothing here is random.
-        progress: called with images.
 
     Returns:
         The pairs in the lists' order, their regions not matched yet. Pairs with an end that is not at hand, with equal
@@ -84,17 +74,7 @@ def build(sources: PairSources, settings: Settings, seed: int, progress: Progres
             else:
                 kept.append((a, b))
             seen.add(pair)
-    ids = sources.ends.questions
-    question_a, question_b = [ids[a].question_id for a, _ in kept], [ids[b].question_id for _, b in kept]
-    images_a, images_b = [ids[a].image_id for a, _ in kept], [ids[b].image_id for _, b in kept]
-    require_images(store, images_a + images_b, question_a + question_b)
-    return PairTable.of_one_kind(
-        KIND,
-        question_a,
-        question_b,
-        alignment=settings.alignment,
-        weight=settings.weight,
-        distance=image_distances(store, images_a, images_b, settings.metric, progress) if kept else np.zeros(0),
-        settings=made_with(settings, seed, dropped),
-        sources={**sources.files(), **files},
-    )
+    rows_a, rows_b = [a for a, _ in kept], [b for _, b in kept]
+    sources.require_images(rows_a + rows_b)
+    distance = image_distances(store, sources.images(rows_a), sources.images(rows_b), settings.metric, progress)
+    return table_of(KIND, sources, settings, seed, rows_a, rows_b, dropped=dropped, files=files, distance=distance)

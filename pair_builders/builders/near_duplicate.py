@@ -14,19 +14,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from vqa_gs.pair_builders._columns import ragged_positions
-from vqa_gs.pair_builders._grouped import Grouped, grouped_pairs
-from vqa_gs.pair_builders._near_images import distances, nearest_images
-from vqa_gs.pair_builders._near_questions import Texts
-from vqa_gs.pair_builders._nearest import Edges, at_most, unique_edges
-from vqa_gs.pair_builders._picture_hash import BITS, hash_pictures, nearest_hashes
-from vqa_gs.pair_builders._regions import Progress, pooled_features, require_images, standardised
-from vqa_gs.pair_builders.base import PairSources, made_with, pair_builder
-from vqa_gs.pair_builders.table import ALIGNMENTS, IDENTITY, PairTable
+from vqa_gs.pair_builders.builder import pair_builder, table_of
+from vqa_gs.pair_builders.nearest.groups import Grouped, grouped_pairs
+from vqa_gs.pair_builders.nearest.images import distances, nearest_images, pooled_features, standardised
+from vqa_gs.pair_builders.nearest.partners import Edges, at_most, unique_edges
+from vqa_gs.pair_builders.nearest.pictures import BITS, hash_pictures, nearest_hashes
+from vqa_gs.pair_builders.nearest.questions import Texts
+from vqa_gs.pair_builders.sources import PairSources, Progress
+from vqa_gs.pair_builders.table import IDENTITY, PairTable
+from vqa_gs.pair_builders.table.columns import ragged_positions
 
 from vqa_gs.common.errors import UsageError
 
@@ -83,15 +83,9 @@ class Settings(Grouped):
             raise UsageError("pictures tell near-duplicate images, which are not wanted", mend="set near_images")
 
 
-@pair_builder(KIND, Settings, needs=("store",))
+@pair_builder(KIND, Settings)
 def build(sources: PairSources, settings: Settings, seed: int, progress: Progress | None = None) -> PairTable:
     """Near-duplicate questions on near-duplicate images, or either half alone, with different answers.
-
-    Args:
-        sources: questions with annotations, and the region store.
-        settings: see :class:`Settings`.
-        seed: of the dealing of large groups; nothing else is random.
-        progress: called with images.
 
     Returns:
         The pairs, their regions not matched yet. A pair that two settings find is there once.
@@ -111,31 +105,33 @@ def build(sources: PairSources, settings: Settings, seed: int, progress: Progres
         links = Edges(everyone, everyone, np.zeros(len(everyone), np.float32))
         found.append(_questions_of(links, images, texts, answers, settings))
     if settings.near_images:
-        require_images(sources.require_store(), questions.image_ids, questions.question_ids)
+        sources.require_images(range(len(questions)))
         vectors = standardised(pooled_features(sources.require_store(), image_ids, progress))
         linked = [_links(vectors, settings)]
         if settings.pictures is not None:
             hashes = hash_pictures(settings.pictures, settings.picture_ids, image_ids, progress)
             a, b = nearest_hashes(hashes, settings.neighbours, settings.hash_bits)
-            linked.append(unique_edges(a, b, distances(vectors, a, b, settings.metric)))
-        near = unique_edges(*(np.concatenate(parts) for parts in zip(*linked, strict=True)))
-        found.append(_questions_of(near, images, texts, answers, settings))
+            linked.append(Edges(a, b, distances(vectors, a, b, settings.metric)))
+        found.append(_questions_of(unique_edges(linked), images, texts, answers, settings))
     if settings.any_images:
         family = texts.families(settings.edits)[texts.of]
         found.append(grouped_pairs(sources, family, settings, seed, progress))
-    edges = unique_edges(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
-    order = np.lexsort((edges.b, edges.a))
-    return _table(edges.take(order), images, sources, settings, seed)
+    edges = unique_edges(found)
+    edges = edges.take(np.lexsort((edges.b, edges.a)))
+    table = table_of(KIND, sources, settings, seed, edges.a, edges.b, distance=edges.distance)
+    one = images[edges.a] == images[edges.b]
+    alignment = np.where(one, IDENTITY, table.alignment).astype(np.uint8)
+    return replace(table, kind=one.astype(np.uint8), kinds=(KIND, ONE_IMAGE), alignment=alignment)
 
 
 def _links(vectors: NDArray[np.float32], settings: Settings) -> Edges:
-    """Returns the pairs of near-duplicate images, nearest first."""
+    """Returns the pairs of near-duplicate images, some of them twice."""
     near, distance = nearest_images(vectors, settings.neighbours, settings.metric, settings.exact)
     wanted = near >= 0
     if settings.distance is not None:
         wanted &= distance <= settings.distance
     image, rank = np.nonzero(wanted)
-    return unique_edges(image.astype(np.int64), near[image, rank], distance[image, rank])
+    return Edges(image.astype(np.int64), near[image, rank], distance[image, rank])
 
 
 def _questions_of(
@@ -155,9 +151,7 @@ def _questions_of(
         differ = (a < b) | (images[a] != images[b])
         edges = Edges(a, b, distance).take(differ & (answers[a] != answers[b]))
         parts.append(edges.take(_near(edges, texts, settings)))
-    if not parts:
-        return Edges(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
-    edges = unique_edges(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+    edges = unique_edges(parts)
     return edges.take(at_most(edges, len(images), settings.partners))
 
 
@@ -182,20 +176,3 @@ def _near(edges: Edges, texts: Texts, settings: Settings) -> NDArray[np.bool_]:
         rest = np.flatnonzero(~near)
         near[rest] = texts.within(a[rest], b[rest], settings.edits)
     return near
-
-
-def _table(edges: Edges, images: NDArray[np.int64], sources: PairSources, settings: Settings, seed: int) -> PairTable:
-    ids = sources.questions.question_ids
-    table = PairTable.of_one_kind(
-        KIND,
-        [ids[row] for row in edges.a.tolist()],
-        [ids[row] for row in edges.b.tolist()],
-        alignment=settings.alignment,
-        weight=settings.weight,
-        distance=edges.distance,
-        settings=made_with(settings, seed, {}),
-        sources=sources.files(),
-    )
-    one = images[edges.a] == images[edges.b]
-    alignment: NDArray[Any] = np.where(one, IDENTITY, ALIGNMENTS.index(settings.alignment))
-    return replace(table, kind=one.astype(np.uint8), kinds=(KIND, ONE_IMAGE), alignment=alignment.astype(np.uint8))

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from vqa_gs.pair_builders.table import IDENTITY, PairTable, ragged_positions
+from vqa_gs.pair_builders.table import IDENTITY, PairTable
+from vqa_gs.pair_builders.table.columns import ragged_positions
 
 from vqa_gs.common.errors import DataError
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
@@ -34,6 +34,9 @@ class Edges(NamedTuple):
     def take(self, which: NDArray[Any]) -> Edges:
         """Returns the pairs at some positions, or those that are True."""
         return Edges(self.a[which], self.b[which], self.distance[which])
+
+
+_NONE = Edges(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
 
 
 def nearest_partners(
@@ -116,8 +119,9 @@ def split_groups(
             yield np.sort(part)
 
 
-def unique_edges(a: NDArray[np.int64], b: NDArray[np.int64], distance: NDArray[np.float32]) -> Edges:
-    """Returns each unordered pair once, nearest first, ties by the earlier and then the later question."""
+def unique_edges(parts: Sequence[Edges]) -> Edges:
+    """Joins pairs, each unordered one once: nearest first, ties by the earlier and then the later question."""
+    a, b, distance = (np.concatenate(columns) for columns in zip(_NONE, *parts, strict=True))
     low, high = np.minimum(a, b), np.maximum(a, b)
     order = np.lexsort((distance, high, low))
     low, high, distance = low[order], high[order], distance[order]

@@ -22,28 +22,10 @@ _PLACE = re.compile(
     r"|\b(can|could|do) (you|we|i) see\b|\b(is|are) (shown|visible|pictured|present|depicted|displayed|seen|featured)\b"
     r"|\b(shown|visible|pictured|depicted|displayed|here|there)\b"
 )
-_EMPTY = frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "this",
-        "that",
-        "these",
-        "those",
-        "any",
-        "some",
-        "is",
-        "are",
-        "was",
-        "were",
-        "be",
-        "being",
-        "s",
-        "it's",
-        "there's",
-    ]
-)
+_EMPTY = frozenset([
+    "a", "an", "the", "this", "that", "these", "those", "any", "some", "is", "are", "was", "were", "be", "being", "s",
+    "it's", "there's",
+])  # fmt: skip
 _ALIKE = {
     "what's": "what", "where's": "where", "who's": "who", "colour": "color", "colors": "color", "colours": "color",
     "kinds": "kind", "type": "kind", "types": "kind", "sort": "kind",

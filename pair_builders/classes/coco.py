@@ -2,7 +2,7 @@
 
 People answer "bike", not "bicycle", and ask about "the man", not "the person". A word stands here only if it
 names the object itself in nearly every photograph; what merely goes with it (a pitcher with a baseball bat) does
-not. Plurals are formed by `vqa_gs.pair_builders.class_words`; only irregular ones are listed.
+not. Plurals are formed by `vqa_gs.pair_builders.classes.words`; only irregular ones are listed.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@ import dataclasses
 
 import jsonargparse
 import pytest
-from vqa_gs.pair_builders.base import BUILDERS, PairSources
+from vqa_gs.pair_builders.builder import BUILDERS
 from vqa_gs.pair_builders.ends import Ends
+from vqa_gs.pair_builders.sources import PairSources
 
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.data.questions import QuestionSet
@@ -18,8 +19,7 @@ def test_builders_are_found():
 @pytest.mark.parametrize("kind", ["same-question", "near-duplicate", "complementary", "masked", "edited", "shuffled"])
 def test_settings_are_frozen_described_and_become_options(kind):
     builder = BUILDERS[kind]
-    assert builder.kind == kind
-    assert builder.summary.endswith(".")
+    assert builder.name == kind
     settings = builder.Settings()
     field = dataclasses.fields(settings)[0].name
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -60,7 +60,7 @@ def test_settings_without_sense(change):
 
 def test_what_is_missing_is_named(make_questions, make_store):
     questions = make_questions([(1, 10, "Is it?", "yes")])
-    with pytest.raises(UsageError, match="same-question pairs need a region store"):
+    with pytest.raises(UsageError, match="these pairs need a region store"):
         BUILDERS["same-question"].build(PairSources(questions))
     store = make_store({10: [[1.0]]})
     with pytest.raises(UsageError, match="edited pairs need a list of the pairs"):
@@ -73,7 +73,7 @@ def test_what_is_missing_is_named(make_questions, make_store):
 def test_ends(make_questions):
     ends = Ends(make_questions([(1, 10, "Is it?", "Yes."), ("x", 11, "Is it?", "no")]))
     assert ends.image("x") == 11
-    assert ends.answer(1) == "yes"
+    assert ends.asked(0) == ("is it", "yes")
     assert ends.annotation(2) is None
     ends.require(1, "f", "row 0")
     with pytest.raises(DataError, match=r"f: row 3: there is no question '1'.*write them alike"):

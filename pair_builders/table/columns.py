@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vqa_gs.common.errors import DataError
-
-QuestionId = int | str
+from vqa_gs.data.questions import QuestionId
 
 
 def id_column(ids: Iterable[QuestionId] | NDArray[Any]) -> NDArray[Any]:
@@ -145,57 +143,3 @@ def join_bounds(bounds: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
     """Joins the bounds (P+1,) of tables whose entries are joined."""
     lengths = [np.diff(first) for first in bounds]
     return np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64)
-
-
-def write_column(file: h5py.File, name: str, column: NDArray[Any]) -> None:
-    """Writes one column as a contiguous dataset, text as UTF-8 of fixed length.
-
-    Strings of fixed length, because HDF5 keeps others in a heap of their own: larger, and slow to read.
-
-    Raises:
-        DataError: a text cannot be kept.
-    """
-    if column.dtype != object:
-        file.create_dataset(name, data=column, track_times=False)
-        return
-    encoded = [_utf8(text) for text in column]
-    length = max([1, *map(len, encoded)])
-    data = np.array(encoded, dtype=h5py.string_dtype("utf-8", length))
-    file.create_dataset(name, data=data, track_times=False)
-
-
-def write_text(file: h5py.File, name: str, text: str | Sequence[str]) -> None:
-    """Writes an attribute of text, of fixed length like the columns."""
-    encoded = [_utf8(one) for one in ([text] if isinstance(text, str) else text)]
-    kind = h5py.string_dtype("utf-8", max([1, *map(len, encoded)]))
-    file.attrs.create(name, np.array(encoded[0] if isinstance(text, str) else encoded, dtype=kind))
-
-
-def read_texts(file: h5py.File, name: str) -> tuple[str, ...]:
-    """Reads an attribute of one or several texts."""
-    values = np.atleast_1d(file.attrs[name]).tolist()
-    return tuple(value.decode("utf-8") if isinstance(value, bytes) else str(value) for value in values)
-
-
-def _utf8(text: str) -> bytes:
-    try:
-        encoded = text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise DataError(f"the text {text!a} is not valid Unicode") from error
-    if encoded.endswith(b"\0"):  # the padding: it would be cut off in reading
-        raise DataError(f"the text {text!a} ends with a NUL character")
-    return encoded
-
-
-def read_column(file: h5py.File, name: str) -> NDArray[Any]:
-    """Reads one column, text as objects (str).
-
-    Raises:
-        DataError: it is not there.
-    """
-    dataset = file.get(name)
-    if not isinstance(dataset, h5py.Dataset):
-        raise DataError(f"the column {name} is missing", mend="build the file again")
-    if h5py.check_string_dtype(dataset.dtype) is None:
-        return np.asarray(dataset[()])
-    return np.asarray(dataset.asstr()[()], dtype=object)

@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from vqa_gs.common.errors import DataError
-from vqa_gs.common.files import StrPath
 
 BOX_WEIGHT = 0.5
 
@@ -175,18 +174,3 @@ def _as_rows(
         own = np.take_along_axis(distance, np.maximum(partner, 0)[:, :, None], axis=2)[:, :, 0]
         length[:, :wide_a] = np.where(partner >= 0, own, length[:, :wide_a])
     return Matches(rows, np.concatenate([a.present(), b.present() & ~taken], axis=1), length)
-
-
-def require_identity(count_a: int, count_b: int, image_a: object, image_b: object, file: StrPath | None = None) -> None:
-    """Checks that the regions of two images can correspond number by number.
-
-    Raises:
-        DataError: the images have different numbers of regions.
-    """
-    if count_a != count_b:
-        raise DataError(
-            f"identity alignment needs equal numbers of regions, image {image_a} has {count_a} and"
-            f" image {image_b} has {count_b}",
-            file=file,
-            mend="extract both with the same boxes, or choose the alignment matched or sparse",
-        )

@@ -1,11 +1,11 @@
-"""What a question asks for, as far as its first words tell: presence, a number, a colour."""
+"""What a question asks for, as far as its first words tell (presence, a number, a colour), and of which class."""
 
 from __future__ import annotations
 
 import re
 
 import numpy as np
-from vqa_gs.pair_builders.class_words import Classes, ClassWords
+from vqa_gs.pair_builders.classes.words import COLOURS, Classes, ClassWords
 
 # What such a question names is all it asks for.
 _PRESENCE = re.compile(
@@ -46,3 +46,21 @@ def counted_class(words: ClassWords, text: str) -> Classes:
 def as_number(answer: str) -> float:
     """Returns the number a normalised answer is, NaN if it is none."""
     return float(answer) if answer.isdecimal() and len(answer) < 4 else np.nan
+
+
+def classes_in_question(words: ClassWords, text: str, answer: str) -> list[int]:
+    """Returns the classes whose removal takes the ground from an answer, rising.
+
+    Of a question about presence what it asks for, of a counting question what it counts, else what the answer names;
+    where the answer names nothing, what the question names.
+
+    Args:
+        words: finds classes in texts.
+        text: the normalised question.
+        answer: the normalised answer.
+    """
+    if asks_number(text):
+        return sorted(counted_class(words, text))
+    if asks_presence(text) or answer in ("yes", "no") or (asks_colour(text) and answer in COLOURS):
+        return sorted(words.named(text))
+    return sorted(words.named(answer) or words.named(text))

@@ -18,10 +18,10 @@ from PIL import Image
 from scipy.fft import dctn
 from vqa_gs.features.extract.images import load_image
 from vqa_gs.features.extract.listing import list_images
-from vqa_gs.features.layout import ImageId
-from vqa_gs.pair_builders._regions import Progress
+from vqa_gs.pair_builders.sources import Progress
 
 from vqa_gs.common.errors import DataError
+from vqa_gs.data.questions import ImageId
 
 BITS = 64
 _SIDE, _FREQUENCIES = 32, 8

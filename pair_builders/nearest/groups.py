@@ -8,9 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from vqa_gs.pair_builders._nearest import Edges, Metric, at_most, nearest_partners, split_groups, unique_edges
-from vqa_gs.pair_builders._regions import Progress, pooled_features, require_images, standardised
-from vqa_gs.pair_builders.base import Alignment, PairSources
+from vqa_gs.pair_builders.alignment.settings import PhotographAlignment
+from vqa_gs.pair_builders.nearest.images import pooled_features, standardised
+from vqa_gs.pair_builders.nearest.partners import Edges, Metric, at_most, nearest_partners, split_groups, unique_edges
+from vqa_gs.pair_builders.sources import PairSources, Progress
 
 from vqa_gs.common.errors import UsageError
 from vqa_gs.data.questions import Question
@@ -21,7 +22,7 @@ _PROPOSALS = 4
 
 
 @dataclass(frozen=True)
-class Grouped(Alignment):
+class Grouped(PhotographAlignment):
     """How the questions of a group find their partners.
 
     Args:
@@ -41,8 +42,6 @@ class Grouped(Alignment):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.alignment == "identity":
-            raise UsageError("two photographs have no common order of regions", mend="choose matched or sparse")
         if self.partners < 1:
             raise UsageError(f"partners is {self.partners}", mend="choose 1 or more")
         if self.max_group < 2:
@@ -71,7 +70,7 @@ def grouped_pairs(
     rows, keys, answers = _groups(questions, texts, sources.ends.answers[1])
     asked = [questions[row] for row in rows]
     image_ids = list(dict.fromkeys(question.image_id for question in asked))
-    require_images(store, [question.image_id for question in asked], [question.question_id for question in asked])
+    sources.require_images(rows)
     place = {image_id: at for at, image_id in enumerate(image_ids)}
     images = np.array([place[question.image_id] for question in asked], np.int64)
     vectors = standardised(pooled_features(store, image_ids, progress))
@@ -108,7 +107,7 @@ def find_pairs(
     """
     generator = np.random.default_rng(seed)
     proposals = _PROPOSALS * settings.partners
-    sides, others, distances = [], [], []
+    parts = []
     for members in split_groups(keys, settings.max_group, generator):
         if (answers[members] == answers[members[0]]).all():
             continue
@@ -116,12 +115,8 @@ def find_pairs(
             vectors, images[members], answers[members], min(proposals, len(members)), settings.metric
         )
         side, rank = np.nonzero(found >= 0)
-        sides.append(members[side])
-        others.append(members[found[side, rank]])
-        distances.append(distance[side, rank])
-    if not sides:
-        return Edges(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
-    edges = unique_edges(np.concatenate(sides), np.concatenate(others), np.concatenate(distances))
+        parts.append(Edges(members[side], members[found[side, rank]], distance[side, rank]))
+    edges = unique_edges(parts)
     return edges.take(at_most(edges, len(keys), settings.partners))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from rapidfuzz.distance import Levenshtein
-from vqa_gs.pair_builders.directions import AlignmentIndex
+from vqa_gs.pair_builders.alignment.directions import AlignmentIndex
 
 
 def align_tokens(tokens_a: NDArray[np.int64], tokens_b: NDArray[np.int64], padding: int = 0) -> AlignmentIndex:

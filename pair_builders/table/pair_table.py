@@ -7,17 +7,13 @@ question ids are in a question file and its region numbers in a store is for tho
 
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from vqa_gs.pair_builders._columns import (
-    QuestionId,
+from vqa_gs.pair_builders.table.columns import (
     answer_column,
     check_bounds,
     check_codes,
@@ -28,20 +24,17 @@ from vqa_gs.pair_builders._columns import (
     join_bounds,
     join_ids,
     ragged_positions,
-    read_column,
-    read_texts,
     repeated,
-    write_column,
-    write_text,
 )
 
 from vqa_gs.common.errors import DataError, UsageError
-from vqa_gs.common.files import StrPath, require_file, write_bytes
+from vqa_gs.common.files import StrPath
+from vqa_gs.data.questions import QuestionId
 
-FORMAT = "vqa-gs-pairs"
-FORMAT_VERSION = 1
 ALIGNMENTS = ("identity", "matched", "sparse")
 IDENTITY, MATCHED, SPARSE = range(3)
+PER_PAIR = ("question_a", "question_b", "kind", "alignment", "weight", "distance")
+"""The columns with one entry a pair that every table has."""
 
 
 @dataclass(eq=False)
@@ -205,16 +198,11 @@ class PairTable:
         if self.mask_first is not None and self.mask_keep is not None:
             mask_first, mask_positions = ragged_positions(self.mask_first, order)
             mask_keep = self.mask_keep[mask_positions]
-        return PairTable(
-            question_a=self.question_a[order],
-            question_b=self.question_b[order],
-            kind=self.kind[order],
-            alignment=self.alignment[order],
-            weight=self.weight[order],
-            distance=self.distance[order],
+        return replace(
+            self,
+            **{name: getattr(self, name)[order] for name in PER_PAIR},
             first=first,
             rows=self.rows[positions],
-            kinds=self.kinds,
             mask_first=mask_first,
             mask_keep=mask_keep,
             answer_b=None if self.answer_b is None else self.answer_b[order],
@@ -275,11 +263,11 @@ def concatenate(tables: Sequence[PairTable]) -> PairTable:
         kind=np.concatenate(
             [np.array([kinds.index(kind) for kind in table.kinds], np.uint8)[table.kind] for table in tables]
         ),
-        alignment=np.concatenate([table.alignment for table in tables]),
-        weight=np.concatenate([table.weight for table in tables]),
-        distance=np.concatenate([table.distance for table in tables]),
+        **{
+            name: np.concatenate([getattr(table, name) for table in tables])
+            for name in ("alignment", "weight", "distance", "rows")
+        },
         first=join_bounds([table.first for table in tables]),
-        rows=np.concatenate([table.rows for table in tables]),
         kinds=kinds,
         mask_first=join_bounds([first for first, _ in masks]) if has_masks else None,
         mask_keep=np.concatenate([keep for _, keep in masks]) if has_masks else None,
@@ -302,99 +290,3 @@ def _merged(old: Any, new: Any) -> Any:
     for made in (old, new):
         entries += made["merged"] if isinstance(made, dict) and set(made) == {"merged"} else [made]
     return {"merged": [made for at, made in enumerate(entries) if made not in entries[:at]]}
-
-
-def write_pair_table(path: StrPath, table: PairTable) -> None:
-    """Writes a pair table, whole or not at all; equal tables give equal bytes.
-
-    Raises:
-        DataError: the place cannot be written to, or an id or answer cannot be kept.
-    """
-    # In memory first: HDF5 does not get over a full disk, and complains of it again for every object it still holds.
-    content = io.BytesIO()
-    # From version 1.8 on HDF5's structure has checksums; in a damaged file without, it searches for ever or crashes.
-    with h5py.File(content, "w", libver=("v108", "v108")) as file:
-        file.attrs["format_version"] = FORMAT_VERSION
-        write_text(file, "format", FORMAT)
-        write_text(file, "settings", json.dumps(table.settings, sort_keys=True, default=str))
-        write_text(file, "sources", json.dumps(table.sources, sort_keys=True))
-        write_text(file, "kinds", table.kinds)
-        write_text(file, "alignments", ALIGNMENTS)
-        file.attrs["has_answer_b"] = table.answer_b is not None
-        columns: dict[str, NDArray[Any] | None] = {
-            "pairs/question_a": table.question_a,
-            "pairs/question_b": table.question_b,
-            "pairs/kind": table.kind,
-            "pairs/alignment": table.alignment,
-            "pairs/weight": table.weight,
-            "pairs/distance": table.distance,
-            "alignment/first": table.first,
-            "alignment/rows": table.rows,
-            "masks/first": table.mask_first,
-            "masks/keep": table.mask_keep,
-        }
-        if table.answer_b is not None:
-            own = np.array([answer is None for answer in table.answer_b], dtype=bool)
-            # "" is an answer set of its own, the empty one, so "b's own answer" needs a column beside it.
-            columns["pairs/has_answer_b"] = (~own).astype(np.uint8)
-            columns["pairs/answer_b"] = np.where(own, "", table.answer_b)
-        for name, values in columns.items():
-            if values is not None:
-                write_column(file, name, values)
-    write_bytes(path, content.getvalue())
-
-
-def read_pair_table(path: StrPath, *, require_pairs: bool = False) -> PairTable:
-    """Reads a pair table.
-
-    Args:
-        path: the file.
-        require_pairs: whether an empty table is an error, as it is for training.
-
-    Raises:
-        DataError: the file is missing, truncated, of another format or version, or unsound.
-    """
-    source = require_file(path, "pair table")
-    try:
-        with h5py.File(source, "r") as file:
-            _check_format(file)
-            has_masks = "masks/keep" in file
-            answers = None
-            if file.attrs["has_answer_b"]:
-                answers = read_column(file, "pairs/answer_b")
-                answers[read_column(file, "pairs/has_answer_b") == 0] = None
-            table = PairTable(
-                question_a=read_column(file, "pairs/question_a"),
-                question_b=read_column(file, "pairs/question_b"),
-                kind=read_column(file, "pairs/kind"),
-                alignment=read_column(file, "pairs/alignment"),
-                weight=read_column(file, "pairs/weight"),
-                distance=read_column(file, "pairs/distance"),
-                first=read_column(file, "alignment/first"),
-                rows=read_column(file, "alignment/rows"),
-                kinds=read_texts(file, "kinds"),
-                mask_first=read_column(file, "masks/first") if has_masks else None,
-                mask_keep=read_column(file, "masks/keep") if has_masks else None,
-                answer_b=answers,
-                settings=json.loads(read_texts(file, "settings")[0]),
-                sources=json.loads(read_texts(file, "sources")[0]),
-            )
-    except DataError as error:
-        raise DataError(error.problem, file=source, record=error.record, mend=error.mend) from error
-    except Exception as error:  # a damaged file makes h5py raise anything from OSError to RuntimeError
-        raise DataError(
-            f"not a readable pair table: {type(error).__name__}: {error}", file=source, mend="build it again"
-        ) from error
-    return table.require_pairs(source) if require_pairs else table
-
-
-def _check_format(file: h5py.File) -> None:
-    if "format" not in file.attrs or read_texts(file, "format") != (FORMAT,):
-        raise DataError("is not a pair table", mend="make one with `vqa-gs pairs build`")
-    version = file.attrs.get("format_version")
-    if version != FORMAT_VERSION:
-        problem = f"is a pair table of version {version}, this program reads {FORMAT_VERSION}"
-        raise DataError(problem, mend="build it again")
-    names = read_texts(file, "alignments")
-    if names != ALIGNMENTS:
-        raise DataError(f"names the alignments {list(names)}, expected {list(ALIGNMENTS)}")

@@ -1,122 +1,21 @@
-"""What builders read from a region store, streamed in batches: pooled images, and alignment rows."""
+"""Alignment rows of many pairs: the regions of their images read from a store and matched in batches."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from vqa_gs.features.geometry import normalized_boxes
 from vqa_gs.features.store import RegionBatch, RegionStore
-from vqa_gs.pair_builders._columns import QuestionId
-from vqa_gs.pair_builders._nearest import Metric
-from vqa_gs.pair_builders.alignment import Side, match_batch
+from vqa_gs.pair_builders.alignment.matching import Side, match_batch
+from vqa_gs.pair_builders.sources import Progress
 
 from vqa_gs.common.errors import DataError
-
-ImageId = int | str
-
-Progress = Callable[[int, int], None]
-"""Called with what is done and the total of the stage under way; a new stage begins at a lower number."""
-
-# Images in memory at a time: of 36 x 2048 regions 38 MB.
-_IMAGES = 128
+from vqa_gs.data.questions import ImageId
 
 # Features of the pairs matched at a time, in float64: 13 pairs of 36 x 2048 regions.
 _BATCH_BYTES = 16 << 20
-
-
-def require_images(store: RegionStore, image_ids: Sequence[ImageId], question_ids: Sequence[QuestionId]) -> None:
-    """Checks, before anything long begins, that every question's image is in the store.
-
-    Args:
-        store: the store.
-        image_ids: n ids.
-        question_ids: the n questions about them.
-
-    Raises:
-        DataError: one is not; the message names it, its question and how many there are.
-    """
-    missing = [at for at, image_id in enumerate(image_ids) if image_id not in store]
-    if not missing:
-        return
-    image_id, question_id = image_ids[missing[0]], question_ids[missing[0]]
-    others = len({image_ids[at] for at in missing}) - 1
-    mend = "add its features to the store, or leave out the questions about it"
-    if len(store) and isinstance(image_id, str) != isinstance(store.image_ids[0], str):
-        mend = "image ids are numbers in one file and text in the other: write them alike"
-    raise DataError(
-        f"the image of question {question_id!r} is not in the store" + (f", nor are {others} others" if others else ""),
-        file=store.path,
-        record=f"image {image_id!r}",
-        mend=mend,
-    )
-
-
-def pooled_features(
-    store: RegionStore, image_ids: Sequence[ImageId], progress: Progress | None = None
-) -> NDArray[np.float32]:
-    """Returns the mean region of each image, (n, D); zeros for an image without regions."""
-    pooled = np.empty((len(image_ids), store.dim), np.float32)
-    batch: RegionBatch | None = None
-    for start in range(0, len(image_ids), _IMAGES):
-        some = image_ids[start : start + _IMAGES]
-        batch = store.read_batch(some, out=batch)
-        # Padding is zero, so the sum over all is the sum over the regions.
-        means = batch.features.sum(1) / batch.counts.clamp(min=1)[:, None]
-        pooled[start : start + len(some)] = means.numpy()
-        if progress is not None:
-            progress(start + len(some), len(image_ids))
-    return pooled
-
-
-def standardised(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Gives every dimension mean 0 and variance 1, in place; constant ones become 0.
-
-    Args:
-        vectors: (n, D).
-
-    Returns:
-        The same array.
-    """
-    if not len(vectors):
-        return vectors
-    mean = vectors.mean(axis=0, dtype=np.float64)
-    square = np.zeros_like(mean)
-    blocks = range(0, len(vectors), 4096)  # a float64 copy of everything would treble the memory
-    for start in blocks:
-        square += ((vectors[start : start + 4096] - mean) ** 2).sum(axis=0)
-    deviation = np.sqrt(square / len(vectors))
-    varies = deviation > 1e-6 * np.abs(mean)
-    scale = np.divide(1, deviation, out=np.zeros_like(deviation), where=varies)
-    for start in blocks:
-        block = vectors[start : start + 4096]
-        block[...] = (block - mean) * scale
-    return vectors
-
-
-def image_distances(
-    store: RegionStore,
-    images_a: Sequence[ImageId],
-    images_b: Sequence[ImageId],
-    metric: Metric,
-    progress: Progress | None = None,
-) -> NDArray[np.float32]:
-    """Returns how far apart the images of P pairs are, (P,), by their standardised mean regions."""
-    image_ids = list(dict.fromkeys([*images_a, *images_b]))
-    place = {image_id: at for at, image_id in enumerate(image_ids)}
-    vectors = standardised(pooled_features(store, image_ids, progress))
-    distance = np.empty(len(images_a), np.float32)
-    for start in range(0, len(images_a), 4096):
-        some = slice(start, start + 4096)
-        a = vectors[[place[image_id] for image_id in images_a[some]]].astype(np.float64)
-        b = vectors[[place[image_id] for image_id in images_b[some]]].astype(np.float64)
-        if metric == "euclidean":
-            distance[some] = np.sqrt(((a - b) ** 2).mean(axis=1))
-        else:
-            norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-            distance[some] = np.maximum(1 - (a * b).sum(axis=1) / np.where(norms > 0, norms, 1), 0)
-    return distance
 
 
 def align_pairs(
@@ -137,7 +36,7 @@ def align_pairs(
         store: the store.
         images_a: P images.
         images_b: P images.
-        box_weight: see :func:`vqa_gs.pair_builders.alignment.match_batch`.
+        box_weight: see :func:`vqa_gs.pair_builders.alignment.matching.match_batch`.
         sparse: (P,) how many rows of each pair to keep, 0 for all of them.
         keep_a: which regions of a's image take part, or None for all.
         keep_b: likewise of b's.

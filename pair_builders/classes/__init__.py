@@ -1,0 +1,1 @@
+"""What regions show, and what questions and answers say of them: classes, and the words that name them."""
