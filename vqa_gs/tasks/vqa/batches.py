@@ -15,8 +15,8 @@ from vqa_gs.contracts import Batch
 from vqa_gs.data.vocabulary import AnswerVocabulary
 from vqa_gs.features.store import RegionBatch, RegionStore
 from vqa_gs.pair_builders.alignment.directions import alignment_index, remaining_regions
-from vqa_gs.pair_builders.table import PairTable
 from vqa_gs.pair_builders.alignment.tokens import align_tokens
+from vqa_gs.pair_builders.table import PairTable
 from vqa_gs.pipeline.plan import Plan
 from vqa_gs.pipeline.read_ahead import BUFFERS
 from vqa_gs.tasks.vqa.examples import Examples
