@@ -10,12 +10,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
-from vqa_gs.features.extract._compute import Item
+import numpy as np
 from vqa_gs.features.ids import id_of_text, name_of_file
 from vqa_gs.features.layout import ImageId
 
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath, require_file
+
+Item = tuple[ImageId, StrPath, "np.ndarray | None"]
+"""Image id, image file, boxes (n, 4) in pixels of the upright image; None: those of the source of boxes."""
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
 IDS = ("auto", "text", "number")

@@ -14,11 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from vqa_gs.features.extract._compute import Item, Workers
-from vqa_gs.features.extract._journal import Batch, Journal
-from vqa_gs.features.extract.backbone import Backbone
-from vqa_gs.features.extract.boxes import BoxSource, RegionLimits
+from vqa_gs.features.extract.backbones import Backbone
+from vqa_gs.features.extract.boxes import BoxSource
 from vqa_gs.features.extract.boxes.grid import Grid
+from vqa_gs.features.extract.journal import Batch, Journal
+from vqa_gs.features.extract.listing import Item
+from vqa_gs.features.extract.regions import RegionLimits
+from vqa_gs.features.extract.workers import Workers
 from vqa_gs.features.store import RegionStore
 from vqa_gs.features.writer import RegionStoreWriter
 
@@ -208,9 +210,10 @@ def _outcomes(
 
 def _add(writer: RegionStoreWriter, batch: list[Item], done: Batch, number: int) -> None:
     image_id, path, _ = batch[done.positions[number]]
-    columns = {name: done.columns[number][name] for name in writer.columns}
+    regions = done.regions[number]
+    columns = {name: regions.columns[name] for name in writer.columns}
     try:
-        writer.add(image_id, done.features[number], done.boxes[number], done.sizes[number], columns)
+        writer.add(image_id, regions.features, regions.boxes, done.sizes[number], columns)
     except DataError as error:
         raise DataError(error.problem, file=error.file or path, record=error.record, mend=error.mend) from error
 

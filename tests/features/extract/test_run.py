@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from vqa_gs.features.extract.regions import Described
 from vqa_gs.features.extract.run import extract_regions
 from vqa_gs.features.store import RegionStore
 
@@ -26,13 +27,16 @@ class Stub:
     def prepare(self, image):
         return torch.from_numpy(np.array(image)).permute(2, 0, 1)[:, :16, :16]
 
-    def extract_prepared(self, inputs, sizes, boxes):
+    def extract(self, inputs, sizes, found):
         time.sleep(self.pause)
         self.calls += len(inputs)
-        colours = torch.stack(list(inputs)).float().mean((2, 3)).numpy()
+        colours = [image.float().mean((1, 2)).numpy() for image in inputs]
         return [
-            np.concatenate([np.repeat(colour[None], len(corners), 0), corners[:, :2]], 1)
-            for colour, corners in zip(colours, boxes, strict=True)
+            Described(
+                boxes.boxes,
+                features=np.concatenate([np.repeat(colour[None], len(boxes.boxes), 0), boxes.boxes[:, :2]], 1),
+            )
+            for colour, boxes in zip(colours, found, strict=True)
         ]
 
 
@@ -47,6 +51,7 @@ SCRIPT = f"""
 import pathlib, sys, time
 import numpy as np
 import torch
+from vqa_gs.features.extract.regions import Described
 from vqa_gs.features.extract.run import extract_regions
 
 {inspect.getsource(Stub)}
@@ -245,7 +250,7 @@ def test_killed_at_any_moment(pictures, tmp_path, hidden_files, python):
 
 
 def test_the_real_backbone_end_to_end(shared_data, tmp_path):
-    from vqa_gs.features.extract.backbone import load_backbone
+    from vqa_gs.features.extract.backbones import load_backbone
 
     paths = sorted(shared_data("butd-10/images").iterdir())
     backbone = load_backbone(short_side=96)

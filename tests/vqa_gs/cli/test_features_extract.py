@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from vqa_gs.features.extract.backbone import load_backbone
+from vqa_gs.features.extract.backbones import load_backbone
 from vqa_gs.features.store import RegionStore
 
 from vqa_gs.cli import main
