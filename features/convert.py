@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from vqa_gs.features.formats import FORMATS, Damaged, RegionSource, detect_format, refuse_damaged
+from vqa_gs.features.formats import FORMATS, detect_format
 from vqa_gs.features.ids import coco_id, id_of_text
 from vqa_gs.features.layout import COLUMNS, ImageId
+from vqa_gs.features.reading.source import Damaged, RegionSource, refuse_damaged
 from vqa_gs.features.writer import RegionStoreWriter
 
 from vqa_gs.common.errors import DataError, UsageError

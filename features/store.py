@@ -16,10 +16,10 @@ from typing import Any, NoReturn
 import numpy as np
 import torch
 from vqa_gs.features import layout
-from vqa_gs.features._index import StoreIndex, read_index
-from vqa_gs.features._memory import all_finite, reuse
-from vqa_gs.features._reader import PIECE, OpenStore
+from vqa_gs.features.index import StoreIndex, read_index
 from vqa_gs.features.layout import ContentHash, ImageId
+from vqa_gs.features.memory import all_finite, reuse
+from vqa_gs.features.reader import PIECE, OpenStore
 
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath

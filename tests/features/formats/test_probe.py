@@ -7,8 +7,8 @@ import time
 import h5py
 import numpy as np
 import pytest
-from vqa_gs.features.formats import _probe, _probe_helper
-from vqa_gs.features.formats._probe import look
+from vqa_gs.features.reading import probe, probe_process
+from vqa_gs.features.reading.probe import look
 
 from vqa_gs.common.errors import DataError
 
@@ -49,7 +49,7 @@ def test_what_is_no_hdf5(tmp_path):
         look(path)
     with pytest.raises(DataError, match="no such feature file"):
         look(tmp_path / "absent")
-    path.write_bytes(_probe.HDF5_SIGNATURE + b"garbage")
+    path.write_bytes(probe.HDF5_SIGNATURE + b"garbage")
     with pytest.raises(DataError, match="damaged or truncated: OSError"):
         look(path)
 
@@ -64,15 +64,15 @@ def test_what_is_no_hdf5(tmp_path):
     ],
 )
 def test_libraries_that_hang_or_crash_are_an_error(monkeypatch, behaviour, message):
-    monkeypatch.setattr(_probe_helper, "describe", behaviour)
-    assert message in _probe_helper._answer_in_fork("x", 0.2).decode()
+    monkeypatch.setattr(probe_process, "describe", behaviour)
+    assert message in probe_process._answer_in_fork("x", 0.2).decode()
 
 
 def test_a_lost_helper_is_replaced(tmp_path):
     path = _file(tmp_path)
     look(path)
-    helper = _probe._Helper._process
+    helper = probe._Helper._process
     helper.kill()
     helper.wait()
     assert look(path).format == "some"
-    assert _probe._Helper._process is not helper
+    assert probe._Helper._process is not helper

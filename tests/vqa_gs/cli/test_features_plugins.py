@@ -17,7 +17,7 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 MAIN = "import json, sys; from vqa_gs.cli import main; sys.exit(max(map(main, json.loads(sys.argv[1]))))"
 
 # A transformer in miniature: patches of 14 x 14 pixels that attend to each other.
-BACKBONE = '''
+BACKBONE = """
 import torch
 from torchvision.ops import roi_align
 
@@ -65,17 +65,17 @@ class Patches(Backbone):
 @box_source("patches")
 def make(argument, settings):
     return NetworkRegions("patches", settings.backbone, settings.limits)
-'''
+"""
 
 # A line an image: id, width, height, numbers a region; then the boxes and the features.
-FORMAT = '''
+FORMAT = """
 import hashlib
 
 import numpy as np
 
 from vqa_gs.common.errors import DataError
 from vqa_gs.features.formats import FORMATS
-from vqa_gs.features.formats import ImageRegions, RegionSource
+from vqa_gs.features.reading.source import ImageRegions, RegionSource
 
 
 class Source(RegionSource):
@@ -108,7 +108,7 @@ class Lines:
 
 
 FORMATS.register("lines")(Lines())
-'''
+"""
 
 
 @pytest.fixture

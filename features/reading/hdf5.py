@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import h5py
 import numpy as np
-from vqa_gs.features.formats import RegionSource
-from vqa_gs.features.formats._probe import look
 from vqa_gs.features.layout import ImageId
+from vqa_gs.features.reading.probe import look
+from vqa_gs.features.reading.source import RegionSource
 
 from vqa_gs.common.errors import DataError, VqaGsError
 from vqa_gs.common.files import sha256_file

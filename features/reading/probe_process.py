@@ -1,4 +1,4 @@
-"""The process that looks at HDF5 files for ``_probe``: a JSON line in (path, seconds), a JSON line out.
+"""The process that looks at HDF5 files for ``probe``: a JSON line in (path, seconds), a JSON line out.
 
 It is run as a script and imports nothing of this package.
 """

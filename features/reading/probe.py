@@ -26,7 +26,7 @@ HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 SECONDS = 120
 """How long looking at one file's structure may take; on a healthy one it takes milliseconds."""
 
-_HELPER = Path(__file__).with_name("_probe_helper.py")
+_HELPER = Path(__file__).with_name("probe_process.py")
 
 
 @dataclass(frozen=True)
