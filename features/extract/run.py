@@ -45,11 +45,7 @@ class ExtractSummary:
         regions: regions in it.
         dim: numbers a region.
         dtype: the features' type.
-        weights: ``"pretrained"``, ``"random"`` or a path.
-        note: a sentence on the weights.
         resumed: how many images an earlier, unfinished call had done.
-        fingerprint: the store's fingerprint.
-        content_hash: the store's content hash.
         skipped: a line for each image that was left out.
     """
 
@@ -58,11 +54,7 @@ class ExtractSummary:
     regions: int
     dim: int
     dtype: str
-    weights: str
-    note: str
     resumed: int
-    fingerprint: str
-    content_hash: str
     skipped: list[str] = field(default_factory=list)
 
 
@@ -152,18 +144,13 @@ def extract_regions(
                 progress(done, total)
         if skipped and not len(writer):
             raise DataError(f"none of {len(skipped)} images could be used; the first: {skipped[0]}")
-    assert writer.content_hash is not None
     return ExtractSummary(
         out=Path(out),
         images=len(writer),
         regions=writer.regions,
         dim=backbone.dim,
         dtype=dtype,
-        weights=backbone.weights,
-        note=backbone.note,
         resumed=resumed,
-        fingerprint=fingerprint,
-        content_hash=writer.content_hash,
         skipped=skipped,
     )
 

@@ -32,7 +32,7 @@ def detect_datasets(path: Path, present: dict[str, int]) -> bool:
     """Returns whether a file is HDF5 with datasets of these numbers of axes."""
     with suppress(DataError):
         found = look(path).datasets
-        return all(name in found and len(found[name].shape) == axes for name, axes in present.items())
+        return all(name in found and len(found[name]) == axes for name, axes in present.items())
     return False
 
 

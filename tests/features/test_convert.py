@@ -6,6 +6,7 @@ import pickle
 import h5py
 import numpy as np
 import pytest
+from vqa_gs.features.check import check
 from vqa_gs.features.convert import convert
 from vqa_gs.features.store import RegionStore
 
@@ -15,7 +16,7 @@ from vqa_gs.common.files import sha256_file
 
 def check_store(path, content):
     store = RegionStore(path)
-    store.verify()
+    assert check(store.path).problems == []
     assert set(store.image_ids) == set(content)
     for image_id, (features, boxes, size) in content.items():
         found = store[image_id]

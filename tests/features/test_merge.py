@@ -7,6 +7,7 @@ import time
 import h5py
 import numpy as np
 import pytest
+from vqa_gs.features.check import check as check_store
 from vqa_gs.features.merge import merge
 from vqa_gs.features.store import RegionStore
 from vqa_gs.features.writer import RegionStoreWriter
@@ -42,7 +43,7 @@ def test_columns_come_along(tmp_path):
     stores = [with_columns(tmp_path / "a.h5", [4, 5], 1), with_columns(tmp_path / "b.h5", [1], 2)]
     merge(stores, tmp_path / "out.h5")
     store = RegionStore(tmp_path / "out.h5")
-    store.verify()
+    assert check_store(store.path).problems == []
     assert store.tables.columns["class"].tolist() == [1, 4, 1, 5, 2, 1]
     assert store.tables.columns["class_score"].tolist() == [0.5, 0.25] * 3
 

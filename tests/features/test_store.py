@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
+from vqa_gs.features.check import check as check_store
 from vqa_gs.features.store import RegionBatch, RegionStore
 
 from vqa_gs.common.errors import DataError, UsageError, VqaGsError
@@ -163,7 +164,7 @@ def test_repacked_stores_work_by_the_slow_path(make_store, tmp_path, options, is
     assert store.is_contiguous is is_contiguous
     check_batch(store.read_batch([20, 3, 1]), [20, 3, 1], content)
     assert (store[70].features == content[70][0]).all()
-    store.verify()
+    assert check_store(store.path).problems == []
     store.close()
     check_batch(pickle.loads(pickle.dumps(store)).read_batch([1]), [1], content)
 
@@ -271,7 +272,7 @@ def test_real_adaptive_data_converts_and_reads(shared_data, tmp_path):
     source = shared_data("vqa2-mini/regions.hdf5")
     convert(source, tmp_path / "mini.h5")
     store = RegionStore(tmp_path / "mini.h5")
-    store.verify()
+    assert check_store(store.path).problems == []
     assert (len(store), store.regions, store.dim) == (24190, 71583, 132)
     index = pickle.loads(source.with_name("regions_imgid2idx.pkl").read_bytes())
     with h5py.File(source) as file:

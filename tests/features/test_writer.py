@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from vqa_gs.features.check import check as check_store
 from vqa_gs.features.store import RegionStore
 from vqa_gs.features.writer import RegionStoreWriter
 
@@ -38,7 +39,7 @@ def test_round_trip_is_exact(tmp_path_factory, ids, dim, dtype, data):
             content[image_id] = (rng.normal(size=(regions, dim)).astype(dtype), boxes, (5, 7))
             writer.add(image_id, *content[image_id])
     store = RegionStore(path)
-    store.verify()
+    assert check_store(store.path).problems == []
     assert store.image_ids == tuple(ids)
     assert store.fingerprint == "how ü\n made"
     assert store.content_hash == writer.content_hash
@@ -123,7 +124,7 @@ def test_bad_images_are_refused_and_leave_nothing(tmp_path, image, message):
         assert "\n" not in str(caught.value)
         writer.add(**good(image_id=3))
     store = RegionStore(path)
-    store.verify()
+    assert check_store(store.path).problems == []
     assert store.image_ids == (2, 3)
     assert [entry.name for entry in tmp_path.iterdir()] == ["store.h5"]
 
@@ -203,7 +204,7 @@ def test_columns_come_back_as_they_were(tmp_path):
         writer.add(1, np.ones((2, 1), np.float32), boxes, (2, 2), COLUMNS)
         writer.add(2, np.ones((1, 1), np.float32), boxes[:1], (2, 2), {name: v[1:] for name, v in COLUMNS.items()})
     store = RegionStore(tmp_path / "x.h5")
-    store.verify()
+    assert check_store(store.path).problems == []
     assert store.columns == tuple(COLUMNS)
     assert store.content_hash == writer.content_hash
     for name, values in COLUMNS.items():

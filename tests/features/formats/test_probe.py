@@ -28,10 +28,7 @@ def _file(tmp_path):
 def test_what_a_file_holds(tmp_path):
     facts = look(_file(tmp_path))
     assert facts.format == "some"
-    assert {name: (found.shape, found.dtype) for name, found in facts.datasets.items()} == {
-        "image_features": ((2, 3), "<f4"),
-        "chunked": ((5, 4), "<f8"),
-    }
+    assert facts.datasets == {"image_features": (2, 3), "chunked": (5, 4)}
 
 
 def test_a_file_that_changed_is_looked_at_again(tmp_path):

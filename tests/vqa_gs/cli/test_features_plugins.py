@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from vqa_gs.features.check import check as check_store
 from vqa_gs.features.store import RegionStore
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -166,7 +167,7 @@ def test_a_format_is_recognised_and_converted(vqa_gs, tmp_path):
     assert f"vqa-gs: {file}: line 3: could not convert" in done.stderr
     assert not (tmp_path / "no.h5").exists()
     store = RegionStore(tmp_path / "out.h5")
-    store.verify()
+    assert check_store(store.path).problems == []
     assert store.image_ids == (7, 9)
     assert store[7].features.tolist() == [[1, 2], [3, 4]]
     assert store[9].size.tolist() == [30, 10]
