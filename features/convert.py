@@ -39,7 +39,6 @@ class ConvertSummary:
         formats: the sources' formats, in their order.
         columns: what is kept of each region beside its box.
         fingerprint: the store's fingerprint.
-        content_hash: the store's content hash.
         notes: what had to be assumed, a line each.
         skipped: the damaged records left out, a line each: file, record, what is wrong.
     """
@@ -52,7 +51,6 @@ class ConvertSummary:
     formats: list[str] = field(default_factory=list)
     columns: tuple[str, ...] = ()
     fingerprint: str = ""
-    content_hash: str = ""
     notes: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
 
@@ -127,8 +125,6 @@ def convert(
                 raise DataError(f"all {len(summary.skipped):,} images are damaged: {summary.skipped[0]}", file=paths[0])
             writer.fingerprint = summary.fingerprint = _fingerprint(names, opened)
             summary.images, summary.regions = len(writer), writer.regions
-    assert writer.content_hash is not None
-    summary.content_hash = writer.content_hash
     return summary
 
 

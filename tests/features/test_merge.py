@@ -26,7 +26,6 @@ def test_the_result_is_what_one_writer_would_have_written(make_store, tmp_path, 
     summary = merge([one, two], tmp_path / "out.h5", lambda *done: calls.append(done))
     assert (tmp_path / "out.h5").read_bytes() == (tmp_path / "whole.h5").read_bytes()
     assert (summary.images, summary.regions) == (92, 187)
-    assert summary.content_hash == RegionStore(tmp_path / "out.h5").content_hash
     assert calls == [(2, 92), (66, 92), (92, 92)]
     assert hidden_files() == []
 
