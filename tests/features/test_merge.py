@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import random
-import signal
 import time
 
 import h5py
@@ -90,35 +89,26 @@ def test_damage_is_not_copied_under_a_new_hash(make_store, tmp_path, hidden_file
     assert hidden_files() == []
 
 
-SCRIPT = """
-import sys
-from vqa_gs.features.merge import merge
-print("ready", flush=True)
-merge(sys.argv[2:], sys.argv[1])
-"""
-
-
-def kill(python, stores, out, expected, times, chance):
+def kill(fork, stores, out, expected, times, chance):
     for _ in range(times):
-        process = python(SCRIPT, out, *stores)
-        assert process.stdout.readline() == "ready\n"
+        process, _ = fork(lambda _: merge(stores, out))
         time.sleep(chance.uniform(0, 0.12))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.kill()
+        process.join()
         if out.exists():
             assert out.read_bytes() == expected
             out.unlink()
 
 
 @pytest.mark.parametrize("times", [3, pytest.param(50, marks=pytest.mark.slow)])
-def test_killed_at_any_moment(make_store, tmp_path, python, hidden_files, times):
+def test_killed_at_any_moment(make_store, tmp_path, fork, hidden_files, times):
     stores = [
         make_store(ids=range(at, at + 400), counts=[20] * 400, dim=256, name=f"{at}.h5", seed=at)[0] for at in (0, 500)
     ]
     merge(stores, tmp_path / "expected.h5")
     expected = (tmp_path / "expected.h5").read_bytes()
     out = tmp_path / "out.h5"
-    kill(python, stores, out, expected, times, random.Random(times))
+    kill(fork, stores, out, expected, times, random.Random(times))
     merge(stores, out)
     assert out.read_bytes() == expected
     assert hidden_files() == []

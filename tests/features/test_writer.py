@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import resource
+import signal
 import time
 
 import h5py
@@ -169,24 +171,24 @@ def test_an_empty_store_and_senseless_settings_are_refused(tmp_path):
         pass
 
 
-def test_a_full_disk_is_one_line(tmp_path, python):
-    # A limit on the size of files stands in for the full disk.
-    script = (
-        "import resource, signal, sys, numpy as np\n"
-        "from vqa_gs.features.writer import RegionStoreWriter\n"
-        "from vqa_gs.common.errors import DataError\n"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\n"
-        "try:\n"
-        "    with RegionStoreWriter(sys.argv[1], dim=1000, fingerprint='') as writer:\n"
-        "        for n in range(200):\n"
-        "            writer.add(n, np.ones((1, 1000)), np.array([[0, 0, 3, 4.0]]), (5, 5))\n"
-        "except DataError as error:\n"
-        "    print(error)\n"
-    )
-    output = python(script, tmp_path / "s.h5").communicate()[0]
-    assert "cannot be written" in output
-    assert output.count("\n") == 1
+def test_a_full_disk_is_one_line(tmp_path, fork):
+    def work(pipe):
+        # A limit on the size of files stands in for the full disk.
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+        try:
+            with RegionStoreWriter(tmp_path / "s.h5", dim=1000, fingerprint="") as writer:
+                for n in range(200):
+                    writer.add(n, np.ones((1, 1000)), np.array([[0, 0, 3, 4.0]]), (5, 5))
+        except DataError as error:
+            pipe.send(str(error))
+
+    process, reports = fork(work)
+    message = reports.recv()
+    process.join()
+    assert process.exitcode == 0
+    assert "cannot be written" in message
+    assert "\n" not in message
     assert not os.listdir(tmp_path)
 
 

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import inspect
 import random
-import signal
 import time
 
 import numpy as np
@@ -46,22 +44,6 @@ def listed(folder):
         (int(p.stem), p, np.array([[0, 0, 9, 9], [1, 2, int(p.stem) % 7 + 3, 9]], np.float32))
         for p in sorted(folder.glob("*.png"))
     ]
-
-
-SCRIPT = f"""
-import pathlib, sys, time
-import numpy as np
-import torch
-from vqa_gs.features.extract.regions import Described
-from vqa_gs.features.extract.run import extract_regions
-
-{inspect.getsource(Stub)}
-{inspect.getsource(listed)}
-items = listed(pathlib.Path(sys.argv[1]))
-print("ready", flush=True)
-report = lambda done, total: print(done, flush=True)
-extract_regions(items, Stub(0.02), sys.argv[2], batch_size=2, progress=report)
-"""
 
 
 @pytest.fixture
@@ -224,19 +206,22 @@ def test_senseless_calls(pictures, tmp_path):
         extract_regions(items, Stub(), tmp_path / "folder")
 
 
-def test_killed_at_any_moment(pictures, tmp_path, hidden_files, python):
+def test_killed_at_any_moment(pictures, tmp_path, hidden_files, fork):
     expected, out = tmp_path / "expected.h5", tmp_path / "out.h5"
     items = listed(pictures)
     extract_regions(items, Stub(), expected, batch_size=2)
     chance = random.Random(0)
+
+    def work(pipe):
+        extract_regions(items, Stub(0.02), out, batch_size=2, progress=lambda done, total: pipe.send(done))
+
     for _ in range(4):
-        process = python(SCRIPT, pictures, out)
-        assert process.stdout.readline() == "ready\n"
+        process, reports = fork(work)
         for _ in range(chance.randint(1, 8)):
-            process.stdout.readline()
+            reports.recv()
         time.sleep(chance.uniform(0, 0.05))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.kill()
+        process.join()
         if out.exists():
             assert out.read_bytes() == expected.read_bytes()
         assert len(hidden_files()) <= 2
