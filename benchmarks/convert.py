@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 from vqa_gs.features.convert import convert
-from vqa_gs.features.formats import _tsv
-from vqa_gs.features.formats._tsv import encoded
+from vqa_gs.features.reading import tsv
+from vqa_gs.features.reading.tsv import encoded
 
 BAR = 0.6
 
@@ -55,7 +55,7 @@ def decode(path: Path, images: int) -> None:
 
 def convert_with(decoder: object, source: Path, out: Path, dtype: str) -> None:
     """Converts with pybase64, or without it."""
-    _tsv.pybase64 = decoder
+    tsv.pybase64 = decoder
     convert(source, out, dtype=dtype)
 
 
@@ -74,7 +74,7 @@ def main() -> None:
             f"{images:,} images of {given.regions} x {given.dim} float32, {source.stat().st_size / 1e9:.2f} GB of TSV"
         )
         jobs: dict[str, Callable[[], object]] = {"decoding base64 alone": lambda: decode(source, images)}
-        fast = _tsv.pybase64
+        fast = tsv.pybase64
         for decoder in (None, fast) if fast else (None,):
             for dtype in ("float16", "float32"):
                 name = f"to {dtype}" + (", pybase64" if decoder else "")

@@ -19,10 +19,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from vqa_gs.features.extract.backbone import load_backbone
-from vqa_gs.features.extract.boxes import BoxSettings, RegionLimits, load_boxes
+from vqa_gs.features.extract.backbones import load_backbone
+from vqa_gs.features.extract.boxes import BoxSettings, load_boxes
 from vqa_gs.features.extract.images import load_image
 from vqa_gs.features.extract.listing import list_images
+from vqa_gs.features.extract.regions import Found, RegionLimits
 from vqa_gs.features.extract.run import extract_regions
 
 
@@ -69,11 +70,11 @@ def main() -> None:
         images = [load_image(path) for _, path, _ in listed]
         inputs = [backbone.prepare(image) for image in images] * options.repeat
         sizes = [image.size for image in images] * options.repeat
-        whole = [np.array([[0, 0, *size]], np.float32) for size in sizes]
+        whole = [Found(np.array([[0, 0, *size]], np.float32)) for size in sizes]
 
         def forward(low: int) -> None:
             part = slice(low, low + options.batch)
-            backbone.extract_prepared(inputs[part], sizes[part], whole[part])
+            backbone.extract(inputs[part], sizes[part], whole[part])
 
         def bare() -> None:
             before = torch.get_num_threads()

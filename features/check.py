@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from vqa_gs.features._memory import copy_alone
 from vqa_gs.features.convert import Progress
 from vqa_gs.features.layout import ImageId
+from vqa_gs.features.memory import copy_alone
 from vqa_gs.features.store import RegionStore
 
 from vqa_gs.common.files import StrPath

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from vqa_gs.features.formats import FORMATS, Damaged, RegionSource, detect_format, refuse_damaged
+from vqa_gs.features.formats import FORMATS, detect_format
 from vqa_gs.features.ids import coco_id, id_of_text
 from vqa_gs.features.layout import COLUMNS, ImageId
+from vqa_gs.features.reading.source import Damaged, RegionSource, refuse_damaged
 from vqa_gs.features.writer import RegionStoreWriter
 
 from vqa_gs.common.errors import DataError, UsageError
@@ -38,7 +39,6 @@ class ConvertSummary:
         formats: the sources' formats, in their order.
         columns: what is kept of each region beside its box.
         fingerprint: the store's fingerprint.
-        content_hash: the store's content hash.
         notes: what had to be assumed, a line each.
         skipped: the damaged records left out, a line each: file, record, what is wrong.
     """
@@ -51,7 +51,6 @@ class ConvertSummary:
     formats: list[str] = field(default_factory=list)
     columns: tuple[str, ...] = ()
     fingerprint: str = ""
-    content_hash: str = ""
     notes: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
 
@@ -126,8 +125,6 @@ def convert(
                 raise DataError(f"all {len(summary.skipped):,} images are damaged: {summary.skipped[0]}", file=paths[0])
             writer.fingerprint = summary.fingerprint = _fingerprint(names, opened)
             summary.images, summary.regions = len(writer), writer.regions
-    assert writer.content_hash is not None
-    summary.content_hash = writer.content_hash
     return summary
 
 

@@ -19,10 +19,6 @@ def _check_last(array: Any, length: int, what: str) -> None:
         raise ValueError(f"{what} must have {length} numbers in the last axis, got shape {tuple(array.shape)}")
 
 
-def _stack(parts: list[Any]) -> Any:
-    return torch.stack(parts, -1) if isinstance(parts[0], torch.Tensor) else np.stack(parts, -1)
-
-
 def normalized_boxes(boxes: Array, sizes: Array) -> Array:
     """Returns boxes as fractions of their images, in the six columns of the field's ``spatial_features``.
 
@@ -75,23 +71,6 @@ def box_iou(a: Array, b: Array) -> Array:
     union = box_area(a)[..., :, None] + box_area(b)[..., None, :] - common
     # Where the union is empty the intersection is 0 too, so any divisor gives the 0 that is wanted.
     return common / (union + (union <= 0))
-
-
-def box_coverage(a: Array, b: Array) -> Array:
-    """Returns the part (..., A, B) of each box of ``a`` (..., A, 4) that is in each of ``b`` (..., B, 4)."""
-    area = box_area(a)[..., :, None]
-    return box_intersection(a, b) / (area + (area <= 0))
-
-
-def clip_boxes(boxes: Array, sizes: Array) -> Array:
-    """Returns boxes (..., R, 4) cut off at the borders of their images (..., 2: width, height)."""
-    _check_last(boxes, 4, "boxes")
-    _check_last(sizes, 2, "sizes")
-    width, height = sizes[..., 0, None], sizes[..., 1, None]
-    if isinstance(boxes, torch.Tensor):
-        limits: list[Any] = [width, height, width, height]
-        return torch.minimum(boxes.clamp(min=0), _stack(limits).to(boxes))
-    return np.minimum(boxes.clip(0), _stack([width, height, width, height]).astype(boxes.dtype))
 
 
 def grid_boxes(width: int, height: int, rows: int = 3, columns: int = 3) -> np.ndarray:

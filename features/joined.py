@@ -6,7 +6,7 @@ A store holds ids of one kind only; what reads regions should not have to know w
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,8 @@ from vqa_gs.common.errors import DataError
 
 class JoinedStore(RegionStore):
     """Reads like a `RegionStore`, from whichever of several an image is in.
+
+    Its ``dtype`` is the wider of theirs, its ``columns`` those that all have, its ``fingerprint`` has a line for each.
 
     Args:
         stores: two or more, made by the same extractor.
@@ -41,41 +43,14 @@ class JoinedStore(RegionStore):
             for image_id in store.image_ids:
                 if self._owner.setdefault(image_id, number) != number:
                     raise DataError(f"is in {self.path} too", file=store.path, record=f"image {image_id!r}")
-
-    @property
-    def image_ids(self) -> tuple[ImageId, ...]:
-        """The image ids, store after store."""
-        return tuple(self._owner)
-
-    @property
-    def dim(self) -> int:
-        """Numbers a region."""
-        return self.stores[0].dim
-
-    @property
-    def dtype(self) -> np.dtype:
-        """The wider of the stores' types."""
-        return max((store.dtype for store in self.stores), key=lambda dtype: dtype.itemsize)
-
-    @property
-    def fingerprint(self) -> str:
-        """How the features were made, a line a store."""
-        return "\n".join(dict.fromkeys(store.fingerprint for store in self.stores))
-
-    @property
-    def content_hash(self) -> str:
-        """SHA-256 over the stores' own."""
-        return hashlib.sha256("".join(store.content_hash for store in self.stores).encode()).hexdigest()
-
-    @property
-    def regions(self) -> int:
-        """The number of regions of all images."""
-        return sum(store.regions for store in self.stores)
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """What is said of each region in all of the stores."""
-        return tuple(name for name in self.stores[0].columns if all(name in store.columns for store in self.stores))
+        first = self.stores[0]
+        self.image_ids, self.dim = tuple(self._owner), first.dim
+        self.dtype = max((store.dtype for store in self.stores), key=lambda dtype: dtype.itemsize)
+        self.columns = tuple(name for name in first.columns if all(name in store.columns for store in self.stores))
+        self.fingerprint = "\n".join(dict.fromkeys(store.fingerprint for store in self.stores))
+        self.content_hash = hashlib.sha256("".join(store.content_hash for store in self.stores).encode()).hexdigest()
+        self.regions = sum(store.regions for store in self.stores)
+        self.is_contiguous = all(store.is_contiguous for store in self.stores)
 
     @property
     def tables(self) -> StoreTables:
@@ -89,19 +64,6 @@ class JoinedStore(RegionStore):
             {name: np.concatenate([part.columns[name] for part in parts]) for name in self.columns},
         )
 
-    def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
-        """Yields (first region, (n, D) features as stored), store after store."""
-        start = 0
-        for store in self.stores:
-            for first, block in store.blocks():
-                yield start + first, block
-            start += store.regions
-
-    @property
-    def is_contiguous(self) -> bool:
-        """Whether all stores are read at their offset."""
-        return all(store.is_contiguous for store in self.stores)
-
     def __len__(self) -> int:
         return len(self._owner)
 
@@ -111,22 +73,10 @@ class JoinedStore(RegionStore):
     def __repr__(self) -> str:
         return f"JoinedStore({self.stores!r})"
 
-    def __getstate__(self) -> dict[str, object]:
-        return dict(self.__dict__)
-
     def close(self) -> None:
         """Closes this process's handles."""
         for store in self.stores:
             store.close()
-
-    def verify(self) -> None:
-        """Verifies every store; see `RegionStore.verify`."""
-        for store in self.stores:
-            store.verify()
-
-    def _of(self, image_id: ImageId) -> RegionStore:
-        # An image in none is asked of the first, whose message names it.
-        return self.stores[self._owner.get(image_id, 0)]
 
     def counts(self, image_ids: Sequence[ImageId] | np.ndarray) -> np.ndarray:
         """Returns the number of regions of each image, (n,) int64; see `RegionStore.counts`."""
@@ -137,7 +87,8 @@ class JoinedStore(RegionStore):
 
     def __getitem__(self, image_id: ImageId) -> Regions:
         """Returns an image's regions; DataError where no store has any."""
-        return self._of(image_id)[image_id]
+        # An image in none is asked of the first, whose message names it.
+        return self.stores[self._owner.get(image_id, 0)][image_id]
 
     def read_batch(
         self,

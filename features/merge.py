@@ -27,12 +27,10 @@ class MergeSummary:
     Attributes:
         images: images in the store.
         regions: regions in it.
-        content_hash: its content hash.
     """
 
     images: int
     regions: int
-    content_hash: str
 
 
 def merge(
@@ -76,8 +74,7 @@ def merge(
         )
         for store in opened:
             _append(store, writer, lambda done: progress(done, total) if progress else None)
-    assert writer.content_hash is not None
-    return MergeSummary(len(writer), writer.regions, writer.content_hash)
+    return MergeSummary(len(writer), writer.regions)
 
 
 def _common(stores: list[RegionStore], allow_other_features: bool) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Iterator
-from os import walk
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from vqa_gs.features.extract.images import load_image
+from vqa_gs.features.extract.listing import find_pictures
+from vqa_gs.features.geometry import box_area
 from vqa_gs.features.ids import id_of_text, name_of_file
 from vqa_gs.features.layout import ImageId
 from vqa_gs.features.store import Regions, RegionStore
@@ -16,7 +17,6 @@ from vqa_gs.features.store import Regions, RegionStore
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath, atomic_path
 
-_PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 _SMALLEST_SIDE = 640
 
 
@@ -28,21 +28,13 @@ def find_picture(folder: StrPath, image_id: ImageId) -> Path:
     """
     if not Path(folder).is_dir():
         raise DataError("no such folder of images", file=folder, mend="check the path")
-    for path in _pictures(Path(folder)):
+    for path in find_pictures(Path(folder)):
         name = name_of_file(path.name)
         if image_id in (name, path.name) or id_of_text(name) == image_id:
             return path
     raise DataError(
         "no picture of this image", file=folder, record=f"image {image_id!r}", mend="its name must be or hold the id"
     )
-
-
-def _pictures(folder: Path) -> Iterator[Path]:
-    for parent, folders, files in walk(folder):
-        folders.sort()
-        for name in sorted(files):
-            if Path(name).suffix.lower() in _PICTURES:
-                yield Path(parent, name)
 
 
 def show(store: StrPath, image_dir: StrPath, image_id: str, out: StrPath, top: int | None = None) -> str:
@@ -99,7 +91,7 @@ def draw(picture: Image.Image, regions: Regions, top: int | None = None) -> Imag
     across, down = canvas.width / width, canvas.height / height
     line = max(2, min(canvas.size) // 300)
     boxes = regions.boxes[:top]
-    order = sorted(range(len(boxes)), key=lambda n: -_area(boxes[n]))
+    order = np.argsort(-box_area(boxes), kind="stable").tolist()
     corners = {}
     # Large boxes first, so that they do not cover the small ones; all labels last.
     for number in order:
@@ -111,11 +103,6 @@ def draw(picture: Image.Image, regions: Regions, top: int | None = None) -> Imag
     for number in order:
         _label(pen, corners[number], _caption(regions, number), _colour(number), font, canvas.size)
     return canvas
-
-
-def _area(box: object) -> float:
-    x1, y1, x2, y2 = (float(edge) for edge in box)  # type: ignore[attr-defined]
-    return (x2 - x1) * (y2 - y1)
 
 
 def _caption(regions: Regions, number: int) -> str:

@@ -16,10 +16,10 @@ from typing import Any, NoReturn
 import numpy as np
 import torch
 from vqa_gs.features import layout
-from vqa_gs.features._index import StoreIndex, read_index
-from vqa_gs.features._memory import all_finite, reuse
-from vqa_gs.features._reader import PIECE, OpenStore
+from vqa_gs.features.index import StoreIndex, read_index
 from vqa_gs.features.layout import ContentHash, ImageId
+from vqa_gs.features.memory import all_finite, reuse
+from vqa_gs.features.reader import PIECE, OpenStore
 
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath
@@ -109,6 +109,16 @@ class RegionStore:
     Args:
         path: the HDF5 file.
 
+    Attributes:
+        image_ids: in the file's order.
+        dim: numbers a region.
+        dtype: the features' type in the file; what is read is float32.
+        columns: what the store says of regions beside their boxes: names of ``layout.COLUMNS``.
+        fingerprint: how the features were made.
+        content_hash: SHA-256 of what the store says; ``check`` recomputes it.
+        regions: the number of regions of all images.
+        is_contiguous: whether features are read at their offset, without HDF5.
+
     Raises:
         DataError: the file is missing, truncated, no region store, or its index contradicts itself.
     """
@@ -117,52 +127,16 @@ class RegionStore:
         self.path = Path(path)
         self._index: StoreIndex = read_index(self.path)
         self._process: OpenStore | None = None
-
-    @property
-    def image_ids(self) -> tuple[ImageId, ...]:
-        """The image ids, in the file's order."""
-        return self._index.ids
-
-    @property
-    def dim(self) -> int:
-        """Numbers a region."""
-        return self._index.dim
-
-    @property
-    def dtype(self) -> np.dtype:
-        """The features' type in the file; what is read is float32."""
-        return self._index.dtype
-
-    @property
-    def fingerprint(self) -> str:
-        """How the features were made."""
-        return self._index.fingerprint
-
-    @property
-    def content_hash(self) -> str:
-        """SHA-256 of what the store says; ``verify`` recomputes it."""
-        return self._index.content_hash
-
-    @property
-    def regions(self) -> int:
-        """The number of regions of all images."""
-        return int(self._index.first[-1])
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """What the store says of regions beside their boxes: names of ``layout.COLUMNS``."""
-        return self._index.columns
+        index = self._index
+        self.image_ids, self.dim, self.dtype, self.columns = index.ids, index.dim, index.dtype, index.columns
+        self.fingerprint, self.content_hash = index.fingerprint, index.content_hash
+        self.regions, self.is_contiguous = int(index.first[-1]), index.offset is not None
 
     @property
     def tables(self) -> StoreTables:
         """Everything but the features and the ids; do not change the arrays."""
         process = self._opened()
         return StoreTables(self._index.first, self._index.sizes, process.boxes, process.columns)
-
-    @property
-    def is_contiguous(self) -> bool:
-        """Whether features are read at their offset, without HDF5."""
-        return self._index.offset is not None
 
     def __len__(self) -> int:
         return len(self._index.ids)
@@ -262,31 +236,6 @@ class RegionStore:
         if not (self._index.is_uniform or mask.all()):
             boxes[~mask] = 0
         return batch
-
-    def verify(self) -> None:
-        """Reads everything once, in bounded memory.
-
-        Raises:
-            DataError: a feature or box is not finite, or the content hash does not match the content.
-        """
-        index, process = self._index, self._opened()
-        digest = self.start_hash()
-        if not np.isfinite(process.boxes).all():
-            region = int(np.nonzero(~np.isfinite(process.boxes).all(1))[0][0])
-            row = int(np.searchsorted(index.first, region, side="right")) - 1
-            raise DataError(
-                "a box holds NaN or infinity",
-                file=self.path,
-                record=f"image {index.ids[row]}",
-                mend=layout.REMAKE_HINT,
-            )
-        for start, block in self.blocks():
-            digest.update("features", block)
-            if not all_finite(block):
-                region = start + int(np.nonzero(~np.isfinite(block).all(1))[0][0])
-                self._refuse_non_finite(int(np.searchsorted(index.first, region, side="right")) - 1)
-        if problem := self.hash_problem(digest):
-            raise DataError(problem, file=self.path, mend=layout.REMAKE_HINT)
 
     def start_hash(self) -> ContentHash:
         """Returns the hash of everything but the features, which ``blocks`` gives."""

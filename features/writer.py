@@ -12,9 +12,9 @@ from typing import Any, BinaryIO
 import numpy as np
 import torch
 from vqa_gs.features import layout
-from vqa_gs.features._frame import id_array, write_frame
-from vqa_gs.features._memory import copy_alone
+from vqa_gs.features.hdf5_frame import id_array, write_frame
 from vqa_gs.features.layout import ContentHash, ImageId
+from vqa_gs.features.memory import copy_alone
 
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath, atomic_path

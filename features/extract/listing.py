@@ -10,12 +10,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
-from vqa_gs.features.extract._compute import Item
+import numpy as np
 from vqa_gs.features.ids import id_of_text, name_of_file
 from vqa_gs.features.layout import ImageId
 
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath, require_file
+
+Item = tuple[ImageId, StrPath, "np.ndarray | None"]
+"""Image id, image file, boxes (n, 4) in pixels of the upright image; None: those of the source of boxes."""
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
 IDS = ("auto", "text", "number")
@@ -37,7 +40,7 @@ def list_images(images: StrPath, ids: str = "auto") -> list[Item]:
         DataError: there are none, or two have the same id.
         UsageError: some ids are numbers and some are text.
     """
-    paths = _of_folder(Path(images)) if Path(images).is_dir() else _of_list(require_file(images, "image list"))
+    paths = find_pictures(Path(images)) if Path(images).is_dir() else _of_list(require_file(images, "image list"))
     if not paths:
         raise DataError("holds no images", file=images, mend=f"images end in {', '.join(sorted(PICTURES))}")
     mapping = None if ids in IDS else read_mapping(ids)
@@ -98,7 +101,8 @@ def _id(path: Path, ids: str, mapping: Mapping[str, ImageId] | None) -> ImageId 
     return name if ids == "text" else id_of_text(name)
 
 
-def _of_folder(folder: Path) -> list[Path]:
+def find_pictures(folder: Path) -> list[Path]:
+    """Returns the picture files of a folder, at any depth, in the order of their paths; hidden ones are left out."""
     found = []
     for parent, _, names in os.walk(folder):
         found += [

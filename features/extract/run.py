@@ -14,11 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from vqa_gs.features.extract._compute import Item, Workers
-from vqa_gs.features.extract._journal import Batch, Journal
-from vqa_gs.features.extract.backbone import Backbone
-from vqa_gs.features.extract.boxes import BoxSource, RegionLimits
+from vqa_gs.features.extract.backbones import Backbone
+from vqa_gs.features.extract.boxes import BoxSource
 from vqa_gs.features.extract.boxes.grid import Grid
+from vqa_gs.features.extract.journal import Batch, Journal
+from vqa_gs.features.extract.listing import Item
+from vqa_gs.features.extract.regions import RegionLimits
+from vqa_gs.features.extract.workers import Workers
 from vqa_gs.features.store import RegionStore
 from vqa_gs.features.writer import RegionStoreWriter
 
@@ -43,11 +45,7 @@ class ExtractSummary:
         regions: regions in it.
         dim: numbers a region.
         dtype: the features' type.
-        weights: ``"pretrained"``, ``"random"`` or a path.
-        note: a sentence on the weights.
         resumed: how many images an earlier, unfinished call had done.
-        fingerprint: the store's fingerprint.
-        content_hash: the store's content hash.
         skipped: a line for each image that was left out.
     """
 
@@ -56,11 +54,7 @@ class ExtractSummary:
     regions: int
     dim: int
     dtype: str
-    weights: str
-    note: str
     resumed: int
-    fingerprint: str
-    content_hash: str
     skipped: list[str] = field(default_factory=list)
 
 
@@ -150,18 +144,13 @@ def extract_regions(
                 progress(done, total)
         if skipped and not len(writer):
             raise DataError(f"none of {len(skipped)} images could be used; the first: {skipped[0]}")
-    assert writer.content_hash is not None
     return ExtractSummary(
         out=Path(out),
         images=len(writer),
         regions=writer.regions,
         dim=backbone.dim,
         dtype=dtype,
-        weights=backbone.weights,
-        note=backbone.note,
         resumed=resumed,
-        fingerprint=fingerprint,
-        content_hash=writer.content_hash,
         skipped=skipped,
     )
 
@@ -208,9 +197,10 @@ def _outcomes(
 
 def _add(writer: RegionStoreWriter, batch: list[Item], done: Batch, number: int) -> None:
     image_id, path, _ = batch[done.positions[number]]
-    columns = {name: done.columns[number][name] for name in writer.columns}
+    regions = done.regions[number]
+    columns = {name: regions.columns[name] for name in writer.columns}
     try:
-        writer.add(image_id, done.features[number], done.boxes[number], done.sizes[number], columns)
+        writer.add(image_id, regions.features, regions.boxes, done.sizes[number], columns)
     except DataError as error:
         raise DataError(error.problem, file=error.file or path, record=error.record, mend=error.mend) from error
 

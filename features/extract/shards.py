@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from vqa_gs.features.extract._compute import Item
+from vqa_gs.features.extract.listing import Item
 from vqa_gs.features.extract.run import is_finished
 from vqa_gs.features.merge import MergeSummary, merge
 

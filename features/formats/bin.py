@@ -5,14 +5,11 @@ chrisc36's code writes 36 x 2048 numbers an image. Nothing in a file says so: 20
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from vqa_gs.features.formats import FORMATS
-from vqa_gs.features.formats._folder import FolderSource, has_suffix
-from vqa_gs.features.formats._record import Record
+from vqa_gs.features.reading.folder import FolderFormat
+from vqa_gs.features.reading.record import Record
 
-_SUFFIXES = (".bin", ".data")
 _DIM = 2048
 
 
@@ -23,24 +20,4 @@ def parse(content: bytes) -> Record:
     return Record(np.frombuffer(content, "<f4").reshape(-1, _DIM))
 
 
-class BinSource(FolderSource):
-    """An open folder."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path, _SUFFIXES, parse)
-        self.notes = (f"raw numbers were taken as regions of {_DIM}", *self.notes)
-
-
-class Bin:
-    """The layout's entry in the registry."""
-
-    def detect(self, path: Path) -> bool:
-        """Returns whether it is such a file or a folder with one."""
-        return has_suffix(path, _SUFFIXES)
-
-    def open(self, path: Path) -> BinSource:
-        """Opens a folder; DataError where no file of it can be read."""
-        return BinSource(path)
-
-
-FORMATS.register("bin")(Bin())
+FORMATS.register("bin")(FolderFormat((".bin", ".data"), parse, (f"raw numbers were taken as regions of {_DIM}",)))

@@ -13,20 +13,12 @@ from pathlib import Path
 import h5py
 import numpy as np
 from vqa_gs.features.formats import FORMATS
-from vqa_gs.features.formats._butd_hdf5 import (
-    INDEX_SUFFIXES,
-    ButdHdf5Source,
-    create_datasets,
-    read_row_index,
-    rows_of,
-    write_index,
-)
-from vqa_gs.features.formats._hdf5 import Entry, detect_datasets
 from vqa_gs.features.layout import ImageId
+from vqa_gs.features.reading.butd_hdf5 import ButdHdf5Source, read_row_index, write_files
+from vqa_gs.features.reading.hdf5 import Entry, detect_datasets
 from vqa_gs.features.store import RegionStore
 
 from vqa_gs.common.errors import DataError
-from vqa_gs.common.files import atomic_path
 
 
 class Hdf536Source(ButdHdf5Source):
@@ -69,17 +61,7 @@ class Hdf536:
                 record=f"image {store.image_ids[row]}",
                 mend="export to hdf5-adaptive",
             )
-        with (
-            atomic_path(out) as path,
-            atomic_path(out.with_name(out.stem + INDEX_SUFFIXES[0])) as index,
-        ):
-            write_index(index, store.image_ids)
-            with h5py.File(path, "w") as file:
-                create_datasets(file, (len(store), int(counts[0])), store.dim, store.columns)
-                for row, image_id in enumerate(store.image_ids):
-                    for name, rows in rows_of(store[image_id]):
-                        file[name][row] = rows
-                    yield row + 1
+        return write_files(store, out, (len(store), int(counts[0])), range(len(store)))
 
 
 FORMATS.register("hdf5-36")(Hdf536())

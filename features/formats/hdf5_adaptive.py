@@ -10,23 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import h5py
 import numpy as np
 from vqa_gs.features.formats import FORMATS
-from vqa_gs.features.formats._butd_hdf5 import (
-    INDEX_SUFFIXES,
-    ButdHdf5Source,
-    create_datasets,
-    read_row_index,
-    rows_of,
-    write_index,
-)
-from vqa_gs.features.formats._hdf5 import Entry, detect_datasets
 from vqa_gs.features.layout import ImageId
+from vqa_gs.features.reading.butd_hdf5 import ButdHdf5Source, read_row_index, write_files
+from vqa_gs.features.reading.hdf5 import Entry, detect_datasets
 from vqa_gs.features.store import RegionStore
 
 from vqa_gs.common.errors import DataError
-from vqa_gs.common.files import atomic_path
 
 
 class Hdf5AdaptiveSource(ButdHdf5Source):
@@ -75,18 +66,9 @@ class Hdf5Adaptive:
         starts = np.concatenate([[0], ends[:-1]])
         if ends[-1] >= 2**31:
             raise DataError(f"{ends[-1]:,} regions are more than this layout can count", file=store.path)
-        with (
-            atomic_path(out) as path,
-            atomic_path(out.with_name(out.stem + INDEX_SUFFIXES[0])) as index,
-        ):
-            write_index(index, store.image_ids)
-            with h5py.File(path, "w") as file:
-                create_datasets(file, (store.regions,), store.dim, store.columns)
-                file["pos_boxes"] = np.stack([starts, ends], 1).astype("<i4")
-                for row, image_id in enumerate(store.image_ids):
-                    for name, rows in rows_of(store[image_id]):
-                        file[name][starts[row] : ends[row]] = rows
-                    yield row + 1
+        places = [slice(start, end) for start, end in zip(starts, ends, strict=True)]
+        tables = {"pos_boxes": np.stack([starts, ends], 1).astype("<i4")}
+        return write_files(store, out, (store.regions,), places, tables)
 
 
 FORMATS.register("hdf5-adaptive")(Hdf5Adaptive())

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from vqa_gs.features.formats import FORMATS, Damaged, ImageRegions
-from vqa_gs.features.formats._hdf5 import Hdf5File, Hdf5Source, detect_datasets, rows_at_once
-from vqa_gs.features.formats._sizes import NO_BOXES, NO_SIZES, corner_size, placeholder_boxes
+from vqa_gs.features.formats import FORMATS
+from vqa_gs.features.reading.hdf5 import Hdf5File, Hdf5Source, detect_datasets, rows_at_once
+from vqa_gs.features.reading.sizes import NO_BOXES, NO_SIZES, corner_size, placeholder_boxes
+from vqa_gs.features.reading.source import Damaged, ImageRegions
 
 from vqa_gs.common.errors import DataError
 from vqa_gs.common.files import require_file

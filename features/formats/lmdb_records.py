@@ -15,15 +15,18 @@ import select
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from vqa_gs.features.formats import FORMATS, Damaged, ImageRegions, RegionSource
-from vqa_gs.features.formats._record import DETECTED, Record, named_columns, whole_number
+from vqa_gs.features.formats import FORMATS
 from vqa_gs.features.ids import name_of_file
+from vqa_gs.features.layout import ImageId
+from vqa_gs.features.reading.record import DETECTED, Record, RecordSource, named_columns, whole_number
+from vqa_gs.features.reading.source import Damaged, ImageRegions
 
 from vqa_gs.common.errors import DataError
 from vqa_gs.common.files import sha256_file
@@ -33,7 +36,7 @@ SECONDS = 120
 """How long LMDB may take for its next record."""
 
 _MAGIC = b"\xde\xc0\xef\xbe"
-_HELPER = Path(__file__).with_name("_lmdb_helper.py")
+_HELPER = Path(__file__).parents[1] / "reading" / "lmdb_process.py"
 _LARGEST = 1 << 30
 _KEYS = b"keys"
 
@@ -87,75 +90,49 @@ def _columns(values: dict[Any, Any]) -> dict[str, np.ndarray]:
     return columns
 
 
-class LmdbSource(RegionSource):
+class LmdbSource(RecordSource[bytes]):
     """An open database."""
 
-    untyped_ids = True
+    parse = staticmethod(parse)
 
     def __init__(self, path: Path) -> None:
         self.path = path
         if not find_spec("lmdb"):
             raise DataError("reading LMDB needs the package lmdb", file=path, mend="pip install 'vqa-gs[lmdb]'")
         self._process: subprocess.Popen[bytes] | None = None
+        self._listed: bytes | None = None
+        self._seen: set[bytes] = set()
         self.images = None
-        first = self._first()
-        self.dim = int(first.features.shape[1])
-        self.dtype = first.features.dtype
-        self.columns = tuple(first.columns)
-        self.notes = first.assumptions
+        self.look()
 
-    def _first(self) -> Record:
-        damage: DataError | None = None
+    def contents(self) -> Iterator[tuple[bytes, Callable[[], bytes]]]:
+        """Yields the records in the order of their keys, but for the list of all keys."""
+        self._seen = set()
         for key, value in self._records():
             if key == _KEYS:
+                self._listed = value
                 continue
-            try:
-                record = self._parse(key, value)[0]
-            except DataError as error:
-                damage = damage or error
-                continue
-            self.close()
-            return record
-        raise damage or DataError("holds no images", file=self.path)
+            self._seen.add(key)
+            yield key, partial(bytes, value)
 
     def read(self, damaged: Damaged) -> Iterator[ImageRegions]:
         """Yields the images in the order of their keys; at the end ``damaged`` hears of those listed but absent."""
-        listed: list[bytes] = []
-        seen: set[bytes] = set()
-        for key, value in self._records():
-            if key == _KEYS:
-                listed = self._listed(value)
-                continue
-            seen.add(key)
-            try:
-                record, image = self._parse(key, value)
-                if absent := set(self.columns) - set(record.columns):
-                    raise self._damage(key, f"lacks {', '.join(sorted(absent))}, which the first record has")
-            except DataError as error:
-                damaged(error)
-                continue
-            columns = {name: record.columns[name] for name in self.columns}
-            yield ImageRegions(image.image_id, image.features, image.boxes, image.size, image.record, columns)
-        for key in listed:
-            if key not in seen:
-                damaged(self._damage(key, "listed in the database but not in it"))
-
-    def _parse(self, key: bytes, value: bytes) -> tuple[Record, ImageRegions]:
+        yield from super().read(damaged)
         try:
-            record = parse(value)
-            return record, record.image(name_of_file(key.decode("utf-8")), "record")
-        except Exception as error:  # a damaged pickle can raise nearly anything
-            text = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-            raise self._damage(key, f"not readable: {text[:300]}") from error
-
-    def _listed(self, value: bytes) -> list[bytes]:
-        try:
-            keys = parse_pickle(value)
-            return [key if isinstance(key, bytes) else str(key).encode() for key in keys]
+            keys = [] if self._listed is None else parse_pickle(self._listed)
+            listed = [key if isinstance(key, bytes) else str(key).encode() for key in keys]
         except Exception as error:
-            raise self._damage(_KEYS, f"no pickled list: {type(error).__name__}: {error}") from error
+            raise self.damage(_KEYS, f"no pickled list: {type(error).__name__}: {error}") from error
+        for key in listed:
+            if key not in self._seen:
+                damaged(self.damage(key, "listed in the database but not in it"))
 
-    def _damage(self, key: bytes, problem: str) -> DataError:
+    def named(self, key: bytes) -> tuple[ImageId, str]:
+        """See ``RecordSource``."""
+        return name_of_file(key.decode("utf-8")), "record"
+
+    def damage(self, key: bytes, problem: str) -> DataError:
+        """See ``RecordSource``."""
         return DataError(problem, file=self.path, record=f"image {key.decode('utf-8', 'replace')}")
 
     def _records(self) -> Iterator[tuple[bytes, bytes]]:

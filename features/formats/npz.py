@@ -9,17 +9,14 @@ from __future__ import annotations
 
 import io
 import zipfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from vqa_gs.features.formats import FORMATS
-from vqa_gs.features.formats._folder import LARGEST_FILE, FolderSource, has_suffix
-from vqa_gs.features.formats._record import DETECTED, Record, named_columns, whole_number
+from vqa_gs.features.reading.folder import LARGEST_FILE, FolderFormat
+from vqa_gs.features.reading.record import DETECTED, Record, named_columns, whole_number
 
 from vqa_gs.common.pickles import parse_pickle
-
-_SUFFIXES = (".npz",)
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> Any:
@@ -77,16 +74,4 @@ def _regions(features: np.ndarray, boxes: np.ndarray | None, number: object) -> 
     return regions
 
 
-class Npz:
-    """The layout's entry in the registry."""
-
-    def detect(self, path: Path) -> bool:
-        """Returns whether it is such an archive or a folder with one."""
-        return has_suffix(path, _SUFFIXES)
-
-    def open(self, path: Path) -> FolderSource:
-        """Opens a folder; DataError where no file of it can be read."""
-        return FolderSource(path, _SUFFIXES, parse)
-
-
-FORMATS.register("npz")(Npz())
+FORMATS.register("npz")(FolderFormat((".npz",), parse))

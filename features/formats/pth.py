@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import io
 import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from vqa_gs.features.formats import FORMATS
-from vqa_gs.features.formats._folder import FolderSource, has_suffix
-from vqa_gs.features.formats._record import Record
-from vqa_gs.features.formats._sizes import image_size
+from vqa_gs.features.reading.folder import FolderFormat
+from vqa_gs.features.reading.record import Record
+from vqa_gs.features.reading.sizes import image_size
 
-_SUFFIXES = (".pth",)
 _FEATURES = ("image_feature", "pooled_feat")
 
 
@@ -68,16 +66,4 @@ def parse(content: bytes) -> Record:
     return Record(features, boxes, size)
 
 
-class Pth:
-    """The layout's entry in the registry."""
-
-    def detect(self, path: Path) -> bool:
-        """Returns whether it is such a file or a folder with one."""
-        return has_suffix(path, _SUFFIXES)
-
-    def open(self, path: Path) -> FolderSource:
-        """Opens a folder; DataError where no file of it can be read."""
-        return FolderSource(path, _SUFFIXES, parse)
-
-
-FORMATS.register("pth")(Pth())
+FORMATS.register("pth")(FolderFormat((".pth",), parse))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import multiprocessing
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 
 import h5py
@@ -103,22 +101,22 @@ def spatial(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 @pytest.fixture
-def python():
-    """Returns a function that starts a script in another process and returns it, its output a pipe."""
+def fork():
+    """Returns a function that starts work in a fork and returns the process and a pipe whose other end work has."""
+    context = multiprocessing.get_context("fork")
     started = []
 
-    def start(script: str, *arguments: object) -> subprocess.Popen[str]:
-        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-c", script, *map(str, arguments)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
-        started.append(process)
-        return process
+    def start(work):
+        reports, end = context.Pipe(duplex=False)
+        started.append(context.Process(target=work, args=(end,)))
+        started[-1].start()
+        end.close()
+        return started[-1], reports
 
     yield start
     for process in started:
         process.kill()
-        process.wait()
-        process.stdout.close()
+        process.join()
 
 
 @pytest.fixture

@@ -98,8 +98,6 @@ def test_a_changed_column_changes_the_hash(tmp_path):
     assert RegionStore(path)[1].columns["class"].tolist() == [1, 2]
     _poke(path, "regions/class", 1, 3)
     assert "the content was changed" in check(path).problems[0]
-    with pytest.raises(DataError, match="the content was changed"):
-        RegionStore(path).verify()
 
 
 def test_zeros_of_either_sign_and_numbers_whose_squares_vanish(tmp_path):

@@ -8,10 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from vqa_gs.features.geometry import (
     box_area,
-    box_coverage,
     box_intersection,
     box_iou,
-    clip_boxes,
     grid_boxes,
     normalized_boxes,
 )
@@ -33,20 +31,18 @@ def test_overlaps_agree_with_one_pair_at_a_time_and_with_torch(a, b):
     for i, one in enumerate(a.astype(np.float64)):
         for j, other in enumerate(b.astype(np.float64)):
             assert common[i, j] == pytest.approx(overlap(one, other))
-    for function in (box_intersection, box_iou, box_coverage):
+    for function in (box_intersection, box_iou):
         expected = function(a, b)
         got = function(torch.from_numpy(a), torch.from_numpy(b))
         assert isinstance(expected, np.ndarray)
         assert np.allclose(expected, got.numpy(), rtol=1e-5, atol=1e-5)
-    for function in (box_iou, box_coverage):
-        assert np.isfinite(function(a, b)).all()
+    assert np.isfinite(box_iou(a, b)).all()
 
 
 def test_iou_of_known_boxes():
     a = np.array([[0, 0, 10, 10], [0, 0, 0, 0]], np.float32)
     b = np.array([[0, 0, 10, 10], [5, 0, 15, 10], [20, 20, 30, 30]], np.float32)
     assert np.allclose(box_iou(a, b), [[1, 1 / 3, 0], [0, 0, 0]])
-    assert np.allclose(box_coverage(a, b), [[1, 0.5, 0], [0, 0, 0]])
     assert box_area(a).tolist() == [100, 0]
     assert box_area(np.array([[5, 5, 1, 1]], np.float32)).tolist() == [0]
 
@@ -72,12 +68,6 @@ def test_wrong_shapes_are_named():
         normalized_boxes(np.zeros((2, 5)), np.zeros(2))
     with pytest.raises(ValueError, match="sizes must have 2 numbers"):
         normalized_boxes(np.zeros((2, 4)), np.zeros(3))
-
-
-def test_clip_boxes():
-    boxes = np.array([[-5, 3, 700, 9]], np.float32)
-    assert clip_boxes(boxes, np.array([640, 480])).tolist() == [[0, 3, 640, 9]]
-    assert clip_boxes(torch.from_numpy(boxes), torch.tensor([640, 480])).tolist() == [[0, 3, 640, 9]]
 
 
 def test_grid_boxes_cover_the_image():

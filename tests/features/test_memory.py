@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from vqa_gs.features._memory import all_finite, empty, reuse
+from vqa_gs.features.memory import all_finite, empty, reuse
 
 
 @given(st.sampled_from([np.uint16, np.uint32]).flatmap(lambda kind: arrays.arrays(kind, st.integers(0, 40))))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
+from vqa_gs.features.check import check as check_store
 from vqa_gs.features.store import RegionBatch, RegionStore
 
 from vqa_gs.common.errors import DataError, UsageError, VqaGsError
@@ -163,7 +164,7 @@ def test_repacked_stores_work_by_the_slow_path(make_store, tmp_path, options, is
     assert store.is_contiguous is is_contiguous
     check_batch(store.read_batch([20, 3, 1]), [20, 3, 1], content)
     assert (store[70].features == content[70][0]).all()
-    store.verify()
+    assert check_store(store.path).problems == []
     store.close()
     check_batch(pickle.loads(pickle.dumps(store)).read_batch([1]), [1], content)
 
@@ -216,43 +217,46 @@ def test_a_thread_reads_batches_while_images_are_read(make_store):
 
 
 class Batches(Dataset):
-    def __init__(self, store, batches):
-        self.store, self.batches = store, batches
+    def __init__(self, batches):
+        self.batches = batches
 
     def __len__(self):
         return len(self.batches)
 
     def __getitem__(self, index):
-        return self.store.read_batch(self.batches[index])
+        store, asked = self.batches[index]
+        return store.read_batch(asked)
 
 
 @pytest.mark.parametrize("start", ["fork", "spawn"])
-@pytest.mark.parametrize("chunked", [False, True])
-def test_loader_workers_read_the_right_data(make_store, start, chunked):
-    path, content = make_store(ids=range(40), counts=[1, 2, 3, 4] * 10)
-    if chunked:
-        with h5py.File(path, "r+") as file:
-            features = file["regions/features"][:]
-            del file["regions/features"]
-            file.create_dataset("regions/features", data=features, chunks=(7, 8), compression="gzip")
-    store = RegionStore(path)
-    store.read_batch([1])  # the parent's handle is open when the workers start
-    rng = np.random.default_rng(0)
-    batches = [rng.choice(40, 6).tolist() for _ in range(12)]
+def test_loader_workers_read_the_right_data(make_store, start):
+    batches, contents = [], []
+    for name in ("plain.h5", "chunked.h5"):
+        path, content = make_store(ids=range(40), counts=[1, 2, 3, 4] * 10, name=name)
+        if name == "chunked.h5":
+            with h5py.File(path, "r+") as file:
+                features = file["regions/features"][:]
+                del file["regions/features"]
+                file.create_dataset("regions/features", data=features, chunks=(7, 8), compression="gzip")
+        store = RegionStore(path)
+        store.read_batch([1])  # the parent's handle is open when the workers start
+        rng = np.random.default_rng(0)
+        batches += [(store, rng.choice(40, 6).tolist()) for _ in range(12)]
+        contents += [content] * 12
     loader = DataLoader(
-        Batches(store, batches),
+        Batches(batches),
         batch_size=None,
         num_workers=2,
         multiprocessing_context=multiprocessing.get_context(start),
     )
-    for asked, batch in zip(batches, loader, strict=True):
+    for (store, asked), content, batch in zip(batches, contents, loader, strict=True):
         check_batch(batch, asked, content)
         check_batch(store.read_batch(asked), asked, content)
 
 
 def test_errors_cross_from_a_worker_in_one_piece(make_store):
     store = RegionStore(make_store()[0])
-    loader = DataLoader(Batches(store, [[1], [99]]), batch_size=None, num_workers=1)
+    loader = DataLoader(Batches([(store, [1]), (store, [99])]), batch_size=None, num_workers=1)
     with pytest.raises(VqaGsError, match="image 99"):
         list(loader)
 
@@ -271,7 +275,7 @@ def test_real_adaptive_data_converts_and_reads(shared_data, tmp_path):
     source = shared_data("vqa2-mini/regions.hdf5")
     convert(source, tmp_path / "mini.h5")
     store = RegionStore(tmp_path / "mini.h5")
-    store.verify()
+    assert check_store(store.path).problems == []
     assert (len(store), store.regions, store.dim) == (24190, 71583, 132)
     index = pickle.loads(source.with_name("regions_imgid2idx.pkl").read_bytes())
     with h5py.File(source) as file:

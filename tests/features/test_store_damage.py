@@ -3,6 +3,7 @@ from __future__ import annotations
 import h5py
 import numpy as np
 import pytest
+from vqa_gs.features.check import check
 from vqa_gs.features.store import RegionStore
 
 from vqa_gs.common.errors import DataError, VqaGsError
@@ -124,9 +125,10 @@ def test_numbers_that_are_not_finite_are_caught_with_their_image(make_store, dty
     with h5py.File(path, "r+") as file:
         file["regions/features"][4, 2] = value  # of image 1, whose regions are 2 to 7
     store = RegionStore(path)
-    for read in (lambda: store.read_batch([3, 1]), lambda: store[1], store.verify):
+    for read in (lambda: store.read_batch([3, 1]), lambda: store[1]):
         with pytest.raises(DataError, match=r"store\.h5: image 1: the features hold NaN or infinity"):
             read()
+    assert "1 regions hold NaN or infinity: image 1" in check(path).problems
     check_batch(store.read_batch([3, 70]), [3, 70], content)
 
 
@@ -139,21 +141,20 @@ def test_large_finite_numbers_are_no_mistake(make_store):
     assert store[3].features.min() == np.float32(-3e38)
 
 
-def test_verify_sees_a_changed_bit_anywhere(make_store):
+def test_a_check_sees_a_changed_bit_anywhere(make_store):
     path, _ = make_store()
     for name, index in (("regions/features", (3, 1)), ("regions/boxes", (0, 2)), ("images/size", (1, 1))):
         with h5py.File(path, "r+") as file:
             before = file[name][index]
             file[name][index] = before + 1
-        with pytest.raises(DataError, match="changed or damaged"):
-            RegionStore(path).verify()
+        (problem,) = check(path).problems
+        assert "changed or damaged" in problem
         with h5py.File(path, "r+") as file:
             file[name][index] = before
-    RegionStore(path).verify()
+    assert check(path).problems == []
     with h5py.File(path, "r+") as file:
         file["regions/boxes"][6, 1] = np.nan
-    with pytest.raises(DataError, match="image 1: a box holds NaN"):
-        RegionStore(path).verify()
+    assert "1 boxes hold NaN or infinity: image 1" in check(path).problems
 
 
 def test_damaged_bytes_only_raise_errors_meant_for_users(make_store):
@@ -170,7 +171,8 @@ def test_damaged_bytes_only_raise_errors_meant_for_users(make_store):
         try:
             with RegionStore(path) as store:
                 store.read_batch(store.image_ids)
-                store.verify()
+                if problems := check(path).problems:
+                    raise DataError(problems[0], file=path)
         except VqaGsError as error:
             refused.append(str(error))
     assert len(refused) > 350

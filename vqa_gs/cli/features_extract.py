@@ -22,9 +22,10 @@ _SHOWN = 20
 
 def extract(words: Sequence[str]) -> None:
     """Makes a region store from image files."""
-    from vqa_gs.features.extract.backbone import load_backbone
-    from vqa_gs.features.extract.boxes import BoxSettings, RegionLimits, load_boxes
+    from vqa_gs.features.extract.backbones import load_backbone
+    from vqa_gs.features.extract.boxes import BoxSettings, load_boxes
     from vqa_gs.features.extract.listing import list_images
+    from vqa_gs.features.extract.regions import RegionLimits
     from vqa_gs.features.extract.run import extract_regions, fingerprint_of, is_finished
     from vqa_gs.features.extract.shards import Shard, gather, launched
 

@@ -27,7 +27,6 @@ import numpy.typing as npt
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath, require_file
 from vqa_gs.common.pickles import load_pickle
-from vqa_gs.data.parquet import read_strings
 
 Vectors = npt.NDArray[np.float32]
 Found = npt.NDArray[np.bool_]
@@ -102,7 +101,7 @@ def _from_package(words: Sequence[str]) -> Vectors:
     # Located, not imported: only its data are wanted.
     spec = importlib.util.find_spec(PACKAGE.replace("-", "_"))
     if spec is None or not spec.submodule_search_locations:
-        raise UsageError(f"the package {PACKAGE} is not installed", mend=f"pip install {PACKAGE}")
+        raise UsageError(f"the package {PACKAGE} is not installed", mend=f"pip install {PACKAGE} pyarrow")
     folder = Path(next(iter(spec.submodule_search_locations))) / "data"
     table = require_file(folder / "glove_6B_50d_emb.npy", "word vector")
     return _select(_package_words(folder / "glove_6B_index.parquet"), _load_array(table), words, table)
@@ -110,8 +109,24 @@ def _from_package(words: Sequence[str]) -> Vectors:
 
 @cache
 def _package_words(file: Path) -> tuple[str, ...]:
-    """The package's words, read once a process: that takes two seconds, and a study's worker trains many runs."""
-    return tuple(read_strings(file))
+    """The package's words: a Parquet file of one column of strings; read once a process."""
+    try:
+        import pyarrow
+        from pyarrow.parquet import ParquetFile
+    except ImportError as error:
+        raise UsageError(f"{PACKAGE} needs pyarrow to read its words", mend="pip install pyarrow") from error
+    try:
+        with ParquetFile(require_file(file, "Parquet")) as parquet:
+            (column,) = parquet.read(use_threads=False).columns
+        if column.null_count or not pyarrow.types.is_string(column.type):
+            raise ValueError(f"{column.null_count} nulls in a column of type {column.type}")
+        return tuple(column.to_pylist())
+    except (pyarrow.ArrowException, ValueError, OSError) as error:
+        raise DataError(
+            f"not readable as one Parquet column of strings: {' '.join(str(error).split())}",
+            file=file,
+            mend="install the package again, or give the vectors as GloVe text",
+        ) from error
 
 
 def _lines(file: Path) -> Iterator[bytes]:
@@ -194,7 +209,7 @@ def load_glove(
         float32 (len(words), d), zeros for words without a vector, and bool (len(words),), which have one.
 
     Raises:
-        UsageError: the package is not installed.
+        UsageError: the package, or pyarrow which reads its words, is not installed.
         DataError: the source is missing, damaged (file and row are named), has another ``dim``, or knows none
             of the words.
     """

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from vqa_gs.demo.folder import ImageBoxes, Progress
 from vqa_gs.demo.noise import add_noise, check_strength
-from vqa_gs.features.extract.backbone import load_backbone
+from vqa_gs.features.extract.backbones import load_backbone
 from vqa_gs.features.extract.run import extract_regions
 from vqa_gs.features.store import RegionStore
 

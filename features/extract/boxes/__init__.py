@@ -6,14 +6,14 @@ from the argument and the settings; the source is then asked image by image.
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from vqa_gs.features.extract.regions import Found, RegionLimits
 from vqa_gs.features.layout import ImageId
 
 from vqa_gs.common.errors import DataError, UsageError
@@ -22,44 +22,7 @@ from vqa_gs.common.registry import Registry
 
 if TYPE_CHECKING:
     from PIL import Image
-    from vqa_gs.features.extract.backbone import Backbone
-
-
-@dataclass(frozen=True)
-class RegionLimits:
-    """How many regions an image gets: at least ``low`` where there are as many, at most ``high``."""
-
-    low: int = 10
-    high: int = 100
-
-    @staticmethod
-    def parse(text: str) -> RegionLimits:
-        """Returns the limits of ``36`` or ``10-100``.
-
-        Raises:
-            UsageError: it is neither, or makes no sense.
-        """
-        match = re.fullmatch(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", text)
-        low, high = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
-        if not 1 <= low <= high:
-            raise UsageError(f"{text!r} is no number of regions", mend="give a number, as 36, or a range, as 10-100")
-        return RegionLimits(low, high)
-
-    def __str__(self) -> str:
-        return str(self.low) if self.low == self.high else f"{self.low}-{self.high}"
-
-
-@dataclass(frozen=True)
-class Found:
-    """The boxes of one image.
-
-    Attributes:
-        boxes: (n, 4) float32, x1, y1, x2, y2 in pixels of the upright image; n may be 0.
-        columns: (n,) each, what the source knows of the boxes: names of ``layout.COLUMNS``.
-    """
-
-    boxes: np.ndarray
-    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
+    from vqa_gs.features.extract.backbones import Backbone
 
 
 class BoxSource(ABC):
@@ -68,16 +31,38 @@ class BoxSource(ABC):
     Attributes:
         columns: which columns every image's boxes come with.
         facts: everything the boxes depend on besides the image, ready for JSON.
-        detector: the network the boxes come from, if they do: it is asked where the network runs.
     """
 
     columns: tuple[str, ...] = ()
     facts: dict[str, Any]
-    detector: Any = None
 
     @abstractmethod
     def __call__(self, image_id: ImageId, image: Image.Image) -> Found:
         """Returns an image's boxes; DataError where there are none to be had."""
+
+
+class NetworkRegions(BoxSource):
+    """The regions a network makes itself; where it is the backbone too, it makes them and their features at once.
+
+    Args:
+        kind: the source's name.
+        network: a backbone whose ``own_columns`` is not None; it is asked where networks run.
+        limits: how many regions an image.
+    """
+
+    def __init__(self, kind: str, network: Backbone, limits: RegionLimits) -> None:
+        self.network, self.limits, self.columns = network, limits, network.own_columns or ()
+        self.facts = {
+            "source": kind,
+            kind: network.name,
+            "weights_sha256": network.facts["weights_sha256"],
+            "preprocessing": network.facts["preprocessing"],
+            **network.own_facts(limits),
+        }
+
+    def __call__(self, image_id: ImageId, image: Image.Image) -> Found:
+        """See ``BoxSource``."""
+        return self.network.extract([self.network.prepare(image)], [image.size], limits=self.limits)[0]
 
 
 @dataclass(frozen=True)
@@ -86,7 +71,7 @@ class BoxSettings:
 
     Attributes:
         limits: how many regions an image.
-        backbone: what makes the features; a detector can give the boxes too.
+        backbone: what makes the features; a network that makes regions itself can give the boxes too.
         device: where a detector runs.
         weights: of a detector that is not the backbone: a file, ``"random"`` or ``"pretrained"``.
         model: the file a source needs besides.

@@ -2,56 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from vqa_gs.features.extract.boxes import BoxSettings, BoxSource, Found, RegionLimits, box_source
-from vqa_gs.features.layout import ImageId
+from vqa_gs.features.extract.backbones import family_of, load_backbone
+from vqa_gs.features.extract.boxes import BoxSettings, BoxSource, NetworkRegions, box_source
 
 from vqa_gs.common.errors import UsageError
 
-if TYPE_CHECKING:
-    from PIL import Image
-    from vqa_gs.features.extract.detector import Detector
+_MEND = "write detector:fasterrcnn_resnet50_fpn_v2"
 
 
 @box_source("detector")
 def make(argument: str, settings: BoxSettings) -> BoxSource:
     """Makes the source; its argument is the detector's name, none where the backbone is the detector."""
-    from vqa_gs.features.extract.detector import Detector, load_detector
-
-    backbone = settings.backbone
-    if isinstance(backbone, Detector) and argument in ("", backbone.name):
-        return DetectorBoxes(backbone, settings.limits)
+    network = settings.backbone
+    if network is not None and network.own_columns is not None and argument in ("", network.name):
+        return NetworkRegions("detector", network, settings.limits)
     if not argument:
-        raise UsageError(
-            "--boxes detector needs the detector's name, as the backbone is none",
-            mend="write detector:fasterrcnn_resnet50_fpn_v2",
-        )
+        raise UsageError("--boxes detector needs the detector's name, as the backbone is none", mend=_MEND)
+    if family_of(argument).own_columns is None:
+        raise UsageError(f"{argument!r} is no detector", mend=_MEND)
     try:
-        detector = load_detector(argument, settings.weights, 0, (None, None), settings.device, settings.allow_download)
+        network = load_backbone(
+            argument, settings.weights, device=settings.device, allow_download=settings.allow_download
+        )
     except UsageError as error:
         raise UsageError(error.problem, mend=(error.mend or "").replace("--weights", "--detector-weights")) from error
-    return DetectorBoxes(detector, settings.limits)
-
-
-class DetectorBoxes(BoxSource):
-    """A detector's proposals, with the class it takes each for."""
-
-    columns = ("class", "class_score")
-
-    def __init__(self, detector: Detector, limits: RegionLimits) -> None:
-        from vqa_gs.features.extract.detector import recipe_facts
-
-        self.detector: Any = detector
-        self.limits = limits
-        self.facts: dict[str, Any] = {
-            "source": "detector",
-            "detector": detector.name,
-            "weights_sha256": detector.facts["weights_sha256"],
-            "preprocessing": detector.facts["preprocessing"],
-            **recipe_facts(limits),
-        }
-
-    def __call__(self, image_id: ImageId, image: Image.Image) -> Found:
-        """See ``BoxSource``."""
-        return self.detector.detect([self.detector.prepare(image)], [image.size], self.limits)[0][0]
+    return NetworkRegions("detector", network, settings.limits)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from vqa_gs.features.extract.boxes import BoxSettings, BoxSource, Found, RegionLimits, box_source, refuse_argument
-from vqa_gs.features.extract.boxes._opencv import require_opencv, shrunk
+from vqa_gs.features.extract.opencv import require_opencv, shrunk
 from vqa_gs.features.layout import ImageId
 
 from vqa_gs.common.errors import DataError, UsageError

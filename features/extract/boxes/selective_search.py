@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from vqa_gs.features.extract.boxes import BoxSettings, BoxSource, Found, RegionLimits, box_source, refuse_argument
-from vqa_gs.features.extract.boxes._opencv import require_opencv, shrunk
-from vqa_gs.features.extract.boxes._recipe import suppress
+from vqa_gs.features.extract.opencv import require_opencv, shrunk
+from vqa_gs.features.extract.suppression import suppress
 from vqa_gs.features.geometry import box_area
 from vqa_gs.features.layout import ImageId
 

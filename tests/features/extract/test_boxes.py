@@ -9,9 +9,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
-from vqa_gs.features.extract.boxes import SOURCES, BoxSettings, RegionLimits, load_boxes
-from vqa_gs.features.extract.boxes._recipe import select_regions, suppress
+from vqa_gs.features.extract.boxes import SOURCES, BoxSettings, load_boxes
 from vqa_gs.features.extract.boxes.grid import grid_shape
+from vqa_gs.features.extract.regions import RegionLimits
+from vqa_gs.features.extract.suppression import select_regions, suppress
 from vqa_gs.features.geometry import box_iou
 from vqa_gs.features.store import RegionStore
 

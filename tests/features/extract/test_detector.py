@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 import torch
-from vqa_gs.features.extract.backbone import load_backbone
-from vqa_gs.features.extract.boxes import BoxSettings, RegionLimits, load_boxes
+from vqa_gs.features.extract.backbones import load_backbone
+from vqa_gs.features.extract.boxes import BoxSettings, load_boxes
+from vqa_gs.features.extract.regions import RegionLimits
 
 from vqa_gs.common.errors import DataError, UsageError
 
@@ -59,35 +60,36 @@ def test_regions_are_torchvisions_own_proposals_with_their_box_heads(small):
         model.transform.min_size = before
         for hook in hooks:
             hook.remove()
-    found, features = small.detect([image], [(256, 192)], RegionLimits(4, 9))
-    assert 4 <= len(found[0].boxes) <= 9
-    for box, row in zip(found[0].boxes, features[0], strict=True):
+    (found,) = small.extract([image], [(256, 192)], limits=RegionLimits(4, 9))
+    assert 4 <= len(found.boxes) <= 9
+    for box, row in zip(found.boxes, found.features, strict=True):
         distance = (seen["proposals"] * 2 - torch.from_numpy(box)).abs().sum(1)
         at = int(distance.argmin())
         assert distance[at] < 1e-2
         assert torch.allclose(seen["head"][at], torch.from_numpy(row), rtol=1e-3, atol=1e-4)
-    assert set(found[0].columns["class"].tolist()) <= {1, 2, 3, 4}
-    assert ((found[0].columns["class_score"] > 0) & (found[0].columns["class_score"] <= 1)).all()
+    assert set(found.columns["class"].tolist()) <= {1, 2, 3, 4}
+    assert ((found.columns["class_score"] > 0) & (found.columns["class_score"] <= 1)).all()
 
 
 def test_given_boxes_have_the_same_features_as_proposals(small):
     images = [noise(90, 130, 1), noise(130, 90, 2)]
     inputs = [small.prepare(image) for image in images]
     sizes = [(130, 90), (90, 130)]
-    found, features = small.detect(inputs, sizes, RegionLimits(6, 6))
-    again = small.extract(images, [boxes.boxes for boxes in found])
-    for one, other, boxes, size in zip(features, again, found, sizes, strict=True):
-        assert one.shape == (6, 1024)
-        assert np.allclose(one, other, rtol=1e-2, atol=1e-3)
-        assert (boxes.boxes >= 0).all()
-        assert (boxes.boxes <= [*size, *size]).all()
+    found = small.extract(inputs, sizes, limits=RegionLimits(6, 6))
+    again = small.extract(inputs, sizes, found)
+    for one, other, size in zip(found, again, sizes, strict=True):
+        assert one.features.shape == (6, 1024)
+        assert np.allclose(one.features, other.features, rtol=1e-2, atol=1e-3)
+        assert other.columns == one.columns
+        assert (one.boxes >= 0).all()
+        assert (one.boxes <= [*size, *size]).all()
 
 
 def test_boxes_of_the_backbone_itself_or_of_another_detector(small, state):
     own = load_boxes("detector", BoxSettings(backbone=small))
-    assert own.detector is small
+    assert own.network is small
     other = load_boxes(f"detector:{NAME}", BoxSettings(RegionLimits(3, 3), weights=str(state)))
-    assert other.detector is not small
+    assert other.network is not small
     assert other.facts["weights_sha256"] == small.facts["weights_sha256"]
     from PIL import Image
 
@@ -107,6 +109,8 @@ def test_nothing_is_fetched_unasked(tmp_path):
         load_backbone(NAME, str(tmp_path / "w.pth"))
     with pytest.raises(UsageError, match=r"no detector called 'fasterrcnn_b99' \(choose one of"):
         load_backbone("fasterrcnn_b99", "random")
+    with pytest.raises(UsageError, match="'resnet10t' is no detector"):
+        load_boxes("detector:resnet10t", BoxSettings())
     with pytest.raises(UsageError, match="has no levels"):
         load_backbone(NAME, "random", levels=[1])
 

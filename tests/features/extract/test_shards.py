@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from vqa_gs.features.extract.backbone import load_backbone
+from vqa_gs.features.extract.backbones import load_backbone
 from vqa_gs.features.extract.listing import list_images
 from vqa_gs.features.extract.run import extract_regions, is_finished
 from vqa_gs.features.extract.shards import Shard, gather, launched

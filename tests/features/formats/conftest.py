@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from vqa_gs.features.check import check as check_store
 from vqa_gs.features.store import RegionStore
 
 
@@ -223,7 +224,7 @@ def same():
 
     def check(path, images, with_boxes=True):
         with RegionStore(path) as store:
-            store.verify()
+            assert check_store(store.path).problems == []
             assert set(store.image_ids) == set(images)
             for image_id, image in images.items():
                 found = store[image_id]

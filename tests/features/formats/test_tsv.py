@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from vqa_gs.features.convert import convert
-from vqa_gs.features.formats import FORMATS, _tsv, detect_format
+from vqa_gs.features.formats import FORMATS, detect_format
+from vqa_gs.features.reading import tsv
 from vqa_gs.features.store import RegionStore
 
 from vqa_gs.common.errors import DataError
@@ -187,8 +188,8 @@ def test_ids_that_are_no_numbers_stay_text(files, same, tmp_path):
 
 
 def test_a_row_without_an_end_is_bounded(files, same, tmp_path, monkeypatch):
-    monkeypatch.setattr(_tsv, "LONGEST_ROW", 3000)
-    monkeypatch.setattr(_tsv, "_BUFFER", 500)
+    monkeypatch.setattr(tsv, "LONGEST_ROW", 3000)
+    monkeypatch.setattr(tsv, "_BUFFER", 500)
     images = files.content((1, 2), (2, 2))
     source = files.write_tsv(tmp_path / "x.tsv", images)
     source.write_bytes(source.read_bytes() + b"A" * 10_000 + b"\n")
@@ -206,12 +207,12 @@ def test_a_row_without_an_end_is_bounded(files, same, tmp_path, monkeypatch):
 def test_rows_are_the_lines_of_the_file(tmp_path, text, buffer):
     path = tmp_path / "rows"
     path.write_bytes(text)
-    old, _tsv._BUFFER = _tsv._BUFFER, buffer
+    old, tsv._BUFFER = tsv._BUFFER, buffer
     try:
         reads: list[int] = []
-        rows = [bytes(piece[start:stop]) for piece, start, stop in _tsv.rows_of(path, reads.append)]
+        rows = [bytes(piece[start:stop]) for piece, start, stop in tsv.rows_of(path, reads.append)]
     finally:
-        _tsv._BUFFER = old
+        tsv._BUFFER = old
     expected = text.split(b"\n")
     if not expected[-1]:
         expected.pop()
@@ -242,9 +243,9 @@ def test_both_decoders_decode_alike(content, cut, odd, place):
         except binascii.Error as error:
             return str(error)
 
-    assert outcome(_tsv.decode_base64) == outcome(binascii.a2b_base64)
+    assert outcome(tsv.decode_base64) == outcome(binascii.a2b_base64)
     if not cut and not odd:
-        assert _tsv.decode_base64(text) == content
+        assert tsv.decode_base64(text) == content
 
 
 def test_formats_are_told_apart(files, tmp_path):

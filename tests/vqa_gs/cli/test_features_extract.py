@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from vqa_gs.features.extract.backbone import load_backbone
+from vqa_gs.features.check import check as check_store
+from vqa_gs.features.extract.backbones import load_backbone
 from vqa_gs.features.store import RegionStore
 
 from vqa_gs.cli import main
@@ -78,7 +79,7 @@ def test_images_become_a_store_and_broken_ones_are_named(pictures, tmp_path, ext
         assert f"image {image_id}: not a readable image" in errors
     assert "images/s" in errors
     store = RegionStore(out)
-    store.verify()
+    assert check_store(store.path).problems == []
     assert store.image_ids == (*range(12), 60, 61)
     facts = json.loads(store.fingerprint)
     assert facts["boxes"] == {"source": "grid", "cells": [3, 3], "whole": True}
@@ -199,7 +200,7 @@ def test_real_photographs_with_boxes_of_any_kind(photographs, tmp_path, extract,
     )
     assert code == 0, text
     store = RegionStore(out)
-    store.verify()
+    assert check_store(store.path).problems == []
     assert len(store) == 10
     assert 84002 in store
     assert set(store.counts(store.image_ids).tolist()) == {36}

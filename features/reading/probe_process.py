@@ -1,4 +1,4 @@
-"""The process that looks at HDF5 files for ``_probe``: a JSON line in (path, seconds), a JSON line out.
+"""The process that looks at HDF5 files for ``probe``: a JSON line in (path, seconds), a JSON line out.
 
 It is run as a script and imports nothing of this package.
 """
@@ -34,7 +34,7 @@ def describe(path: str) -> dict[str, Any]:
                 item.id.get_num_chunks()
             else:
                 item.id.get_offset()
-            datasets[name] = (item.shape, item.dtype.str)
+            datasets[name] = item.shape
     text = found.decode("utf-8", "replace") if isinstance(found, bytes) else found
     return {"format": text if isinstance(text, str) else "", "datasets": datasets}
 

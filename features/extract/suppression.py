@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from vqa_gs.features.extract.boxes import RegionLimits
+from vqa_gs.features.extract.regions import RegionLimits
 from vqa_gs.features.geometry import box_iou
 
 CONFIDENCE = 0.2

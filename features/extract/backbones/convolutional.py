@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from vqa_gs.features.extract._weights import LITE0_INSTALL, fetching, find_lite0_weights, read_state, rename_lite0
-from vqa_gs.features.extract.backbone import Backbone
+from vqa_gs.features.extract.backbones import Backbone, BackboneSettings, backbone
+from vqa_gs.features.extract.weights import LITE0_INSTALL, fetching, find_lite0_weights, read_state, rename_lite0
 
 from vqa_gs.common.errors import DataError, UsageError
 
@@ -19,20 +19,23 @@ _ALIASES = {"efficientnet-lite0": _LITE0}
 _HEAD = ("conv_head.", "bn2.", "classifier.", "fc.", "head.")
 _LEVELS = (-4, -3, -2, -1)
 _SIDES = (600, 1000)
+# The largest stride of the usual networks.
+_MULTIPLE = 32
 _BINS = 3
 _SAMPLES = 2
 
 
-class TimmBackbone(Backbone):
+@backbone("*")
+class ConvolutionalBackbone(Backbone):
     """A convolutional network some of whose levels are read off over each box.
 
     Each level is RoI-aligned 3 x 3 over a box and averaged; the levels' averages are put one after the other.
     """
 
-    def __init__(self, model: Any, **options: Any) -> None:
-        settings = model.default_cfg if hasattr(model, "default_cfg") else model.pretrained_cfg
+    def __init__(self, model: Any, settings: BackboneSettings, **facts: Any) -> None:
+        own = model.default_cfg if hasattr(model, "default_cfg") else model.pretrained_cfg
         model = model.eval().requires_grad_(False)
-        super().__init__(model, mean=settings["mean"], std=settings["std"], **options)
+        super().__init__(model, settings, sides=_SIDES, mean=own["mean"], std=own["std"], multiple=_MULTIPLE, **facts)
         self._model = folded(model).to(self._device, memory_format=torch.channels_last)
         self.dim = int(sum(model.feature_info.channels()))
         self.facts |= {
@@ -40,11 +43,36 @@ class TimmBackbone(Backbone):
             "pooling": f"roi_align {_BINS}x{_BINS}, {_SAMPLES} samples, aligned, mean",
         }
 
-    def forward(self, inputs: Sequence[torch.Tensor], boxes: Sequence[torch.Tensor]) -> torch.Tensor:
+    @classmethod
+    def load(cls, name: str, settings: BackboneSettings) -> ConvolutionalBackbone:
+        """See ``Backbone.load``; the default, and every name that is no other family's."""
+        import timm
+
+        name = _ALIASES.get(name, name)
+        if not timm.is_model(name):
+            raise UsageError(
+                f"neither timm nor torchvision's detectors have a network called {name!r}",
+                mend="`efficientnet-lite0` is the default",
+            )
+        path, kind = _choose_weights(name, settings)
+        model = _build(name, settings, kind == "downloaded")
+        if path is not None:
+            _load(model, path, name)
+            note = f"weights of {path}"
+        elif kind == "downloaded":
+            note = "weights fetched by timm"
+        else:
+            note = f"random weights, seed {settings.seed}: a region's features hardly tell what is in it"
+            if name == _LITE0:
+                note += f"; for pretrained ones `{LITE0_INSTALL}`"
+        return cls(model, settings, name=name, weights=kind, note=note)
+
+    def forward(
+        self, pixels: torch.Tensor, extents: Sequence[tuple[int, int]], boxes: Sequence[torch.Tensor]
+    ) -> torch.Tensor:
         """See ``Backbone.forward``."""
         from torchvision.ops import roi_align
 
-        pixels = self.normalized(inputs)
         parts = []
         for level in self._model(pixels):
             scale = level.shape[-1] / pixels.shape[-1]
@@ -53,42 +81,8 @@ class TimmBackbone(Backbone):
         return torch.cat(parts, 1)
 
 
-def load_timm(
-    name: str,
-    weights: str,
-    seed: int,
-    sides: tuple[int | None, int | None],
-    levels: Sequence[int] | None,
-    device: str,
-    allow_download: bool,
-) -> TimmBackbone:
-    """Loads a network of timm; see ``load_backbone``."""
-    import timm
-
-    name = _ALIASES.get(name, name)
-    if not timm.is_model(name):
-        raise UsageError(
-            f"neither timm nor torchvision's detectors have a network called {name!r}",
-            mend="`efficientnet-lite0` is the default",
-        )
-    path, kind = _choose_weights(name, weights, allow_download)
-    model = _build(name, seed, levels, kind == "downloaded")
-    if path is not None:
-        _load(model, path, name)
-        note = f"weights of {path}"
-    elif kind == "downloaded":
-        note = "weights fetched by timm"
-    else:
-        note = f"random weights, seed {seed}: a region's features hardly tell what is in it"
-        if name == _LITE0:
-            note += f"; for pretrained ones `{LITE0_INSTALL}`"
-    short, long = sides
-    short = _SIDES[0] if short is None else short
-    long = max(_SIDES[1], short) if long is None else long
-    return TimmBackbone(model, name=name, weights=kind, note=note, sides=(short, long), device=device)
-
-
-def _choose_weights(name: str, weights: str, allow_download: bool) -> tuple[Path | None, str]:
+def _choose_weights(name: str, settings: BackboneSettings) -> tuple[Path | None, str]:
+    weights = settings.weights
     if weights == "random":
         return None, "random"
     if weights not in ("auto", "pretrained"):
@@ -96,7 +90,7 @@ def _choose_weights(name: str, weights: str, allow_download: bool) -> tuple[Path
     path = find_lite0_weights() if name == _LITE0 else None
     if path is not None:
         return path, "pretrained"
-    if allow_download:
+    if settings.allow_download:
         return None, "downloaded"
     if weights == "auto":
         return None, "random"
@@ -107,13 +101,15 @@ def _choose_weights(name: str, weights: str, allow_download: bool) -> tuple[Path
     )
 
 
-def _build(name: str, seed: int, levels: Sequence[int] | None, pretrained: bool) -> Any:
+def _build(name: str, settings: BackboneSettings, pretrained: bool) -> Any:
     import timm
+
+    levels = settings.levels
 
     def create(**options: Any) -> Any:
         # The random weights must depend on the seed alone, and the caller's random numbers on nothing done here.
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.manual_seed(settings.seed)
             return timm.create_model(name, features_only=True, **options)
 
     try:

@@ -17,11 +17,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from vqa_gs.features.formats import Damaged, ImageRegions, RegionSource
-from vqa_gs.features.layout import COLUMNS
+from vqa_gs.features.layout import COLUMNS, ImageId
+from vqa_gs.features.reading.source import Damaged, ImageRegions, RegionSource
+from vqa_gs.features.store import RegionStore
 
 from vqa_gs.common.errors import DataError
-from vqa_gs.common.files import require_file, sha256_file
+from vqa_gs.common.files import atomic_path, require_file, sha256_file
 
 # The extra `fast`; the standard library decodes a fortieth as fast.
 pybase64 = import_module("pybase64") if find_spec("pybase64") else None
@@ -293,8 +294,41 @@ def encoded(values: np.ndarray, kind: str) -> bytes:
     return binascii.b2a_base64(np.ascontiguousarray(values, kind).data, newline=False)
 
 
-def id_field(text: str) -> bytes:
+def _id_field(text: str) -> bytes:
     """Returns an image id as a field; DataError where readers of TSV would not find it whole."""
     if not text or any(character in text for character in '\t\r\n"') or text != text.strip():
         raise DataError("an id that a TSV cannot hold", record=f"image {text!r}")
     return text.encode("utf-8")
+
+
+class TsvFormat:
+    """A layout of TSV, to be registered under its name; its arguments are those of ``TsvSource``."""
+
+    def __init__(
+        self, fields: Sequence[str], names: tuple[str, str, str], columns: Mapping[str, str] | None = None
+    ) -> None:
+        self._fields, self._names, self._columns = fields, names, columns or {}
+
+    def detect(self, path: Path) -> bool:
+        """Returns whether one of the first rows has so many fields, sizes and number of boxes whole numbers."""
+        return detect_rows(path, self._fields, (*self._names[1:], "num_boxes"))
+
+    def open(self, path: Path) -> TsvSource:
+        """Opens a file; DataError where no row of it can be read."""
+        return TsvSource(path, self._fields, self._names, self._columns)
+
+    def write(self, store: RegionStore, out: Path, id_text: Callable[[ImageId], str]) -> Iterator[int]:
+        """Writes a store that has the layout's columns; see ``WritableFormat``."""
+        if absent := [name for name in self._columns if name not in store.columns]:
+            raise DataError(f"the store has no {', '.join(absent)}", file=store.path, mend="export to tsv")
+        with atomic_path(out) as path, open(path, "wb") as file:
+            for done, image_id in enumerate(store.image_ids, 1):
+                regions = store[image_id]
+                texts = [_id_field(id_text(image_id)), *(b"%d" % side for side in regions.size.tolist())]
+                row = dict(zip(self._names, texts, strict=True))
+                for name, field in self._columns.items():
+                    row[field] = encoded(regions.columns[name], "<i8" if COLUMNS[name].kind == "i" else "<f4")
+                row["num_boxes"] = b"%d" % len(regions.boxes)
+                row["boxes"], row["features"] = encoded(regions.boxes, "<f4"), encoded(regions.features, "<f4")
+                file.write(b"\t".join(row[field] for field in self._fields) + b"\r\n")
+                yield done

@@ -11,7 +11,7 @@ import json
 import os
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from vqa_gs.features import layout
+from vqa_gs.features.extract.regions import Described
 
 from vqa_gs.common.errors import DataError, UsageError
 
@@ -34,17 +35,13 @@ class Batch:
     Attributes:
         positions: B places in the batch.
         sizes: B widths and heights.
-        boxes: B arrays (n, 4) float32.
-        features: B arrays (n, D), of the store's type.
-        columns: B times arrays (n,) by name, see ``layout.COLUMNS``.
+        regions: B images' regions.
         failures: places of the others, and what is wrong with each.
     """
 
     positions: Sequence[int]
     sizes: Sequence[tuple[int, int]]
-    boxes: Sequence[np.ndarray]
-    features: Sequence[np.ndarray]
-    columns: Sequence[Mapping[str, np.ndarray]]
+    regions: Sequence[Described]
     failures: Sequence[tuple[int, str]] = ()
 
 
@@ -123,13 +120,13 @@ class Journal:
             "key": key,
             "positions": batch.positions,
             "sizes": batch.sizes,
-            "counts": [len(boxes) for boxes in batch.boxes],
+            "counts": [len(found.boxes) for found in batch.regions],
             "failures": batch.failures,
         }
-        parts = [np.ascontiguousarray(boxes, "<f4") for boxes in batch.boxes]
-        parts += [np.ascontiguousarray(rows, self._dtype) for rows in batch.features]
+        parts = [np.ascontiguousarray(found.boxes, "<f4") for found in batch.regions]
+        parts += [np.ascontiguousarray(found.features, self._dtype) for found in batch.regions]
         for name, kind in self._columns.items():
-            parts += [np.ascontiguousarray(columns[name], kind) for columns in batch.columns]
+            parts += [np.ascontiguousarray(found.columns[name], kind) for found in batch.regions]
         self._write(json.dumps(head).encode(), b"".join(part.tobytes() for part in parts))
 
     def _decode(self, head: bytes, body: bytes, key: str) -> Batch | None:
@@ -146,16 +143,14 @@ class Journal:
             return np.split(values.reshape(-1, width), split) if counts else []
 
         boxes, features = take(np.dtype("<f4"), 4), take(self._dtype, self._dim)
-        columns: list[dict[str, np.ndarray]] = [{} for _ in counts]
-        for name, kind in self._columns.items():
-            for place, values in zip(columns, take(kind, 1), strict=True):
-                place[name] = values[:, 0]
+        columns = {name: take(kind, 1) for name, kind in self._columns.items()}
         return Batch(
             positions=facts["positions"],
             sizes=[(int(width), int(height)) for width, height in facts["sizes"]],
-            boxes=boxes,
-            features=features,
-            columns=columns,
+            regions=[
+                Described(boxes[i], {name: parts[i][:, 0] for name, parts in columns.items()}, features=features[i])
+                for i in range(len(counts))
+            ],
             failures=[(int(position), str(message)) for position, message in facts["failures"]],
         )
 

@@ -11,17 +11,16 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from PIL import Image
-from vqa_gs.features.extract._journal import Batch
-from vqa_gs.features.extract.backbone import Backbone
-from vqa_gs.features.extract.boxes import BoxSource, Found
+from vqa_gs.features.extract.backbones import Backbone
+from vqa_gs.features.extract.boxes import BoxSource, NetworkRegions
 from vqa_gs.features.extract.images import load_image
+from vqa_gs.features.extract.journal import Batch
+from vqa_gs.features.extract.listing import Item
+from vqa_gs.features.extract.regions import Found
 from vqa_gs.features.layout import ImageId
 
 from vqa_gs.common.errors import DataError, VqaGsError
 from vqa_gs.common.files import StrPath
-
-Item = tuple[ImageId, StrPath, "np.ndarray | None"]
-"""Image id, image file, boxes (n, 4) in pixels of the upright image; None: those of the source of boxes."""
 
 
 @dataclass
@@ -86,7 +85,7 @@ class Workers:
                 found = None
                 if corners is not None:
                     found = Found(np.asarray(corners, np.float32))
-                elif self._source.detector is None:
+                elif not isinstance(self._source, NetworkRegions):
                     found = self._source(image_id, image)
                 if found is not None:
                     found = _checked(found, image.size)
@@ -105,25 +104,18 @@ class Workers:
 
     def _finish(self, batch: list[Item], ready: _Ready) -> Batch:
         backbone, source = self._backbone, self._source
-        features: list[np.ndarray] = []
-        if ready.inputs and source.detector is backbone and all(corners is None for _, _, corners in batch):
-            detected, features = source.detector.detect(ready.inputs, ready.sizes, source.limits)  # type: ignore[attr-defined]
-            found = [_checked(boxes, size) for boxes, size in zip(detected, ready.sizes, strict=True)]
+        has_given = any(corners is not None for _, _, corners in batch)
+        if isinstance(source, NetworkRegions) and source.network is backbone and not has_given:
+            regions = backbone.extract(ready.inputs, ready.sizes, limits=source.limits)
+            for own, size in zip(regions, ready.sizes, strict=True):
+                _checked(own, size)
         else:
             found = [
                 _checked(source(batch[position][0], image), image.size) if boxes is None else boxes
                 for position, image, boxes in zip(ready.positions, ready.images, ready.found, strict=True)
             ]
-            if ready.inputs:
-                features = backbone.extract_prepared(ready.inputs, ready.sizes, [boxes.boxes for boxes in found])
-        return Batch(
-            positions=ready.positions,
-            sizes=ready.sizes,
-            boxes=[boxes.boxes for boxes in found],
-            features=features,
-            columns=[boxes.columns for boxes in found],
-            failures=ready.failures,
-        )
+            regions = backbone.extract(ready.inputs, ready.sizes, found)
+        return Batch(ready.positions, ready.sizes, regions, ready.failures)
 
 
 def _told(error: VqaGsError, image_id: ImageId, path: StrPath) -> DataError:

@@ -14,8 +14,8 @@ import h5py
 import numpy as np
 import torch
 from vqa_gs.features import layout
-from vqa_gs.features._index import StoreIndex, damage
-from vqa_gs.features._memory import all_finite, copy_alone, empty
+from vqa_gs.features.index import StoreIndex, damage
+from vqa_gs.features.memory import all_finite, copy_alone, empty
 
 from vqa_gs.common.errors import DataError
 
@@ -80,6 +80,7 @@ class OpenStore:
             raise damage(self._path, error) from error
 
     def close(self) -> None:
+        """Closes the file."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)

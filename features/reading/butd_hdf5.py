@@ -8,22 +8,22 @@ SCR family, ``cls_score`` and ``attr_score``, whose first column is the id of th
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from numbers import Integral
 from pathlib import Path
 
 import h5py
 import numpy as np
-from vqa_gs.features.formats import Damaged, ImageRegions
-from vqa_gs.features.formats._hdf5 import Entry, Hdf5File, Hdf5Source, neighbours, rows_at_once
-from vqa_gs.features.formats._sizes import NO_BOXES, NO_SIZES, image_size, placeholder_boxes
 from vqa_gs.features.geometry import normalized_boxes
 from vqa_gs.features.layout import ImageId
-from vqa_gs.features.store import Regions
+from vqa_gs.features.reading.hdf5 import Entry, Hdf5File, Hdf5Source, neighbours, rows_at_once
+from vqa_gs.features.reading.sizes import NO_BOXES, NO_SIZES, image_size, placeholder_boxes
+from vqa_gs.features.reading.source import Damaged, ImageRegions
+from vqa_gs.features.store import Regions, RegionStore
 
 from vqa_gs.common.errors import DataError
-from vqa_gs.common.files import require_file
+from vqa_gs.common.files import atomic_path, require_file
 from vqa_gs.common.pickles import load_pickle
 
 INDEX_SUFFIXES = ("_imgid2idx.pkl", "_imgid2img.pkl")
@@ -222,30 +222,42 @@ class ButdHdf5Source(Hdf5Source):
         return dataset
 
 
-def write_index(path: Path, image_ids: Sequence[ImageId]) -> None:
-    """Writes ``{image id: row}`` as a pickle that Python 2 reads too."""
-    index = {image_id: row for row, image_id in enumerate(image_ids)}
-    path.write_bytes(pickle.dumps(index, protocol=2))
-
-
-def create_datasets(file: h5py.File, regions: tuple[int, ...], dim: int, columns: Sequence[str]) -> None:
-    """Makes the float32 datasets of this family, contiguous, in the order the converters made them.
+def write_files(
+    store: RegionStore,
+    out: Path,
+    axes: tuple[int, ...],
+    places: Iterable[int | slice],
+    tables: Mapping[str, np.ndarray] | None = None,
+) -> Iterator[int]:
+    """Writes a store as float32 datasets, and its index as a pickle that Python 2 reads too; see ``WritableFormat``.
 
     Args:
-        file: the new file.
-        regions: the axes before the last one: (N, K) or (T,).
-        dim: numbers a region.
-        columns: which of ``layout.COLUMNS`` the store has.
+        store: the store.
+        out: the file.
+        axes: of the datasets, before the last one: (N, K) or (T,).
+        places: where in them each image goes.
+        tables: what the layout has besides.
     """
-    widths = {"image_features": dim, "image_bb": 4, "spatial_features": 6}
+    widths = {"image_features": store.dim, "image_bb": 4, "spatial_features": 6}
     for name, column in _IDS.items():
-        if column in columns:
-            widths[name] = 1 + (_SCORE[column] in columns)
-    for name, width in widths.items():
-        file.create_dataset(name, (*regions, width), "<f4")
+        if column in store.columns:
+            widths[name] = 1 + (_SCORE[column] in store.columns)
+    with atomic_path(out) as path, atomic_path(out.with_name(out.stem + INDEX_SUFFIXES[0])) as index:
+        rows = {image_id: row for row, image_id in enumerate(store.image_ids)}
+        index.write_bytes(pickle.dumps(rows, protocol=2))
+        with h5py.File(path, "w") as file:
+            # Contiguous, in the order the converters made them.
+            for name, width in widths.items():
+                file.create_dataset(name, (*axes, width), "<f4")
+            for name, values in (tables or {}).items():
+                file[name] = values
+            for done, (image_id, place) in enumerate(zip(store.image_ids, places, strict=True), 1):
+                for name, values in _datasets_of(store[image_id]):
+                    file[name][place] = values
+                yield done
 
 
-def rows_of(regions: Regions) -> Iterator[tuple[str, np.ndarray]]:
+def _datasets_of(regions: Regions) -> Iterator[tuple[str, np.ndarray]]:
     """Yields the rows of one image for each of those datasets.
 
     Raises:

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import h5py
 import numpy as np
-from vqa_gs.features.formats import RegionSource
-from vqa_gs.features.formats._probe import look
 from vqa_gs.features.layout import ImageId
+from vqa_gs.features.reading.probe import look
+from vqa_gs.features.reading.source import RegionSource
 
 from vqa_gs.common.errors import DataError, VqaGsError
 from vqa_gs.common.files import sha256_file
@@ -32,7 +32,7 @@ def detect_datasets(path: Path, present: dict[str, int]) -> bool:
     """Returns whether a file is HDF5 with datasets of these numbers of axes."""
     with suppress(DataError):
         found = look(path).datasets
-        return all(name in found and len(found[name].shape) == axes for name, axes in present.items())
+        return all(name in found and len(found[name]) == axes for name, axes in present.items())
     return False
 
 

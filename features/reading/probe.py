@@ -26,20 +26,7 @@ HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 SECONDS = 120
 """How long looking at one file's structure may take; on a healthy one it takes milliseconds."""
 
-_HELPER = Path(__file__).with_name("_probe_helper.py")
-
-
-@dataclass(frozen=True)
-class DatasetFacts:
-    """A dataset of the root group.
-
-    Attributes:
-        shape: its axes.
-        dtype: NumPy's name of its type ("<f4").
-    """
-
-    shape: tuple[int, ...]
-    dtype: str
+_HELPER = Path(__file__).with_name("probe_process.py")
 
 
 @dataclass(frozen=True)
@@ -48,11 +35,11 @@ class Hdf5Facts:
 
     Attributes:
         format: the root attribute ``format`` where it is text, else "".
-        datasets: the root group's datasets by name.
+        datasets: the root group's datasets: their axes by name.
     """
 
     format: str
-    datasets: dict[str, DatasetFacts]
+    datasets: dict[str, tuple[int, ...]]
 
 
 def look(path: Path) -> Hdf5Facts:
@@ -68,8 +55,7 @@ def look(path: Path) -> Hdf5Facts:
     answer = _Helper.ask(os.path.abspath(file))
     if "error" in answer:
         raise DataError(f"damaged or truncated: {answer['error']}", file=file, mend="fetch the file again")
-    datasets = {name: DatasetFacts(tuple(shape), dtype) for name, (shape, dtype) in answer["datasets"].items()}
-    return Hdf5Facts(answer["format"], datasets)
+    return Hdf5Facts(answer["format"], {name: tuple(shape) for name, shape in answer["datasets"].items()})
 
 
 class _Helper:
