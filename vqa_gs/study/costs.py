@@ -16,7 +16,7 @@ import msgspec
 
 from vqa_gs.common.errors import VqaGsError
 from vqa_gs.common.files import write_json
-from vqa_gs.eval.runs import load_curves
+from vqa_gs.eval.run_files import load_curves
 from vqa_gs.study.plan import PlannedRun
 from vqa_gs.study.pool import Worker, worker_environment
 from vqa_gs.study.worker import Job, Result

@@ -7,7 +7,7 @@ import time
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from vqa_gs.eval.runs import load_run
+from vqa_gs.eval.run_files import load_run
 from vqa_gs.study.plan import PlannedRun
 from vqa_gs.study.worker import Result
 

@@ -10,9 +10,10 @@ import msgspec
 
 from vqa_gs.common.errors import DataError
 from vqa_gs.common.provenance import environment
+from vqa_gs.eval.model_selection import selection_warnings
 from vqa_gs.eval.report.content import Content, by_scoring
-from vqa_gs.eval.report.selection import selection_warnings
-from vqa_gs.eval.runs import RunSummary, load_run
+from vqa_gs.eval.run_files import load_run
+from vqa_gs.eval.runs import RunSummary
 from vqa_gs.eval.statistics import LEVEL
 from vqa_gs.study.arms import Arm
 from vqa_gs.study.plan import PlannedRun, StudyPlan

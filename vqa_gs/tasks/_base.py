@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from vqa_gs.common.errors import UsageError
 from vqa_gs.common.registry import Registry
+from vqa_gs.eval.runs import SplitMetrics
 from vqa_gs.objectives import Step
 from vqa_gs.tasks._plan import Lengths, Plan
 
@@ -126,7 +127,7 @@ class Split(ABC):
         return
 
     @abstractmethod
-    def report(self, predictions: Tensor, folder: Path) -> dict[str, Any]:
+    def report(self, predictions: Tensor, folder: Path) -> SplitMetrics:
         """Writes ``metrics/NAME.json`` and ``predictions/NAME.json`` of a run directory, returns the metrics."""
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from vqa_gs.common.errors import DataError
 from vqa_gs.data.glove import load_glove
 from vqa_gs.data.vocabulary import AnswerVocabulary
-from vqa_gs.eval.breakdowns import Evidence
+from vqa_gs.eval.evidence import Evidence
 from vqa_gs.models.text import TEXT_MODELS, TextModel
 from vqa_gs.objectives import Step
 from vqa_gs.tasks._base import Batch, RunSettings, Task, Wanted

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vqa_gs.common.errors import UsageError
 from vqa_gs.data.questions import QuestionSet
-from vqa_gs.eval.grounding import GroundingFile
+from vqa_gs.eval.grounding_file import GroundingFile
 from vqa_gs.features.store import RegionStore
 from vqa_gs.objectives.gradient_supervision import cosine, decision
 from vqa_gs.pair_builders.directions import alignment_index, directions, remaining_regions

@@ -274,7 +274,7 @@ class _Run:
                     split.look(self.model)
                     metrics = split.report(found, self.directory.path)
                     if split is not self.validation:
-                        self.bar.say(f"{split.name}: {metrics['overall']:.2f} % ({metrics['scoring']})")
+                        self.bar.say(f"{split.name}: {metrics.overall:.2f} % ({metrics.scoring})")
         with self.team.together():
             if self.team.is_main:
                 self.events.close()

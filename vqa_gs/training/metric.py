@@ -13,7 +13,7 @@ from torch import distributed as dist
 
 from vqa_gs.common.errors import UsageError
 from vqa_gs.data.questions import Annotation, QuestionId
-from vqa_gs.eval.scoring import DEFAULT_RULE, score_questions
+from vqa_gs.eval.rules import DEFAULT_RULE, score_questions
 
 
 class _PlainMetric(nn.Module):
@@ -75,7 +75,7 @@ class VQAAccuracy(_Metric):
 
     Args:
         annotations: the questions that can be answered.
-        rule: the scoring rule, see `vqa_gs.eval.scoring.RULES`.
+        rule: the scoring rule, see `vqa_gs.eval.rules.RULES`.
         per: break the accuracy down by ``answer_type`` or ``question_type``; `compute` then returns a dictionary of
             tensors, "overall" among them.
 

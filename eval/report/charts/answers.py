@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 from markupsafe import Markup, escape
-from vqa_gs.eval.report.charts.marks import WIDTH, marker, panel, shorten, ticks, tip
+from vqa_gs.eval.report.marks import WIDTH, marker, panel, shorten, ticks, tip
 
 
 class AnswerShares(msgspec.Struct, frozen=True):

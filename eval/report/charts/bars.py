@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 from markupsafe import Markup, escape
-from vqa_gs.eval.report.charts.marks import WIDTH, Estimate, panel, shorten, ticks, tip
+from vqa_gs.eval.report.marks import WIDTH, Estimate, panel, shorten, ticks, tip
 
 
 class Bar(msgspec.Struct, frozen=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 from markupsafe import Markup, escape
-from vqa_gs.eval.report.charts.marks import ARM_COLOURS, WIDTH, marker, panel, ticks, tip
+from vqa_gs.eval.report.marks import ARM_COLOURS, WIDTH, marker, panel, ticks, tip
 
 
 class Line(msgspec.Struct, frozen=True):

@@ -131,12 +131,16 @@ def test_types_pairs_and_subsets(write_study, tmp_path):
 
 def test_where_models_look_and_their_bias(write_study, tmp_path):
     def extra(overall):
-        section = {"questions": 10, "predicted_prior": overall, "true_prior": 25.0}
+        divergence = {"predicted_train": 0.1, "predicted_true": 0.2, "train_true": 0.3}
+        section = {"questions": 10, "predicted_prior": overall, "true_prior": 25.0, "divergence": divergence}
+        of_type = section | {"true_prior": 90.0, "train_questions": 9, "prior_answer": "2", "answers": []}
         looks = {"questions": 8, "attention": overall / 2, "gradient": overall / 4, "chance": 17.0}
+        looks |= {"attention_pointing": 1.0, "gradient_pointing": 2.0}
+        regions = {"all": looks, "right": None, "wrong": None}
         return {
             "breakdowns": {
-                "grounding": {"regions": {"all": looks, "right": None, "wrong": None}, "pairs": None},
-                "prior": {"overall": section, "per_question_type": {"how <many>": section | {"true_prior": 90.0}}},
+                "grounding": {"threshold": 0.5, "regions": regions, "pairs": None},
+                "prior": {"overall": section, "per_question_type": {"how <many>": of_type}},
             }
         }
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import distributed as dist
 from torch import multiprocessing
-from vqa_gs.eval.scoring import score_questions
+from vqa_gs.eval.rules import score_questions
 
 from vqa_gs.common.errors import UsageError
 from vqa_gs.data.questions import Annotation, Answer

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vqa_gs.data.questions import QuestionId
-from vqa_gs.eval.grounding import GroundingFile
+from vqa_gs.eval.grounding_file import GroundingFile
 from vqa_gs.features.store import RegionBatch, RegionStore
 from vqa_gs.models import RegionModel
 from vqa_gs.tasks.vqa.batches import inference_batches
