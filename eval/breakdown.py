@@ -103,3 +103,8 @@ BREAKDOWNS: Registry[type[Breakdown]] = Registry("breakdown", "vqa_gs.eval.break
 def ordered_breakdowns() -> list[type[Breakdown]]:
     """Returns the breakdowns in the order in which they are shown."""
     return sorted((BREAKDOWNS[name] for name in BREAKDOWNS), key=lambda kind: kind.order)
+
+
+def study_kinds() -> list[StudyKind]:
+    """Returns how studies show the breakdowns that have measures for them."""
+    return [kind for name in BREAKDOWNS if (kind := BREAKDOWNS[name].study)]

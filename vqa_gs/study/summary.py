@@ -15,7 +15,7 @@ from vqa_gs.eval.report.content import Content, by_scoring
 from vqa_gs.eval.run_files import load_run
 from vqa_gs.eval.runs import RunSummary
 from vqa_gs.eval.statistics import LEVEL
-from vqa_gs.study.arms import Arm
+from vqa_gs.study.arms import PlannedArm
 from vqa_gs.study.plan import PlannedRun, StudyPlan
 from vqa_gs.study.results import Measure, measure, read_results
 
@@ -132,7 +132,7 @@ def outcome_of(plan: StudyPlan) -> Outcome:
     return Outcome(plan, datasets)
 
 
-def _state(arm: Arm, runs: Sequence[PlannedRun], loaded: dict[Any, RunSummary]) -> ArmState:
+def _state(arm: PlannedArm, runs: Sequence[PlannedRun], loaded: dict[Any, RunSummary]) -> ArmState:
     done = {run.seed: loaded[run.folder] for run in runs if run.folder in loaded}
     failed = {run.seed: run.failure or "" for run in runs if run.status == "failed"}
     records = [run.provenance for run in done.values()]

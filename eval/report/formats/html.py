@@ -52,6 +52,6 @@ def render_html(title: str, written: str, parts: Sequence[Part]) -> str:
         written=written,
         parts=parts,
         script=Markup(script),
-        style=Markup(source("report.css")),
+        style=Markup(source("charts.css") + source("report.css")),
         script_hash=script_hash(script),
     )
