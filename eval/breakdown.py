@@ -21,7 +21,7 @@ class StudyKind(NamedTuple):
         meaning: what the numbers are, under the table.
         title: of their figure.
         axis: the figure's axis.
-        level: the measure that a figure draws as a line to compare with; "" for none.
+        level: the measure that a figure draws as a line to compare with, None for none.
         higher_is_better: whether differences are worth a test and a mark.
     """
 
@@ -30,7 +30,7 @@ class StudyKind(NamedTuple):
     meaning: str
     title: str
     axis: str
-    level: str = ""
+    level: str | None = None
     higher_is_better: bool = True
 
 

@@ -138,7 +138,9 @@ def _breakdown(measures: Sequence[Measure], content: Content, arms: Sequence[str
             )
             for arm in arms
         )
-        level = next(iter(at[kind.level].arms.values())).over_seeds.mean if kind.level in at else None
+        level = None
+        if kind.level in at:
+            level = (kind.level, next(iter(at[kind.level].arms.values())).over_seeds.mean)
         charts.append(
             DotChart(
                 f"{content.splits.label(split)}: {kind.axis}",
@@ -146,7 +148,7 @@ def _breakdown(measures: Sequence[Measure], content: Content, arms: Sequence[str
                 series,
                 ceiling=rounded[-1],
                 floor=rounded[0],
-                level=None if level is None else (kind.level, level),
+                level=level,
             )
         )
     return charts

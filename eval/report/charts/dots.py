@@ -60,7 +60,9 @@ class DotChart(Chart, frozen=True):
             name, value = self.level
             x = place(value)
             parts.append(f'<path class="diagonal" d="M{x:.1f} {top:.1f}V{bottom:.1f}"/>')
-            parts.append(f'<text class="tick" x="{x + 3:.1f}" y="{bottom - 3:.1f}">{escape(name)}</text>')
+            parts.append(
+                f'<text class="tick" x="{x:.1f}" y="{bottom + 26:.1f}" text-anchor="middle">{escape(name)}</text>'
+            )
         spacing = min(6.0, (row - 8.0) / max(1, len(self.series) - 1))
         for index, name in enumerate(self.rows):
             middle = top + row * (index + 0.5)
@@ -80,4 +82,4 @@ class DotChart(Chart, frozen=True):
                     whisker = f'<path class="arm{arm % ARM_COLOURS} reach" d="M{low:.1f} {y:.1f}H{high:.1f}"/>'
                 parts.append(f"<g>{tip(name, one.label, score.text())}{whisker}{marker(arm, x, y, 3.6)}</g>")
         described = f"{len(self.rows)} rows, {len(self.series)} arms; the numbers are in the table"
-        return Drawing(self.title, described, bottom + 20, parts)
+        return Drawing(self.title, described, bottom + (32 if self.level else 20), parts)
