@@ -23,7 +23,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from vqa_gs.eval.analysis import analyse
-from vqa_gs.eval.breakdowns import Evidence
+from vqa_gs.eval.evidence import Evidence
+from vqa_gs.eval.metrics_file import write_metrics
 from vqa_gs.eval.results import write_results
 
 from vqa_gs.common.files import write_json
@@ -110,7 +111,7 @@ def write_run(
         answers[annotation.question_id] = annotation.majority if right else generator.choice(habits)
     write_results(folder / "predictions" / f"{split}.json", answers)
     metrics = analyse(test, answers, split=split, evidence=Evidence(train=train.annotations))
-    write_json(folder / "metrics" / f"{split}.json", metrics)
+    write_metrics(folder / "metrics" / f"{split}.json", metrics)
     write_json(folder / "config.yaml", {"name": arm, "seed": seed, **config})
     write_json(folder / "run.json", {"seed": seed, "environment": {"vqa_gs": "0.1.0", "python": "3.11"}})
     with open(folder / "epochs.csv", "w", newline="", encoding="utf-8") as file:

@@ -23,7 +23,7 @@ import msgspec
 from vqa_gs.eval.analysis import intervals
 from vqa_gs.eval.evaluate import evaluate
 from vqa_gs.eval.results import write_results
-from vqa_gs.eval.scoring import score_questions
+from vqa_gs.eval.rules import score_questions
 
 from vqa_gs.data.questions import read_question_set
 from vqa_gs.data.targets import soft_targets

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from vqa_gs.eval.breakdowns import BREAKDOWNS, Evidence, Scored
+import msgspec
+from vqa_gs.eval.breakdown import BREAKDOWNS
 from vqa_gs.eval.evaluate import score_answers, subset_rows, summarize
+from vqa_gs.eval.evidence import Evidence, Scored
 from vqa_gs.eval.metrics import Scores
 from vqa_gs.eval.question_types import with_question_types
-from vqa_gs.eval.scoring import DEFAULT_RULE
-from vqa_gs.eval.statistics import LEVEL, REPLICATES, Groups, Interval, bootstrap
+from vqa_gs.eval.rules import DEFAULT_RULE
+from vqa_gs.eval.runs import Intervals, SplitMetrics
+from vqa_gs.eval.statistics import REPLICATES, Groups, Interval, bootstrap
 
 from vqa_gs.common.errors import UsageError
 from vqa_gs.data.questions import QuestionId, QuestionSet
@@ -27,7 +29,7 @@ def analyse(
     allow_missing: bool = False,
     replicates: int = REPLICATES,
     seed: int = 0,
-) -> dict[str, Any]:
+) -> SplitMetrics:
     """Scores answers and looks at them from all sides; what `vqa_gs.eval.evaluate.evaluate` returns, and more.
 
     Args:
@@ -42,7 +44,7 @@ def analyse(
         seed: of the resampling.
 
     Returns:
-        The content of a metrics file (format "vqa-gs-metrics") with ``intervals``, ``breakdowns`` and ``notes``.
+        A metrics file's content with ``intervals``, ``breakdowns`` and ``notes``.
 
     Raises:
         UsageError: see `vqa_gs.eval.evaluate.evaluate` and the breakdowns.
@@ -51,18 +53,17 @@ def analyse(
     evidence = evidence or Evidence()
     question_set, assigned = with_question_types(question_set)
     scores = score_answers(question_set, answers, rule, allow_missing=allow_missing)
-    metrics = summarize(question_set, scores, rule, split, subsets, evidence.pairs)
     missing = len(question_set) - len(answers)
-    if missing:
-        metrics["missing"] = missing
-    if replicates:
-        metrics["intervals"] = intervals(question_set, scores, subsets or {}, replicates, seed)
+    metrics = summarize(question_set, scores, rule, split, subsets, evidence.pairs, missing=missing)
     predictions = [answers.get(question_id) for question_id in question_set.question_ids]
     scored = Scored(question_set, predictions, scores, rule, evidence)
-    sections = {name: BREAKDOWNS[name](scored) for name in BREAKDOWNS}
-    metrics["breakdowns"] = {name: section for name, section in sections.items() if section is not None}
-    metrics["notes"] = _notes(question_set, rule, missing, assigned)
-    return metrics
+    sections = {name: BREAKDOWNS[name].of(scored) for name in BREAKDOWNS}
+    return msgspec.structs.replace(
+        metrics,
+        intervals=intervals(question_set, scores, subsets or {}, replicates, seed) if replicates else None,
+        breakdowns={name: section for name, section in sections.items() if section is not None},
+        notes=_notes(question_set, rule, missing, assigned),
+    )
 
 
 def intervals(
@@ -71,11 +72,8 @@ def intervals(
     subsets: Mapping[str, Sequence[QuestionId]],
     replicates: int = REPLICATES,
     seed: int = 0,
-) -> dict[str, Any]:
-    """Returns the ``intervals`` of a metrics file: [low, high] in percent by the names of the averages.
-
-    None where a group lies in one image.
-    """
+) -> Intervals:
+    """Returns the intervals of a set's averages, by resampling images."""
     annotations = question_set.annotations
     if annotations is None:
         raise UsageError("there are no annotations", mend="give the annotations file")
@@ -89,21 +87,17 @@ def intervals(
         labels[f"subset {name}"] = ["in" if row in inside else "out" for row in range(len(scores))]
     found = bootstrap(Groups(question_set.image_ids, labels), scores, replicates, seed)
 
-    def listed_interval(interval: Interval | None) -> list[float] | None:
-        return None if interval is None else list(interval)
+    def of(kind: str) -> dict[str, Interval | None]:
+        return {name: interval for (group, name), interval in found.items() if group == kind}
 
-    return {
-        "level": LEVEL,
-        "replicates": replicates,
-        "seed": seed,
-        "resampled": "image",
-        "overall": listed_interval(found["overall", ""]),
-        **{
-            kind: {name: listed_interval(interval) for (of, name), interval in found.items() if of == kind}
-            for kind in ("per_answer_type", "per_question_type")
-        },
-        "subsets": {name: listed_interval(found[f"subset {name}", "in"]) for name in subsets},
-    }
+    return Intervals(
+        replicates=replicates,
+        seed=seed,
+        overall=found["overall", ""],
+        per_answer_type=of("per_answer_type"),
+        per_question_type=of("per_question_type"),
+        subsets={name: found[f"subset {name}", "in"] for name in subsets},
+    )
 
 
 def _notes(question_set: QuestionSet, rule: str, missing: int, assigned: int) -> list[str]:

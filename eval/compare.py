@@ -10,7 +10,7 @@ import numpy as np
 from vqa_gs.eval.evaluate import score_answers
 from vqa_gs.eval.metrics import Scores, fully_right, overall
 from vqa_gs.eval.question_types import with_question_types
-from vqa_gs.eval.scoring import DEFAULT_RULE
+from vqa_gs.eval.rules import DEFAULT_RULE
 from vqa_gs.eval.statistics import (
     LEVEL,
     PERMUTATIONS,

@@ -1,22 +1,21 @@
-"""From answers to the metrics file: one function, and an `Evaluator` for answers that come in batches."""
+"""From answers to averages: of all questions, by type, of subsets and of pairs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from vqa_gs.eval.metrics import PairAccuracy, by_group, overall, pair_accuracy, same_question_pair_accuracy
+from vqa_gs.eval.metrics import by_group, overall, pair_accuracy, same_question_pair_accuracy
 from vqa_gs.eval.question_types import with_question_types
-from vqa_gs.eval.results import check_ids, read_id_list, require_known
-from vqa_gs.eval.scoring import score_questions
+from vqa_gs.eval.results import check_ids, require_known
+from vqa_gs.eval.rules import score_questions
+from vqa_gs.eval.runs import Counts, Source, SplitMetrics, SubsetMetrics
 
 from vqa_gs.common.errors import UsageError
 from vqa_gs.data.normalize import normalize_answer, normalize_question, strip_answer
 from vqa_gs.data.questions import Annotation, QuestionId, QuestionSet
-
-__all__ = ["Evaluator", "evaluate", "read_id_list"]
 
 Pair = tuple[QuestionId, QuestionId]
 
@@ -30,7 +29,7 @@ def _annotations(question_set: QuestionSet) -> list[Annotation]:
     return question_set.annotations
 
 
-class _Scored:
+class _Averages:
     """The scores of a set with all that its averages need."""
 
     def __init__(
@@ -58,7 +57,7 @@ class _Scored:
             )
         return np.array(rows, np.int64)
 
-    def averages(self, rows: npt.NDArray[np.int64]) -> dict[str, Any]:
+    def over(self, rows: npt.NDArray[np.int64]) -> SubsetMetrics:
         """The averages over some questions; pairs count where both ends are among them."""
 
         def chosen(values: Sequence[Any]) -> list[Any]:
@@ -75,24 +74,8 @@ class _Scored:
         for name, pairs in self.pairs.items():
             accuracies[name] = pair_accuracy(self.scores, pairs[inside[pairs].all(axis=1)])
         answer_types = by_group(scores, chosen(self.answer_types))
-        return {
-            "overall": overall(scores),
-            "questions": len(rows),
-            "per_answer_type": {name: mean.accuracy for name, mean in answer_types.items()},
-            "pair_accuracy": {name: _pair_entry(accuracy) for name, accuracy in accuracies.items()},
-        }
-
-
-def _pair_entry(accuracy: PairAccuracy) -> dict[str, Any]:
-    return {"accuracy": accuracy.accuracy, "pairs": accuracy.pairs}
-
-
-def _sources(question_set: QuestionSet) -> dict[str, dict[str, str]]:
-    files = question_set.sources.items()
-    return {
-        name: {"path": path, "sha256": digest}
-        for name, (path, digest) in zip(("questions", "annotations"), files, strict=False)
-    }
+        by_type = {name: mean.accuracy for name, mean in answer_types.items()}
+        return SubsetMetrics(overall(scores), len(rows), by_type, accuracies)
 
 
 def evaluate(
@@ -104,13 +87,13 @@ def evaluate(
     pairs: Mapping[str, Sequence[Pair]] | None = None,
     *,
     allow_missing: bool = False,
-) -> dict[str, Any]:
-    """Scores answers and returns the content of a metrics file (format "vqa-gs-metrics").
+) -> SplitMetrics:
+    """Scores answers and returns their averages.
 
     Args:
         question_set: the questions, with annotations.
         answers: the predicted answer by question id, for exactly these questions.
-        rule: the scoring rule (see `vqa_gs.eval.scoring.RULES`).
+        rule: the scoring rule (see `vqa_gs.eval.rules.RULES`).
         split: the split's name, written into the file; "unnamed" if None.
         subsets: lists of question ids by name, each averaged on its own.
         pairs: lists of pairs of question ids by name. A pair counts where both questions are in the set, or
@@ -118,8 +101,8 @@ def evaluate(
         allow_missing: score unanswered questions 0 instead of refusing; "missing" then says how many.
 
     Returns:
-        A dictionary ready for JSON. Percentages are unrounded; a pair accuracy over no pairs is None. Question
-        types that the annotations lack are assigned by the questions' first words.
+        Metrics without intervals and breakdowns. Percentages are unrounded; a pair accuracy over no pairs is None.
+        Question types that the annotations lack are assigned by the questions' first words.
 
     Raises:
         UsageError: the set has no annotations or questions, there is no such rule, a subset is empty, repeats
@@ -128,9 +111,8 @@ def evaluate(
     """
     question_set, _ = with_question_types(question_set)
     scores = score_answers(question_set, answers, rule, allow_missing=allow_missing)
-    metrics = summarize(question_set, scores, rule, split, subsets, pairs)
     missing = len(question_set) - len(answers)
-    return {**metrics, "missing": missing} if missing else metrics
+    return summarize(question_set, scores, rule, split, subsets, pairs, missing=missing)
 
 
 def score_answers(
@@ -171,81 +153,29 @@ def summarize(
     split: str | None = None,
     subsets: Mapping[str, Sequence[QuestionId]] | None = None,
     pairs: Mapping[str, Sequence[Pair]] | None = None,
-) -> dict[str, Any]:
+    *,
+    missing: int = 0,
+) -> SplitMetrics:
     """Averages the accuracies of a set's questions; see `evaluate` for arguments, outcome and errors."""
-    scored = _Scored(question_set, scores, pairs or {})
-    whole = scored.averages(np.arange(len(question_set)))
+    scored = _Averages(question_set, scores, pairs or {})
+    whole = scored.over(np.arange(len(question_set)))
     answer_types = by_group(scores, scored.answer_types)
     question_types = by_group(scores, scored.question_types)
-    parts = {name: scored.averages(subset_rows(question_set, name, listed)) for name, listed in (subsets or {}).items()}
-    return {
-        "format": "vqa-gs-metrics",
-        "scoring": rule,
-        "split": UNNAMED_SPLIT if split is None else split,
-        "overall": whole["overall"],
-        "questions": whole["questions"],
-        "per_answer_type": whole["per_answer_type"],
-        "per_question_type": {name: mean.accuracy for name, mean in question_types.items()},
-        "counts": {
-            "per_answer_type": {name: mean.questions for name, mean in answer_types.items()},
-            "per_question_type": {name: mean.questions for name, mean in question_types.items()},
-        },
-        "pair_accuracy": whole["pair_accuracy"],
-        "subsets": parts,
-        "sources": _sources(question_set),
-    }
-
-
-class Evaluator:
-    """Collects answers batch by batch, then scores them; takes the arguments of `evaluate`."""
-
-    def __init__(
-        self,
-        question_set: QuestionSet,
-        rule: str = "official",
-        split: str | None = None,
-        subsets: Mapping[str, Sequence[QuestionId]] | None = None,
-        pairs: Mapping[str, Sequence[Pair]] | None = None,
-        *,
-        allow_missing: bool = False,
-    ) -> None:
-        self.question_set = question_set
-        self.rule = rule
-        self.split = split
-        self.subsets = subsets
-        self.pairs = pairs
-        self.allow_missing = allow_missing
-        self.answers: dict[QuestionId, str] = {}
-
-    def reset(self) -> None:
-        """Forgets all answers."""
-        self.answers = {}
-
-    def process(self, question_ids: Iterable[QuestionId], answers: Iterable[str]) -> None:
-        """Takes the answers to a batch of questions.
-
-        Raises:
-            UsageError: the two lengths differ, or a question was answered before.
-        """
-        ids, texts = list(question_ids), list(answers)
-        if len(ids) != len(texts):
-            raise UsageError(f"{len(texts)} answers to {len(ids)} questions", mend="give one for each")
-        for question_id, text in zip(ids, texts, strict=True):
-            if question_id in self.answers:
-                raise UsageError(
-                    f"question {question_id!r} was answered before",
-                    mend="call `reset` between passes, and do not pad the last batch",
-                )
-            self.answers[question_id] = text
-
-    def evaluate(self) -> dict[str, Any]:
-        """Returns what `evaluate` does for the answers so far; they are kept."""
-        return evaluate(
-            self.question_set,
-            self.answers,
-            self.rule,
-            self.split,
-            self.subsets,
-            self.pairs,
-            allow_missing=self.allow_missing,
-        )
+    parts = {name: scored.over(subset_rows(question_set, name, listed)) for name, listed in (subsets or {}).items()}
+    files = zip(("questions", "annotations"), question_set.sources.items(), strict=False)
+    return SplitMetrics(
+        scoring=rule,
+        split=UNNAMED_SPLIT if split is None else split,
+        overall=whole.overall,
+        questions=whole.questions,
+        per_answer_type=whole.per_answer_type,
+        per_question_type={name: mean.accuracy for name, mean in question_types.items()},
+        counts=Counts(
+            {name: mean.questions for name, mean in answer_types.items()},
+            {name: mean.questions for name, mean in question_types.items()},
+        ),
+        pair_accuracy=whole.pair_accuracy,
+        subsets=parts,
+        sources={name: Source(path, digest) for name, (path, digest) in files},
+        missing=missing or None,
+    )

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from vqa_gs.eval.average_precision import intervals, mean_average_precision
-from vqa_gs.eval.runs import MEAN_AVERAGE_PRECISION, METRICS_FORMAT
-from vqa_gs.eval.statistics import LEVEL, REPLICATES
+from vqa_gs.eval.runs import MEAN_AVERAGE_PRECISION, Counts, Intervals, Source, SplitMetrics
+from vqa_gs.eval.statistics import REPLICATES
 
 from vqa_gs.common.errors import UsageError
 
@@ -20,8 +19,8 @@ def label_metrics(
     classes: Sequence[str],
     split: str,
     sources: Mapping[str, Mapping[str, str]],
-) -> dict[str, Any]:
-    """Returns the content of a metrics file; classes stand where answer types do.
+) -> SplitMetrics:
+    """Returns the metrics of a split; classes stand where answer types do.
 
     Args:
         scores: (n, classes) float.
@@ -40,29 +39,21 @@ def label_metrics(
     named = dict(zip(classes, found.by_class, strict=True))
     empty = [name for name, value in named.items() if value is None]
     notes = [f"left out of the mean, as no image shows them: {', '.join(empty)}"] if empty else []
-    shown = {name: value for name, value in named.items() if value is not None}
-    return {
-        "format": METRICS_FORMAT,
-        "scoring": MEAN_AVERAGE_PRECISION,
-        "split": split,
-        "overall": found.mean,
-        "questions": len(labels),
-        "per_answer_type": shown,
-        "per_question_type": {},
-        "counts": {
-            "per_answer_type": {
-                name: int(count) for name, count in zip(classes, labels.sum(axis=0), strict=True) if name in shown
-            }
-        },
-        "missing": 0,
-        "intervals": {
-            "level": LEVEL,
-            "replicates": REPLICATES,
-            "seed": 0,
-            "resampled": "image",
-            "overall": whole,
-            "per_answer_type": {name: interval for name, interval in zip(classes, each, strict=True) if name in shown},
-        },
-        "sources": {name: dict(source) for name, source in sources.items()},
-        "notes": notes,
-    }
+    shown: dict[str, float | None] = {name: value for name, value in named.items() if value is not None}
+    counts = {name: int(count) for name, count in zip(classes, labels.sum(axis=0), strict=True) if name in shown}
+    return SplitMetrics(
+        scoring=MEAN_AVERAGE_PRECISION,
+        split=split,
+        overall=found.mean,
+        questions=len(labels),
+        per_answer_type=shown,
+        counts=Counts(counts),
+        sources={name: Source(**source) for name, source in sources.items()},
+        missing=0,
+        intervals=Intervals(
+            replicates=REPLICATES,
+            overall=whole,
+            per_answer_type={name: interval for name, interval in zip(classes, each, strict=True) if name in shown},
+        ),
+        notes=notes,
+    )

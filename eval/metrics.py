@@ -7,20 +7,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
-from typing import NamedTuple
+from typing import Annotated
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from vqa_gs.common.errors import UsageError
 
 Scores = npt.NDArray[np.float64]
+# Means of per-question accuracies may overshoot 100 by a rounding error.
+Percent = Annotated[float, msgspec.Meta(ge=0.0, le=100.000001)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
 
 # Accuracies are fractions of small whole numbers; nothing but rounding lies between this and 1.
 _FULLY_RIGHT = 1 - 1e-9
 
 
-class Mean(NamedTuple):
+class GroupMean(msgspec.Struct, frozen=True):
     """A mean accuracy and what it was taken over.
 
     Attributes:
@@ -32,7 +36,7 @@ class Mean(NamedTuple):
     questions: int
 
 
-class PairAccuracy(NamedTuple):
+class PairAccuracy(msgspec.Struct, frozen=True):
     """The share of pairs of which both questions are fully right.
 
     Attributes:
@@ -40,8 +44,8 @@ class PairAccuracy(NamedTuple):
         pairs: the number of pairs.
     """
 
-    accuracy: float | None
-    pairs: int
+    accuracy: Percent | None = None
+    pairs: Count = 0
 
 
 def _require_lengths(scores: Scores, *others: Sequence[object]) -> None:
@@ -68,7 +72,7 @@ def overall(scores: Scores) -> float:
     return 100 * math.fsum(scores) / len(scores)
 
 
-def by_group(scores: Scores, groups: Sequence[str]) -> dict[str, Mean]:
+def by_group(scores: Scores, groups: Sequence[str]) -> dict[str, GroupMean]:
     """Returns the mean accuracy of each group, sorted by name.
 
     Args:
@@ -82,7 +86,7 @@ def by_group(scores: Scores, groups: Sequence[str]) -> dict[str, Mean]:
     parts: dict[str, list[float]] = {}
     for score, group in zip(scores.tolist(), groups, strict=True):
         parts.setdefault(group, []).append(score)
-    return {group: Mean(100 * math.fsum(part) / len(part), len(part)) for group, part in sorted(parts.items())}
+    return {group: GroupMean(100 * math.fsum(part) / len(part), len(part)) for group, part in sorted(parts.items())}
 
 
 def fully_right(scores: Scores) -> npt.NDArray[np.bool_]:

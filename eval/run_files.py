@@ -1,14 +1,171 @@
-"""What a run directory says of the files it was tested on, read from its record without torch."""
+"""Run directories, read for reports and comparisons, without torch and never written.
+
+Nothing here scores: the numbers are those of the metrics files.
+"""
 
 from __future__ import annotations
 
+import csv
+import io
+import math
+import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
+import yaml
+from vqa_gs.eval.metrics_file import read_metrics, read_text
+from vqa_gs.eval.runs import Curves, RunSummary, SplitMetrics, flatten
 
 from vqa_gs.common.errors import DataError, UsageError
+from vqa_gs.common.files import StrPath
 from vqa_gs.data.json_files import decode, read_content
+
+_SEED_SUFFIX = re.compile(r"^(?P<name>.*?)(?:^|[-_])seed[-_]?(?P<seed>\d+)$")
+
+
+def _load_all_metrics(folder: Path) -> dict[str, SplitMetrics]:
+    files = sorted((folder / "metrics").glob("*.json"))
+    metrics: dict[str, SplitMetrics] = {}
+    for file in files:
+        loaded = read_metrics(file)
+        if loaded.split in metrics:
+            raise DataError(f"a second file for the split {loaded.split!r}", file=file, mend="remove one of the two")
+        metrics[loaded.split] = loaded
+    if not metrics:
+        raise DataError("no metrics in this folder", file=folder, mend="run `vqa-gs evaluate` on it first")
+    return metrics
+
+
+def _load_config(file: Path) -> tuple[dict[str, Any], str]:
+    if not file.exists():
+        return {}, ""
+    text = read_text(file, "configuration")
+    try:
+        config = yaml.safe_load(text)
+        flatten(config)  # a file that refers to itself would stop every later reader
+    except yaml.YAMLError as error:
+        raise DataError(f"damaged YAML: {error}", file=file) from error
+    except RecursionError as error:
+        raise DataError("damaged YAML: it contains itself", file=file) from error
+    if config is None:
+        return {}, text
+    if not isinstance(config, dict):
+        raise DataError("not a configuration: its top level is not a mapping", file=file)
+    return {str(key): value for key, value in config.items()}, text
+
+
+def _load_provenance(file: Path) -> dict[str, Any]:
+    if not file.exists():
+        return {}
+    try:
+        return msgspec.json.decode(read_text(file, "provenance"), type=dict[str, Any])
+    except msgspec.ValidationError as error:
+        raise DataError(f"not a run's record: {error}", file=file) from error
+    except msgspec.DecodeError as error:
+        raise DataError(f"damaged JSON: {error}", file=file) from error
+
+
+def _number(text: str | None) -> float | None:
+    """Returns the number a cell holds, None for an empty one or one that is not finite."""
+    if text is None or not text.strip():
+        return None
+    value = float(text)
+    return value if math.isfinite(value) else None
+
+
+def load_curves(file: Path) -> Curves | None:
+    """Loads a table by epoch, None if it is not there or has no row; of rows of one epoch the last counts.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    if not file.exists():
+        return None
+    reader = csv.DictReader(io.StringIO(read_text(file, "epochs"), newline=""))
+    try:
+        rows = list(reader)
+    except csv.Error as error:
+        raise DataError(f"damaged CSV: {error}", file=file) from error
+    names = list(reader.fieldnames or [])
+    if not rows:
+        return None
+    by_epoch: dict[float, dict[str, float | None]] = {}
+    texts: set[str] = set()
+    for index, row in enumerate(rows):
+        if None in row:
+            raise DataError("more cells than the header has", file=file, record=f"row {index + 1}")
+        values: dict[str, float | None] = {}
+        for name in names:
+            try:
+                values[name] = _number(row[name])
+            except ValueError:
+                texts.add(name)
+        epoch = values.get("epoch")
+        # A resumed run may have written an epoch twice: the later row is the one that was kept.
+        by_epoch[float(index) if epoch is None else epoch] = values
+    epochs = sorted(by_epoch)
+    columns = {
+        name: tuple(by_epoch[epoch].get(name) for epoch in epochs)
+        for name in names
+        if name != "epoch" and name not in texts
+    }
+    return Curves(tuple(epochs), columns)
+
+
+def _seed(folder: Path, config: Mapping[str, Any], provenance: Mapping[str, Any]) -> int | None:
+    for record in (provenance, config):
+        flat = flatten(record)
+        for key in sorted(flat, key=lambda key: key.count(".")):
+            if key.rsplit(".", 1)[-1] == "seed" and type(flat[key]) is int:
+                return flat[key]
+    match = _SEED_SUFFIX.match(folder.name)
+    return int(match["seed"]) if match else None
+
+
+def _names(folder: Path, config: Mapping[str, Any]) -> tuple[str, str]:
+    """Returns the run's name and its arm's."""
+    absolute = folder.absolute()
+    match = _SEED_SUFFIX.match(absolute.name)
+    if match and not match["name"]:
+        run, arm = f"{absolute.parent.name}/{absolute.name}", absolute.parent.name
+    else:
+        run, arm = absolute.name, match["name"] if match else absolute.name
+    named = config.get("name")
+    if isinstance(named, str) and named.strip():
+        arm = named.strip()
+    return run, arm
+
+
+def load_run(folder: StrPath) -> RunSummary:
+    """Loads what a report needs of a run directory.
+
+    Only the metrics must be there; a run scored elsewhere may lack the rest.
+
+    Raises:
+        DataError: there is no such folder, no metrics in it, or one of its files is damaged or foreign.
+    """
+    path = Path(folder)
+    if not path.exists():
+        raise DataError("no such run folder", file=path, mend="check the path")
+    if not path.is_dir():
+        raise DataError("is a file, expected a run folder", file=path, mend="name the folder of a run")
+    config, config_text = _load_config(path / "config.yaml")
+    provenance = _load_provenance(path / "run.json")
+    name, arm = _names(path, config)
+    return RunSummary(
+        name=name,
+        arm=arm,
+        folder=path,
+        metrics=_load_all_metrics(path),
+        seed=_seed(path, config, provenance),
+        config=config,
+        config_text=config_text,
+        provenance=provenance,
+        curves=load_curves(path / "epochs.csv"),
+        complete=(path / "done").exists(),
+    )
 
 
 class SplitFiles(NamedTuple):

@@ -1,34 +1,21 @@
-"""Finished runs as a report sees them: configuration, provenance, scores by split, curves.
-
-A run directory is read, never written. Nothing here scores: the numbers are those of the metrics files.
-"""
+"""A run as reports and comparisons see it: configuration, provenance, scores by split, curves."""
 
 from __future__ import annotations
 
-import csv
-import io
-import math
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
-import yaml
-
-from vqa_gs.common.errors import DataError
-from vqa_gs.common.files import StrPath
+from vqa_gs.eval.metrics import Count, PairAccuracy, Percent
+from vqa_gs.eval.statistics import LEVEL, Interval
 
 METRICS_FORMAT = "vqa-gs-metrics"
 # Multi-label classification's rule; classes stand where answer types do, images where questions do.
 MEAN_AVERAGE_PRECISION = "mAP"
 
+B = TypeVar("B", bound=msgspec.Struct)
 Domain = Literal["in", "ood"]
-# Means of per-question accuracies may overshoot 100 by a rounding error.
-Percent = Annotated[float, msgspec.Meta(ge=0.0, le=100.000001)]
-Count = Annotated[int, msgspec.Meta(ge=0)]
-
-_SEED_SUFFIX = re.compile(r"^(?P<name>.*?)(?:^|[-_])seed[-_]?(?P<seed>\d+)$")
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -36,13 +23,6 @@ class Source(msgspec.Struct, frozen=True):
 
     path: str = ""
     sha256: str = ""
-
-
-class PairAccuracy(msgspec.Struct, frozen=True):
-    """How many pairs have both ends answered right."""
-
-    accuracy: Percent | None = None
-    pairs: Count = 0
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -64,28 +44,35 @@ class SubsetMetrics(msgspec.Struct, frozen=True):
 class Intervals(msgspec.Struct, frozen=True):
     """Intervals over questions, low and high in percent; None where a group lies in one image."""
 
-    overall: tuple[float, float] | None = None
-    per_answer_type: dict[str, tuple[float, float] | None] = {}
-    per_question_type: dict[str, tuple[float, float] | None] = {}
-    subsets: dict[str, tuple[float, float] | None] = {}
+    level: float = LEVEL
+    replicates: Count = 0
+    seed: int = 0
+    resampled: str = "image"
+    overall: Interval | None = None
+    per_answer_type: dict[str, Interval | None] = {}
+    per_question_type: dict[str, Interval | None] = {}
+    subsets: dict[str, Interval | None] = {}
 
 
-class Selection(msgspec.Struct, frozen=True):
+class ModelSelection(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """How these scores were chosen among those of several result files.
 
     Attributes:
+        kept: the result file that was kept; "" where epochs were chosen.
         candidates: the accuracy of each file; empty where epochs were chosen.
         on_test: whether they were chosen by their accuracy on a test split.
     """
 
+    kept: str = ""
     candidates: dict[str, float] = {}
-    on_test: bool = False
+    on_test: bool
 
 
 class SplitMetrics(msgspec.Struct, frozen=True):
-    """One metrics file: the scores of one run on one split.
+    """One metrics file: the scores of one run on one split, field by field as `docs/architecture.md` has it.
 
-    ``breakdowns`` holds what `eval/breakdowns` found, by the breakdown's name; each report section reads its own.
+    What is None is not in the file, but for ``overall``. ``breakdowns`` has the sections of the breakdowns by name,
+    each a struct of its own.
     """
 
     scoring: str
@@ -98,16 +85,21 @@ class SplitMetrics(msgspec.Struct, frozen=True):
     pair_accuracy: dict[str, PairAccuracy] = {}
     subsets: dict[str, SubsetMetrics] = {}
     sources: dict[str, Source] = {}
-    domain: Domain | None = None
+    missing: Count | None = None
     intervals: Intervals | None = None
     breakdowns: dict[str, Any] = {}
     notes: list[str] = []
-    selection: Selection | None = None
+    selection: ModelSelection | None = None
+    domain: Domain | None = None
 
     @property
     def side(self) -> Domain | None:
         """On which side of the shift the split lies: as the file says, else its name, else unknown."""
         return self.domain or split_domain(self.split)
+
+    def breakdown(self, kind: type[B]) -> B | None:
+        """Returns the section of a breakdown, None if the data did not allow it."""
+        return next((section for section in self.breakdowns.values() if isinstance(section, kind)), None)
 
 
 class Curves(msgspec.Struct, frozen=True):
@@ -172,194 +164,3 @@ def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
     for key, inner in items:
         flat.update(flatten(inner, f"{prefix}.{key}" if prefix else str(key)))
     return flat
-
-
-def _read_text(file: Path, what: str) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"the {what} file cannot be read: {error.strerror}", file=file) from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"the {what} file is not UTF-8 text", file=file, mend="make it again") from error
-
-
-def load_metrics(path: StrPath) -> SplitMetrics:
-    """Loads one metrics file.
-
-    Raises:
-        DataError: it is missing, damaged, or not of this format.
-    """
-    file = Path(path)
-    text = _read_text(file, "metrics")
-    mend = "make it again with `vqa-gs evaluate`"
-    try:
-        raw = msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
-        raise DataError(f"damaged JSON: {error}", file=file, mend=mend) from error
-    found = raw.get("format") if isinstance(raw, dict) else None
-    if found != METRICS_FORMAT:
-        raise DataError(
-            f"not a metrics file: its format is {found!r}, expected {METRICS_FORMAT!r}", file=file, mend=mend
-        )
-    try:
-        return msgspec.convert(raw, SplitMetrics)
-    except msgspec.ValidationError as error:
-        raise DataError(f"not a metrics file of this version: {error}", file=file, mend=mend) from error
-
-
-def _load_all_metrics(folder: Path) -> dict[str, SplitMetrics]:
-    files = sorted((folder / "metrics").glob("*.json"))
-    metrics: dict[str, SplitMetrics] = {}
-    for file in files:
-        loaded = load_metrics(file)
-        if loaded.split in metrics:
-            raise DataError(f"a second file for the split {loaded.split!r}", file=file, mend="remove one of the two")
-        metrics[loaded.split] = loaded
-    if not metrics:
-        raise DataError("no metrics in this folder", file=folder, mend="run `vqa-gs evaluate` on it first")
-    return metrics
-
-
-def _load_config(file: Path) -> tuple[dict[str, Any], str]:
-    if not file.exists():
-        return {}, ""
-    text = _read_text(file, "configuration")
-    try:
-        config = yaml.safe_load(text)
-        flatten(config)  # a file that refers to itself would stop every later reader
-    except yaml.YAMLError as error:
-        raise DataError(f"damaged YAML: {error}", file=file) from error
-    except RecursionError as error:
-        raise DataError("damaged YAML: it contains itself", file=file) from error
-    if config is None:
-        return {}, text
-    if not isinstance(config, dict):
-        raise DataError("not a configuration: its top level is not a mapping", file=file)
-    return {str(key): value for key, value in config.items()}, text
-
-
-def _load_provenance(file: Path) -> dict[str, Any]:
-    if not file.exists():
-        return {}
-    try:
-        return msgspec.json.decode(_read_text(file, "provenance"), type=dict[str, Any])
-    except msgspec.ValidationError as error:
-        raise DataError(f"not a run's record: {error}", file=file) from error
-    except msgspec.DecodeError as error:
-        raise DataError(f"damaged JSON: {error}", file=file) from error
-
-
-def _number(text: str | None) -> float | None:
-    """Returns the number a cell holds, None for an empty one or one that is not finite."""
-    if text is None or not text.strip():
-        return None
-    value = float(text)
-    return value if math.isfinite(value) else None
-
-
-def load_curves(file: Path) -> Curves | None:
-    """Loads a table by epoch, None if it is not there or has no row; of rows of one epoch the last counts.
-
-    Raises:
-        DataError: the file is damaged.
-    """
-    if not file.exists():
-        return None
-    reader = csv.DictReader(io.StringIO(_read_text(file, "epochs"), newline=""))
-    try:
-        rows = list(reader)
-    except csv.Error as error:
-        raise DataError(f"damaged CSV: {error}", file=file) from error
-    names = list(reader.fieldnames or [])
-    if not rows:
-        return None
-    by_epoch: dict[float, dict[str, float | None]] = {}
-    texts: set[str] = set()
-    for index, row in enumerate(rows):
-        if None in row:
-            raise DataError("more cells than the header has", file=file, record=f"row {index + 1}")
-        values: dict[str, float | None] = {}
-        for name in names:
-            try:
-                values[name] = _number(row[name])
-            except ValueError:
-                texts.add(name)
-        epoch = values.get("epoch")
-        # A resumed run may have written an epoch twice: the later row is the one that was kept.
-        by_epoch[float(index) if epoch is None else epoch] = values
-    epochs = sorted(by_epoch)
-    columns = {
-        name: tuple(by_epoch[epoch].get(name) for epoch in epochs)
-        for name in names
-        if name != "epoch" and name not in texts
-    }
-    return Curves(tuple(epochs), columns)
-
-
-def _seed(folder: Path, config: Mapping[str, Any], provenance: Mapping[str, Any]) -> int | None:
-    for record in (provenance, config):
-        flat = flatten(record)
-        for key in sorted(flat, key=lambda key: key.count(".")):
-            if key.rsplit(".", 1)[-1] == "seed" and type(flat[key]) is int:
-                return flat[key]
-    match = _SEED_SUFFIX.match(folder.name)
-    return int(match["seed"]) if match else None
-
-
-def _names(folder: Path, config: Mapping[str, Any]) -> tuple[str, str]:
-    """Returns the run's name and its arm's."""
-    absolute = folder.absolute()
-    match = _SEED_SUFFIX.match(absolute.name)
-    if match and not match["name"]:
-        run, arm = f"{absolute.parent.name}/{absolute.name}", absolute.parent.name
-    else:
-        run, arm = absolute.name, match["name"] if match else absolute.name
-    named = config.get("name")
-    if isinstance(named, str) and named.strip():
-        arm = named.strip()
-    return run, arm
-
-
-def load_run(folder: StrPath) -> RunSummary:
-    """Loads what a report needs of a run directory.
-
-    Only the metrics must be there; a run scored elsewhere may lack the rest.
-
-    Raises:
-        DataError: there is no such folder, no metrics in it, or one of its files is damaged or foreign.
-    """
-    path = Path(folder)
-    if not path.exists():
-        raise DataError("no such run folder", file=path, mend="check the path")
-    if not path.is_dir():
-        raise DataError("is a file, expected a run folder", file=path, mend="name the folder of a run")
-    config, config_text = _load_config(path / "config.yaml")
-    provenance = _load_provenance(path / "run.json")
-    name, arm = _names(path, config)
-    return RunSummary(
-        name=name,
-        arm=arm,
-        folder=path,
-        metrics=_load_all_metrics(path),
-        seed=_seed(path, config, provenance),
-        config=config,
-        config_text=config_text,
-        provenance=provenance,
-        curves=load_curves(path / "epochs.csv"),
-        complete=(path / "done").exists(),
-    )
-
-
-def find_runs(folder: StrPath) -> list[Path]:
-    """Returns the run folders with metrics at or under ``folder``, sorted by path.
-
-    Raises:
-        DataError: there is no such folder, or no run with metrics in it.
-    """
-    root = Path(folder)
-    if not root.is_dir():
-        raise DataError("no such folder of runs", file=root, mend="check the path")
-    found = sorted({file.parent.parent for file in root.rglob("metrics/*.json")})
-    if not found:
-        raise DataError("no run with metrics in this folder", file=root, mend="run `vqa-gs evaluate` first")
-    return found

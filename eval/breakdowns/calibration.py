@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import ClassVar
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
-from vqa_gs.eval.breakdowns._base import BREAKDOWNS, Scored
+from vqa_gs.eval.breakdown import BREAKDOWNS, Breakdown
+from vqa_gs.eval.evidence import Scored
+from vqa_gs.eval.report.blocks import Figures, Section
+from vqa_gs.eval.report.content import Content
+from vqa_gs.eval.report.measure_table import MeasureRow, measure_table
+from vqa_gs.eval.report.run_curves import run_curves
 
 BINS = 15
 
 
-def reliability(
-    confidence: npt.NDArray[np.float64], accuracy: npt.NDArray[np.float64], bins: int = BINS
-) -> list[dict[str, Any]]:
+class Bin(msgspec.Struct, frozen=True):
+    """Answers of about the same confidence: mean confidence and accuracy, in percent."""
+
+    low: float
+    high: float
+    questions: int
+    confidence: float
+    accuracy: float
+
+
+class Entropy(msgspec.Struct, frozen=True):
+    """Mean entropy of the distribution over answers, in nats, None of none."""
+
+    mean: float | None
+    right: float | None
+    wrong: float | None
+
+
+def reliability(confidence: npt.NDArray[np.float64], accuracy: npt.NDArray[np.float64], bins: int = BINS) -> list[Bin]:
     """Returns mean confidence and accuracy in bins of equal width, the empty ones left out.
 
     Args:
@@ -26,22 +49,15 @@ def reliability(
     for at in range(bins):
         inside = place == at
         if inside.any():
-            rows.append(
-                {
-                    "low": at / bins,
-                    "high": (at + 1) / bins,
-                    "questions": int(inside.sum()),
-                    "confidence": 100 * float(confidence[inside].mean()),
-                    "accuracy": 100 * float(accuracy[inside].mean()),
-                }
-            )
+            means = (100 * float(values[inside].mean()) for values in (confidence, accuracy))
+            rows.append(Bin(at / bins, (at + 1) / bins, int(inside.sum()), *means))
     return rows
 
 
-def expected_error(rows: list[dict[str, Any]]) -> float:
+def expected_error(rows: Sequence[Bin]) -> float:
     """Returns the expected calibration error of `reliability`'s bins in points (Guo et al., ICML 2017)."""
-    total = sum(row["questions"] for row in rows)
-    return float(sum(row["questions"] * abs(row["confidence"] - row["accuracy"]) for row in rows) / total)
+    total = sum(row.questions for row in rows)
+    return float(sum(row.questions * abs(row.confidence - row.accuracy) for row in rows) / total)
 
 
 def _mean(values: npt.NDArray[np.float64]) -> float | None:
@@ -49,40 +65,75 @@ def _mean(values: npt.NDArray[np.float64]) -> float | None:
 
 
 @BREAKDOWNS.register("calibration")
-def calibration(scored: Scored) -> dict[str, Any] | None:
+class Calibration(Breakdown, frozen=True):
     """Expected calibration error, the reliability diagram's bins, and the entropy of right and wrong answers.
 
     The accuracy is that of the scoring rule, so an answer that a third of the annotators give counts as partly
     right. Entropies are in nats.
     """
-    known = scored.evidence.confidence
-    if known is None:
-        return None
-    ids = scored.questions.question_ids
-    rows = np.array([row for row, question_id in enumerate(ids) if question_id in known], np.int64)
-    if not len(rows):
-        return None
-    sure = np.array([known[ids[row]].score for row in rows], np.float64)
-    accuracy = scored.scores[rows]
-    bins = reliability(sure, accuracy)
-    per_type = {}
-    types = np.array([scored.annotations[row].answer_type for row in rows], dtype=object)
-    for kind in sorted(set(types)):
-        per_type[kind] = expected_error(reliability(sure[types == kind], accuracy[types == kind]))
-    section = {
-        "questions": len(rows),
-        "ece": expected_error(bins),
-        "confidence": 100 * float(sure.mean()),
-        "accuracy": 100 * float(accuracy.mean()),
-        "bins": bins,
-        "per_answer_type": per_type,
-    }
-    entropies = [known[ids[row]].entropy for row in rows]
-    if all(entropy is not None for entropy in entropies):
-        entropy, right = np.array(entropies, np.float64), accuracy >= 0.5
-        section["entropy"] = {
-            "mean": _mean(entropy),
-            "right": _mean(entropy[right]),
-            "wrong": _mean(entropy[~right]),
+
+    order: ClassVar[int] = 66
+
+    questions: int
+    ece: float
+    confidence: float
+    accuracy: float
+    bins: list[Bin]
+    per_answer_type: dict[str, float]
+    entropy: Entropy | None = None
+
+    @classmethod
+    def of(cls, scored: Scored) -> Calibration | None:
+        """Computes the section."""
+        known = scored.evidence.confidence
+        if known is None:
+            return None
+        ids = scored.questions.question_ids
+        rows = np.array([row for row, question_id in enumerate(ids) if question_id in known], np.int64)
+        if not len(rows):
+            return None
+        sure = np.array([known[ids[row]].score for row in rows], np.float64)
+        accuracy = scored.scores[rows]
+        bins = reliability(sure, accuracy)
+        types = np.array([scored.annotations[row].answer_type for row in rows], dtype=object)
+        per_type = {
+            kind: expected_error(reliability(sure[types == kind], accuracy[types == kind]))
+            for kind in sorted(set(types))
         }
-    return section
+        entropies = [known[ids[row]].entropy for row in rows]
+        entropy = None
+        if all(value is not None for value in entropies):
+            values, right = np.array(entropies, np.float64), accuracy >= 0.5
+            entropy = Entropy(_mean(values), _mean(values[right]), _mean(values[~right]))
+        means = 100 * float(sure.mean()), 100 * float(accuracy.mean())
+        return cls(len(rows), expected_error(bins), *means, bins, per_type, entropy)
+
+    def lines(self, rule: str) -> list[str]:
+        """Returns the calibration error."""
+        return [f"expected calibration error {self.ece:.2f} points ({rule})"]
+
+    @classmethod
+    def section(cls, content: Content) -> Section | None:
+        """Returns the reliability diagrams, on whose diagonal a model is as often right as it says, and the table."""
+        notes = (
+            f"Accuracy as scored by {content.rule}. Expected calibration error: 15 bins of equal width, in points "
+            "(Guo et al., 2017); lower is better. Entropy of the distribution over answers in nats.",
+        )
+        measures: list[MeasureRow[Calibration]] = [
+            MeasureRow("expected calibration error", lambda one: one.ece, lambda one: one.questions),
+            MeasureRow("mean confidence, %", lambda one: one.confidence),
+            MeasureRow("accuracy, %", lambda one: one.accuracy),
+            MeasureRow("entropy, right answers", lambda one: one.entropy and one.entropy.right),
+            MeasureRow("entropy, wrong answers", lambda one: one.entropy and one.entropy.wrong),
+        ]
+        table = measure_table(content, Calibration, "Calibration", notes, measures)
+        if table is None:
+            return None
+
+        def points(one: Calibration) -> list[tuple[float, float]]:
+            return [(row.confidence, row.accuracy) for row in one.bins]
+
+        pick = content.picking(Calibration, points)
+        charts = run_curves(content, "Accuracy by confidence", pick, "confidence, %", diagonal=True)
+        figures = (Figures(charts, "arms"),) if charts else ()
+        return Section("Calibration", "calibration", "Calibration", (*figures, table))

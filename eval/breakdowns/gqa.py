@@ -2,28 +2,56 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import ClassVar
 
-from vqa_gs.eval.breakdowns._base import BREAKDOWNS, Scored
-from vqa_gs.eval.metrics import by_group
+from vqa_gs.eval.breakdown import BREAKDOWNS, Breakdown
+from vqa_gs.eval.evidence import Scored
+from vqa_gs.eval.metrics import GroupMean, by_group
+from vqa_gs.eval.report.blocks import Section
+from vqa_gs.eval.report.content import BOLD_NOTE, Content
+from vqa_gs.eval.report.measure_table import MeasureRow, measure_table
 
 
 @BREAKDOWNS.register("gqa")
-def gqa(scored: Scored) -> dict[str, Any] | None:
+class Gqa(Breakdown, frozen=True):
     """Accuracy on binary and open questions and by semantic type, as GQA's evaluation prints it.
 
     Structural types are the question types of a GQA set, so they stand in ``per_question_type`` already.
     """
-    semantic = scored.evidence.semantic_types
-    if semantic is None:
-        return None
-    labels = [semantic[question_id] for question_id in scored.questions.question_ids]
-    answer_types = by_group(scored.scores, [annotation.answer_type for annotation in scored.annotations])
-    return {
-        "binary": answer_types["binary"].accuracy if "binary" in answer_types else None,
-        "open": answer_types["open"].accuracy if "open" in answer_types else None,
-        "per_semantic_type": {
-            name: {"accuracy": mean.accuracy, "questions": mean.questions}
-            for name, mean in by_group(scored.scores, labels).items()
-        },
-    }
+
+    order: ClassVar[int] = 38
+
+    binary: float | None
+    open: float | None
+    per_semantic_type: dict[str, GroupMean]
+
+    @classmethod
+    def of(cls, scored: Scored) -> Gqa | None:
+        """Computes the section."""
+        semantic = scored.evidence.semantic_types
+        if semantic is None:
+            return None
+        labels = [semantic[question_id] for question_id in scored.questions.question_ids]
+        by_answer = by_group(scored.scores, [annotation.answer_type for annotation in scored.annotations])
+        binary, open_ = (by_answer[kind].accuracy if kind in by_answer else None for kind in ("binary", "open"))
+        return cls(binary, open_, by_group(scored.scores, labels))
+
+    @classmethod
+    def section(cls, content: Content) -> Section | None:
+        """Returns the table."""
+
+        def of_type(name: str) -> MeasureRow[Gqa]:
+            def part(pick: Callable[[GroupMean], float]) -> Callable[[Gqa], float | None]:
+                return lambda one: pick(one.per_semantic_type[name]) if name in one.per_semantic_type else None
+
+            count = part(lambda mean: mean.questions)
+            return MeasureRow(f"semantic: {name}", part(lambda mean: mean.accuracy), count, best_is_high=True)
+
+        measures: list[MeasureRow[Gqa]] = [
+            MeasureRow("binary", lambda one: one.binary, best_is_high=True),
+            MeasureRow("open", lambda one: one.open, best_is_high=True),
+        ]
+        measures += map(of_type, sorted({name for one in content.breakdowns(Gqa) for name in one.per_semantic_type}))
+        table = measure_table(content, Gqa, "GQA's types", (content.note(), BOLD_NOTE), measures)
+        return Section("GQA's types", "gqa", "GQA", (table,)) if table else None

@@ -2,13 +2,148 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import ClassVar
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
-from vqa_gs.eval.breakdowns._base import BREAKDOWNS, Scored
-from vqa_gs.eval.grounding import GroundingFile, Relevance
+from vqa_gs.eval.breakdown import BREAKDOWNS, Breakdown, Measured, StudyKind
+from vqa_gs.eval.evidence import Scored
+from vqa_gs.eval.grounding_file import GroundingFile, Relevance
 from vqa_gs.eval.metrics import fully_right
+from vqa_gs.eval.report.blocks import Section
+from vqa_gs.eval.report.content import Content
+from vqa_gs.eval.report.measure_table import MeasureRow, measure_table
+
+
+class RegionShares(msgspec.Struct, frozen=True):
+    """Means over some questions, in percent, of what lies on the regions that matter."""
+
+    questions: int
+    attention: float
+    gradient: float
+    chance: float
+    attention_pointing: float
+    gradient_pointing: float
+
+
+class ByOutcome(msgspec.Struct, frozen=True):
+    """The same of all questions and of those answered right and wrong; None of none."""
+
+    all: RegionShares
+    right: RegionShares | None
+    wrong: RegionShares | None
+
+
+class PairAlignment(msgspec.Struct, frozen=True):
+    """The gradient's cosine with the direction to the counterfactual partner, over the ends where it is defined."""
+
+    pairs: int
+    ends: int
+    cosine: float
+    positive: float
+    function: str
+
+
+@BREAKDOWNS.register("grounding")
+class Grounding(Breakdown, frozen=True):
+    """Share of attention and of gradient on the relevant regions, and the gradient's alignment with pairs.
+
+    Shares are percent of a question's sum over its regions, averaged over questions; "chance" is the share of
+    regions that are relevant, "pointing" how often the strongest region is. "pairs" has the mean cosine between
+    the gradient and the direction to the counterfactual partner, which gradient supervision maximises, over the
+    ends where it is defined.
+    """
+
+    order: ClassVar[int] = 68
+    study: ClassVar[StudyKind | None] = StudyKind(
+        "looks",
+        "Where it looks",
+        "Share in % of the attention, and of the length of the predicted answer's gradient by region, on the regions"
+        " the answer is read from; chance: the share of these among all regions.",
+        "Where models look",
+        "share on the regions the answer is read from, %",
+        level="chance",
+    )
+
+    threshold: float | None
+    regions: ByOutcome | None
+    pairs: PairAlignment | None
+
+    @classmethod
+    def of(cls, scored: Scored) -> Grounding | None:
+        """Computes the section.
+
+        Raises:
+            DataError: the hints are of another number of regions.
+        """
+        file, relevance = scored.evidence.grounding, scored.evidence.relevance
+        if file is None:
+            return None
+        regions = None if relevance is None else _of_regions(scored, file, relevance)
+        pairs = _of_pairs(file)
+        if regions is None and pairs is None:
+            return None
+        return cls(relevance.threshold if relevance else None, regions, pairs)
+
+    def lines(self, rule: str) -> list[str]:
+        """Returns the shares on the regions that matter, and the alignment with pairs."""
+        lines = []
+        if self.regions:
+            part = self.regions.all
+            lines.append(
+                f"relevant regions get {part.attention:.2f} % of attention, {part.gradient:.2f} % of gradient,"
+                f" chance {part.chance:.2f} %"
+            )
+        if self.pairs:
+            lines.append(f"gradient alignment with {self.pairs.pairs:,} pairs {self.pairs.cosine:+.3f}")
+        return lines
+
+    def measured(self) -> dict[str, Measured]:
+        """Returns the shares over all questions."""
+        if self.regions is None:
+            return {}
+        part = self.regions.all
+        return {name: Measured(getattr(part, name), part.questions) for name in ("attention", "chance", "gradient")}
+
+    @classmethod
+    def section(cls, content: Content) -> Section | None:
+        """Returns the table."""
+
+        def shares(label: str, outcome: str, value: Callable[[RegionShares], float]) -> MeasureRow[Grounding]:
+            def part(one: Grounding) -> RegionShares | None:
+                return getattr(one.regions, outcome, None)
+
+            return MeasureRow(
+                label,
+                lambda one: None if (found := part(one)) is None else value(found),
+                lambda one: None if (found := part(one)) is None else found.questions,
+            )
+
+        def pairs(label: str, value: Callable[[PairAlignment], float]) -> MeasureRow[Grounding]:
+            return MeasureRow(
+                label, lambda one: one.pairs and value(one.pairs), lambda one: one.pairs and one.pairs.ends
+            )
+
+        measures = [
+            shares("attention on the relevant regions, %", "all", lambda part: part.attention),
+            shares("gradient on the relevant regions, %", "all", lambda part: part.gradient),
+            shares("share of regions that are relevant, %", "all", lambda part: part.chance),
+            shares("strongest attention on a relevant region, %", "all", lambda part: part.attention_pointing),
+            shares("strongest gradient on a relevant region, %", "all", lambda part: part.gradient_pointing),
+            shares("attention on them, right answers, %", "right", lambda part: part.attention),
+            shares("attention on them, wrong answers, %", "wrong", lambda part: part.attention),
+            pairs("gradient with the pair's direction, cosine", lambda part: part.cosine),
+            pairs("gradient towards the partner, % of pair ends", lambda part: part.positive),
+        ]
+        notes = (
+            f"Right and wrong as scored by {content.rule}.",
+            "Shares are of a question's sum over its regions, averaged over questions; more than the share of relevant "
+            "regions is more than chance. The cosine is what gradient supervision raises.",
+        )
+        table = measure_table(content, Grounding, "Where it looks", notes, measures, "questions or pair ends")
+        return Section("Where it looks", "grounding", "Grounding", (table,)) if table else None
 
 
 def _share(values: npt.NDArray[np.float32], matter: npt.NDArray[np.bool_]) -> float:
@@ -16,7 +151,7 @@ def _share(values: npt.NDArray[np.float32], matter: npt.NDArray[np.bool_]) -> fl
     return 100 * float(values[matter].sum(dtype=np.float64)) / total if total > 0 else 0.0
 
 
-def _of_regions(scored: Scored, grounding: GroundingFile, relevance: Relevance) -> dict[str, Any] | None:
+def _of_regions(scored: Scored, grounding: GroundingFile, relevance: Relevance) -> ByOutcome | None:
     rows = []
     right = fully_right(scored.scores)
     for place, question_id in enumerate(grounding.question_ids):
@@ -40,46 +175,20 @@ def _of_regions(scored: Scored, grounding: GroundingFile, relevance: Relevance) 
     if not rows:
         return None
     table = np.array(rows, np.float64)
-    names = ("attention", "gradient", "chance", "attention_pointing", "gradient_pointing")
 
-    def means(part: npt.NDArray[np.float64]) -> dict[str, Any] | None:
-        if not len(part):
-            return None
-        return {"questions": len(part), **dict(zip(names, part[:, :-1].mean(axis=0).tolist(), strict=True))}
+    def means(part: npt.NDArray[np.float64]) -> RegionShares | None:
+        return RegionShares(len(part), *part[:, :-1].mean(axis=0).tolist()) if len(part) else None
 
-    answered_right = table[:, -1] > 0
-    return {"all": means(table), "right": means(table[answered_right]), "wrong": means(table[~answered_right])}
+    whole, answered_right = means(table), table[:, -1] > 0
+    assert whole is not None
+    return ByOutcome(whole, means(table[answered_right]), means(table[~answered_right]))
 
 
-def _of_pairs(grounding: GroundingFile) -> dict[str, Any] | None:
+def _of_pairs(grounding: GroundingFile) -> PairAlignment | None:
     if grounding.cosine is None:
         return None
     known = grounding.cosine[~np.isnan(grounding.cosine)].astype(np.float64)
     if not len(known):
         return None
-    return {
-        "pairs": len(grounding.pairs),
-        "ends": len(known),
-        "cosine": float(known.mean()),
-        "positive": 100 * float((known > 0).mean()),
-        "function": grounding.function,
-    }
-
-
-@BREAKDOWNS.register("grounding")
-def grounding(scored: Scored) -> dict[str, Any] | None:
-    """Share of attention and of gradient on the relevant regions, and the gradient's alignment with pairs.
-
-    Shares are percent of a question's sum over its regions, averaged over questions; "chance" is the share of
-    regions that are relevant, "pointing" how often the strongest region is. "pairs" has the mean cosine between
-    the gradient and the direction to the counterfactual partner, which gradient supervision maximises, over the
-    ends where it is defined.
-    """
-    file, relevance = scored.evidence.grounding, scored.evidence.relevance
-    if file is None:
-        return None
-    regions = None if relevance is None else _of_regions(scored, file, relevance)
-    pairs = _of_pairs(file)
-    if regions is None and pairs is None:
-        return None
-    return {"threshold": relevance.threshold if relevance else None, "regions": regions, "pairs": pairs}
+    positive = 100 * float((known > 0).mean())
+    return PairAlignment(len(grounding.pairs), len(known), float(known.mean()), positive, grounding.function)

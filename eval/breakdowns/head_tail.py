@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from operator import attrgetter
+from typing import ClassVar
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
-from vqa_gs.eval.breakdowns._base import BREAKDOWNS, Scored
+from vqa_gs.eval.breakdown import BREAKDOWNS, Breakdown, shown
+from vqa_gs.eval.evidence import Scored
 from vqa_gs.eval.metrics import codes
+from vqa_gs.eval.report.blocks import Figures, Section
+from vqa_gs.eval.report.content import BOLD_NOTE, Content
+from vqa_gs.eval.report.measure_table import MeasureRow, measure_table
+from vqa_gs.eval.report.run_curves import run_curves
 
 ALPHA = 0.2
 # The alphas of GQA-OOD's curve, as its file names have them.
@@ -62,42 +69,104 @@ def relative_frequencies(
     return frequency, imbalanced
 
 
-def _halves(scored: Scored, frequency: npt.NDArray[np.float64], among: npt.NDArray[np.bool_]) -> dict[str, Any]:
-    tail = frequency < 1 + ALPHA
-    return {
-        "head": scored.accuracy(among & ~tail),
-        "tail": scored.accuracy(among & tail),
-        "head_questions": int((among & ~tail).sum()),
-        "tail_questions": int((among & tail).sum()),
-    }
+class Halves(msgspec.Struct, frozen=True):
+    """Accuracy on frequent and rare answers, None of none, and the questions of each."""
+
+    head: float | None
+    tail: float | None
+    head_questions: int
+    tail_questions: int
+
+
+class CurvePoint(msgspec.Struct, frozen=True):
+    """The accuracy on the tail at another threshold."""
+
+    alpha: float
+    tail: float | None
+    questions: int
 
 
 @BREAKDOWNS.register("head_tail")
-def head_tail(scored: Scored) -> dict[str, Any] | None:
+class HeadTail(Breakdown, frozen=True):
     """Accuracy on answers that are frequent (head) and rare (tail) within their group.
 
     Groups are GQA's local groups where the data has them, else the question types. An answer is in the tail where
     its count is below (1 + alpha) times the mean count of the group's answers. GQA-OOD keeps the imbalanced
     groups only; the same over all groups stands beside it.
     """
-    local = scored.evidence.local_groups
-    groups = (
-        [local.get(question_id, "none") for question_id in scored.questions.question_ids]
-        if local is not None
-        else scored.question_types
-    )
-    frequency, imbalanced = relative_frequencies(groups, scored.truths)
-    everywhere = np.ones(len(frequency), np.bool_)
-    kept = {group for group, inside in zip(groups, imbalanced.tolist(), strict=True) if inside}
-    curve = []
-    for alpha in ALPHAS:
-        tail = imbalanced & (frequency < 1 + alpha)
-        curve.append({"alpha": alpha, "tail": scored.accuracy(tail), "questions": int(tail.sum())})
-    return {
-        "groups": "local" if local is not None else "question_type",
-        "alpha": ALPHA,
-        "imbalanced_groups": sorted(kept),
-        **_halves(scored, frequency, imbalanced),
-        "all_groups": _halves(scored, frequency, everywhere),
-        "curve": curve,
-    }
+
+    order: ClassVar[int] = 34
+
+    groups: str
+    alpha: float
+    imbalanced_groups: list[str]
+    head: float | None
+    tail: float | None
+    head_questions: int
+    tail_questions: int
+    all_groups: Halves
+    curve: list[CurvePoint]
+
+    @classmethod
+    def of(cls, scored: Scored) -> HeadTail:
+        """Computes the section."""
+        local = scored.evidence.local_groups
+        groups = (
+            [local.get(question_id, "none") for question_id in scored.questions.question_ids]
+            if local is not None
+            else scored.question_types
+        )
+        frequency, imbalanced = relative_frequencies(groups, scored.truths)
+
+        def halves(among: npt.NDArray[np.bool_]) -> Halves:
+            tail = frequency < 1 + ALPHA
+            head, rare = among & ~tail, among & tail
+            return Halves(scored.accuracy(head), scored.accuracy(rare), int(head.sum()), int(rare.sum()))
+
+        curve = []
+        for alpha in ALPHAS:
+            tail = imbalanced & (frequency < 1 + alpha)
+            curve.append(CurvePoint(alpha, scored.accuracy(tail), int(tail.sum())))
+        return cls(
+            "local" if local is not None else "question_type",
+            ALPHA,
+            sorted({group for group, inside in zip(groups, imbalanced.tolist(), strict=True) if inside}),
+            *msgspec.structs.astuple(halves(imbalanced)),
+            halves(np.ones(len(frequency), np.bool_)),
+            curve,
+        )
+
+    def lines(self, rule: str) -> list[str]:
+        """Returns both accuracies."""
+        return [f"head {shown(self.head)} %, tail {shown(self.tail)} % ({rule}, alpha {self.alpha})"]
+
+    @classmethod
+    def section(cls, content: Content) -> Section | None:
+        """Returns the table and the tail accuracy over alpha for each split."""
+        notes = (
+            content.note(),
+            "Tail: answers whose count in their group lies below 1.2 times the mean count of the group's answers "
+            "(GQA-OOD, alpha 0.2). Groups are GQA's local groups where the data has them, else question types; "
+            "imbalanced ones are those of low entropy.",
+            BOLD_NOTE,
+        )
+        measures = [
+            MeasureRow[HeadTail](label, attrgetter(path), attrgetter(f"{path}_questions"), best_is_high=True)
+            for label, path in (
+                ("head, imbalanced groups", "head"),
+                ("tail, imbalanced groups", "tail"),
+                ("head, all groups", "all_groups.head"),
+                ("tail, all groups", "all_groups.tail"),
+            )
+        ]
+        name = "Frequent and rare answers"
+        table = measure_table(content, HeadTail, name, notes, measures)
+        if table is None:
+            return None
+
+        def points(one: HeadTail) -> list[tuple[float, float]]:
+            return sorted((point.alpha, point.tail) for point in one.curve if point.tail is not None)
+
+        charts = run_curves(content, "Tail accuracy by alpha", content.picking(HeadTail, points), "alpha")
+        figures = (Figures(charts, "arms"),) if charts else ()
+        return Section(name, "head-tail", "Head and tail", (*figures, table))

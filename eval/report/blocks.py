@@ -81,6 +81,7 @@ class Figures(msgspec.Struct, frozen=True):
             arms), ``answers without training``; "" for none.
         notes: what a reader must know to read them.
         folded: the heading under which they are folded away, "" to show them.
+        series: what the markers of ``arms`` stand for, in place of the report's arms.
     """
 
     kind: ClassVar[str] = "figures"
@@ -89,6 +90,7 @@ class Figures(msgspec.Struct, frozen=True):
     legend: str = ""
     notes: tuple[str, ...] = ()
     folded: str = ""
+    series: tuple[str, ...] = ()
 
 
 class RunCard(msgspec.Struct, frozen=True):

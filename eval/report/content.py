@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 from vqa_gs.eval.arms import Arm, Spread, group_runs
@@ -14,8 +15,10 @@ from vqa_gs.eval.report.examples import ExampleCollector
 from vqa_gs.eval.report.records import Records
 from vqa_gs.eval.report.resampling import ArmIntervals, Group
 from vqa_gs.eval.report.verdicts import Splits, choose_splits, clear_best, find_baseline, same_questions
-from vqa_gs.eval.runs import MEAN_AVERAGE_PRECISION, RunSummary, SplitMetrics
+from vqa_gs.eval.runs import MEAN_AVERAGE_PRECISION, B, RunSummary, SplitMetrics
 from vqa_gs.eval.statistics import LEVEL, REPLICATES, Interval
+
+T = TypeVar("T")
 
 SCORING_WORDS = {
     "official": "as the VQA evaluation script computes it",
@@ -71,7 +74,7 @@ class Options:
         data_dir: where to look for questions and annotations that are not where they were.
         image_dir: where the images of the examples lie.
         examples: how many examples of each split to show at most.
-        published: the name of a table of published results to set beside, see `vqa_gs.eval.report.published`.
+        published: the name of a table of published results to set beside, see `vqa_gs.eval.report.published_results`.
     """
 
     data_dir: Path | None = None
@@ -91,8 +94,7 @@ def _recorded_interval(arm: Arm, split: str, group: Group) -> Interval | None:
         "question_type": recorded[0].per_question_type,
         "subset": recorded[0].subsets,
     }
-    found = by_name[kind].get(name) if kind in by_name else recorded[0].overall
-    return Interval(*found) if found else None
+    return by_name[kind].get(name) if kind in by_name else recorded[0].overall
 
 
 class Content:
@@ -179,6 +181,21 @@ class Content:
     def metrics(self) -> list[SplitMetrics]:
         """Returns all metrics files."""
         return [metrics for run in self.runs for metrics in run.metrics.values()]
+
+    def breakdowns(self, kind: type[B], split: str | None = None) -> list[B]:
+        """Returns a breakdown's sections, of one split or of all."""
+        chosen = [one for one in self.metrics() if split in (None, one.split)]
+        return [found for metrics in chosen if (found := metrics.breakdown(kind)) is not None]
+
+    @staticmethod
+    def picking(kind: type[B], value: Callable[[B], T | None]) -> Callable[[SplitMetrics], T | None]:
+        """Returns what takes a number out of a breakdown's section in a metrics file, where it has one."""
+
+        def pick(metrics: SplitMetrics) -> T | None:
+            found = metrics.breakdown(kind)
+            return None if found is None else value(found)
+
+        return pick
 
     def best(self, spreads: Sequence[Spread | None], split: str, group: Group | None) -> int | None:
         """Returns the index of the arm that is clear above all others on a split, if there is one."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from vqa_gs.eval.arms import Arm
-from vqa_gs.eval.grounding import GroundingFile, read_grounding
+from vqa_gs.eval.grounding_file import GroundingFile, read_grounding
 from vqa_gs.eval.report.images import Embedded, ImageFolder
 from vqa_gs.eval.report.records import SplitRecords
 

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 from vqa_gs.eval.arms import Arm, group_runs
+from vqa_gs.eval.breakdown import ordered_breakdowns
 from vqa_gs.eval.report.blocks import Section
 from vqa_gs.eval.report.content import Content, Options, by_scoring
 from vqa_gs.eval.report.examples import ExampleCollector
 from vqa_gs.eval.report.records import gather
-from vqa_gs.eval.report.sections import build_sections
+from vqa_gs.eval.report.section import SECTIONS, Builder
 from vqa_gs.eval.report.summary import Summary, summarize
 from vqa_gs.eval.report.verdicts import Splits
 from vqa_gs.eval.runs import RunSummary
@@ -36,6 +37,14 @@ def read_content(scoring: str, runs: Sequence[RunSummary], options: Options) -> 
     collector = ExampleCollector(group_runs(runs), options.examples, options.image_dir)
     records = gather(runs, scoring, options.data_dir, collector)
     return Content(scoring, runs, options, records, collector)
+
+
+def build_sections(content: Content) -> tuple[Section, ...]:
+    """Returns the sections that apply, those of breakdowns and the others, in their order."""
+    places: list[tuple[int, Builder]] = [(kind.order, kind.section) for kind in ordered_breakdowns()]
+    places += [SECTIONS[name] for name in SECTIONS]
+    built = (build(content) for _, build in sorted(places, key=lambda place: place[0]))
+    return tuple(found for found in built if found is not None)
 
 
 def build_part(content: Content) -> Part:

@@ -7,8 +7,7 @@ distributions, examples. Everything that cannot be used is told as a reason, nev
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,17 +16,16 @@ import numpy.typing as npt
 from vqa_gs.eval.evaluate import score_answers
 from vqa_gs.eval.question_types import with_question_types
 from vqa_gs.eval.results import read_result_file
-from vqa_gs.eval.runs import MEAN_AVERAGE_PRECISION, RunSummary, flatten
-from vqa_gs.eval.scoring import RULES
+from vqa_gs.eval.rules import RULES
+from vqa_gs.eval.runs import MEAN_AVERAGE_PRECISION, RunSummary
 
 from vqa_gs.common.errors import VqaGsError
 from vqa_gs.common.files import sha256_file
 from vqa_gs.data.gqa import is_gqa, read_gqa
 from vqa_gs.data.normalize import answer_form
-from vqa_gs.data.questions import ImageId, QuestionSet, read_annotations, read_question_set
+from vqa_gs.data.questions import ImageId, QuestionSet, read_question_set
 
 Codes = npt.NDArray[np.int32]
-TrainShares = dict[str, dict[str, float]]
 
 UNANSWERED = -1
 
@@ -93,13 +91,10 @@ class Records:
 
     Attributes:
         splits: by split name.
-        train: the share of each majority answer among the training questions of a type, in the form in which the
-            rule compares; empty if unknown.
         reasons: why something is not there, a sentence each.
     """
 
     splits: dict[str, SplitRecords] = field(default_factory=dict)
-    train: TrainShares = field(default_factory=dict)
     reasons: list[str] = field(default_factory=list)
 
 
@@ -223,32 +218,6 @@ def _groups(runs: Sequence[RunSummary], split: str) -> list[RunSummary]:
     return max(groups.values(), key=len, default=[])
 
 
-def _train_shares(runs: Sequence[RunSummary], scoring: str, search: Path | None, records: Records) -> TrainShares:
-    """Returns the shares of the majority answers of the first training file that is still what it was."""
-    tried: set[str] = set()
-    for run in runs:
-        path = flatten(run.config).get("data.train.annotations")
-        if not isinstance(path, str) or path in tried:
-            continue
-        tried.add(path)
-        recorded = run.provenance.get("sources")
-        sha256 = recorded.get(path, "") if isinstance(recorded, Mapping) else ""
-        try:
-            annotations = read_annotations(find_source(path, str(sha256), search))
-        except (FileNotFoundError, VqaGsError) as error:
-            records.reasons.append(f"Answers in training are not shown: {error}.")
-            continue
-        form = answer_form(scoring)
-        counts: dict[str, Counter[str]] = {}
-        for annotation in annotations:
-            counts.setdefault(annotation.question_type, Counter())[form(annotation.majority)] += 1
-        return {
-            kind: {answer: number / counted.total() for answer, number in counted.items()}
-            for kind, counted in counts.items()
-        }
-    return {}
-
-
 def gather(runs: Sequence[RunSummary], scoring: str, search: Path | None, look: Look) -> Records:
     """Reads what stands behind the scores of some runs, one split at a time.
 
@@ -272,6 +241,4 @@ def gather(runs: Sequence[RunSummary], scoring: str, search: Path | None, look: 
             _read_split(split, scoring, same, search, records, look)
         else:
             records.reasons.append(f"No examples of {split}: its metrics do not name their questions.")
-    if records.splits:
-        records.train = _train_shares(runs, scoring, search, records)
     return records

@@ -14,7 +14,7 @@ from vqa_gs.eval.report.formats.latex import render_latex
 from vqa_gs.eval.report.formats.markdown import render_markdown
 from vqa_gs.eval.report.formats.terminal import render_terminal
 from vqa_gs.eval.report.part import build_part, read_content
-from vqa_gs.eval.report.published import load_published
+from vqa_gs.eval.report.published_results import load_published
 from vqa_gs.eval.runs import RunSummary
 
 from vqa_gs import __version__

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from vqa_gs.eval.scoring._rule import RULES, Scores
+from vqa_gs.eval.rules import RULES, Scores
 
 from vqa_gs.common.errors import DataError
 from vqa_gs.data.normalize import normalize_answer, strip_answer

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vqa_gs.eval.scoring._leave_one_out import leave_one_out
-from vqa_gs.eval.scoring._rule import RULES, Memo, Scores
+from vqa_gs.eval.leave_one_out import leave_one_out
+from vqa_gs.eval.rules import RULES, Memo, Scores
 
 from vqa_gs.data.normalize import normalize_answer, process_punctuation, strip_answer
 from vqa_gs.data.questions import Annotation

@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from vqa_gs.eval.analysis import analyse
-from vqa_gs.eval.breakdowns import Evidence
 from vqa_gs.eval.edited import EditedAnswers
-from vqa_gs.eval.grounding import GroundingFile, Relevance, write_grounding
+from vqa_gs.eval.evidence import Evidence
+from vqa_gs.eval.grounding_file import GroundingFile, Relevance, write_grounding
+from vqa_gs.eval.metrics_file import write_metrics
 from vqa_gs.eval.results import Confidence, write_results
-from vqa_gs.eval.runs import RunSummary, load_run
+from vqa_gs.eval.run_files import load_run
+from vqa_gs.eval.runs import RunSummary
 
 from vqa_gs.data.questions import QuestionSet, read_annotations, read_question_set
 
@@ -117,7 +119,7 @@ def write_world_run(run: Path, arm: str, seed: int, share: float, sets: dict[str
         }
         write_results(run / "predictions" / f"{split}.json", answers)
         metrics = analyse(questions, answers, split=split, evidence=evidence_of(questions, answers, train, dice))
-        (run / "metrics" / f"{split}.json").write_text(json.dumps(metrics), encoding="utf-8")
+        write_metrics(run / "metrics" / f"{split}.json", metrics)
         write_grounding(run / "grounding" / f"{split}.h5", grounding_of(questions, dice))
     config = {"name": arm, "seed": seed, "data": {"train": {"annotations": str(data / "train_annotations.json")}}}
     (run / "config.yaml").write_text(json.dumps(config), encoding="utf-8")

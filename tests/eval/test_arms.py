@@ -1,7 +1,7 @@
 import math
 
 from vqa_gs.eval.arms import Spread, group_runs
-from vqa_gs.eval.runs import load_run
+from vqa_gs.eval.run_files import load_run
 
 from .test_report_fixtures import load_study, write_run
 

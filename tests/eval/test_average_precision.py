@@ -8,10 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from vqa_gs.eval.average_precision import average_precision, intervals, mean_average_precision
 from vqa_gs.eval.label_metrics import label_metrics
-from vqa_gs.eval.runs import load_metrics
+from vqa_gs.eval.metrics_file import read_metrics, write_metrics
 
 from vqa_gs.common.errors import UsageError
-from vqa_gs.common.files import write_json
 
 
 def slow(scores, labels):
@@ -99,8 +98,10 @@ def test_metrics_file_is_read_as_every_other(tmp_path):
     labels = np.column_stack([labels, np.zeros(40, bool)])
     scores = labels + rng.normal(0, 1, labels.shape)
     sources = {"instances": {"path": "x.json", "sha256": "0" * 64}}
-    write_json(tmp_path / "m.json", label_metrics(scores, labels, ["cat", "dog", "cow"], "ood_edited", sources))
-    read = load_metrics(tmp_path / "m.json")
+    written = label_metrics(scores, labels, ["cat", "dog", "cow"], "ood_edited", sources)
+    write_metrics(tmp_path / "m.json", written)
+    read = read_metrics(tmp_path / "m.json")
+    assert read == written
     assert (read.scoring, read.side, read.questions) == ("mAP", "ood", 40)
     assert set(read.per_answer_type) == {"cat", "dog"}
     assert read.overall == pytest.approx(sum(read.per_answer_type.values()) / 2)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from vqa_gs.eval.metrics import (
-    Mean,
+    GroupMean,
     PairAccuracy,
     by_group,
     codes,
@@ -36,8 +36,8 @@ def test_overall_does_not_depend_on_the_order():
 def test_groups_are_sorted_and_counted():
     groups = by_group(np.array([1.0, 0.0, 0.6]), ["other", "yes/no", "other"])
     assert list(groups) == ["other", "yes/no"]
-    assert groups["other"] == Mean(pytest.approx(80.0), 2)
-    assert groups["yes/no"] == Mean(0.0, 1)
+    assert groups["other"] == GroupMean(pytest.approx(80.0), 2)
+    assert groups["yes/no"] == GroupMean(0.0, 1)
 
 
 def test_unequal_lengths():

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from vqa_gs.eval.report import write_report
+from vqa_gs.eval.report.write import write_report
 
 from tests.chromium import resize
 

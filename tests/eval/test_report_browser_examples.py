@@ -1,7 +1,8 @@
 import json
 
 import pytest
-from vqa_gs.eval.report import Options, write_report
+from vqa_gs.eval.report.content import Options
+from vqa_gs.eval.report.write import write_report
 
 from tests.chromium import resize
 

@@ -6,7 +6,7 @@ from vqa_gs.eval.arms import Spread
 from vqa_gs.eval.report.charts.bars import Bar, BarChart, bar_ceiling
 from vqa_gs.eval.report.charts.dots import DotChart, Series
 from vqa_gs.eval.report.charts.lines import Line, LineChart
-from vqa_gs.eval.report.charts.marks import ARM_COLOURS, WIDTH, Estimate, marker, shorten, ticks
+from vqa_gs.eval.report.marks import ARM_COLOURS, WIDTH, Estimate, marker, shorten, ticks
 
 NASTY = "<script>alert(\"1\")</script> & 'x'"
 

@@ -8,7 +8,8 @@ import random
 from pathlib import Path
 from typing import Any
 
-from vqa_gs.eval.runs import RunSummary, load_run
+from vqa_gs.eval.run_files import load_run
+from vqa_gs.eval.runs import RunSummary
 
 # Question type, answer type, questions in-domain, questions OOD, baseline accuracy in-domain and OOD.
 QUESTION_TYPES = [

@@ -3,13 +3,15 @@ import json
 import numpy as np
 import pytest
 from vqa_gs.eval.arms import Spread
-from vqa_gs.eval.report import Options, write_report
+from vqa_gs.eval.breakdown import BREAKDOWNS
 from vqa_gs.eval.report.charts.answers import AnswerChart, AnswerShares
+from vqa_gs.eval.report.content import Options
 from vqa_gs.eval.report.part import build_parts
-from vqa_gs.eval.report.published import load_published, published_names
-from vqa_gs.eval.report.sections import SECTIONS
+from vqa_gs.eval.report.published_results import load_published, published_names
+from vqa_gs.eval.report.section import SECTIONS
 from vqa_gs.eval.report.sections.answers import answer_chart
 from vqa_gs.eval.report.verdicts import clear_best, compare
+from vqa_gs.eval.report.write import write_report
 
 from vqa_gs.common.errors import UsageError
 
@@ -38,7 +40,7 @@ def metrics(world, run: int, split: str = "ood_test") -> dict:
 
 def test_every_section_applies_to_a_run_that_has_everything(part):
     without = {"subsets", "gap"}
-    assert len(part.sections) == len(list(SECTIONS)) - len(without)
+    assert len(part.sections) == len([*SECTIONS, *BREAKDOWNS]) - len(without)
     anchors = [section.anchor for section in part.sections]
     assert anchors[0] == "arms"
     assert anchors[-1] == "runs"
@@ -87,6 +89,8 @@ def test_the_gap_is_shown_where_the_in_domain_split_has_no_file(tmp_path):
     scores["breakdowns"]["gap"] = {
         "split": "iid_val",
         "overall": {"in_domain": inside["overall"], "ood": 1.0, "gap": gap},
+        "per_answer_type": {},
+        "per_question_type": {},
     }
     file.write_text(json.dumps(scores))
     (part,) = build_parts(world.load())
@@ -163,7 +167,7 @@ def test_test_selection_is_printed_first(tmp_path):
 def test_answer_chart_shows_what_is_common_anywhere():
     lexicon = ("red", "blue", "green", "white", "plaid")
     truth = np.array([0.1, 0.6, 0.2, 0.1, 0.0])
-    train = (np.array([0.7, 0.1, 0.0, 0.05, 0.0]), {"pink": 0.15})
+    train = {"red": 0.7, "blue": 0.1, "white": 0.05, "pink": 0.15}
     predicted = [np.array([0.5, 0.3, 0.1, 0.0, 0.1]), None]
     chart = answer_chart("t", lexicon, truth, train, predicted)
     assert [share.answer for share in chart.shares] == ["blue", "green", "red", "white", "pink"]

@@ -1,7 +1,9 @@
 import json
 
 import pytest
-from vqa_gs.eval.runs import find_runs, flatten, load_metrics, load_run, split_domain
+from vqa_gs.eval.metrics_file import read_metrics, write_metrics
+from vqa_gs.eval.run_files import load_run
+from vqa_gs.eval.runs import flatten, split_domain
 
 from vqa_gs.common.errors import DataError
 
@@ -98,8 +100,8 @@ def test_damaged_metrics(tmp_path, content, expected):
 
 def test_metrics_that_are_not_text(tmp_path):
     (tmp_path / "x.json").write_bytes(b"\xff\xfe\x00")
-    assert "not UTF-8" in message(load_metrics, tmp_path / "x.json")
-    assert "cannot be read" in message(load_metrics, tmp_path / "y.json")
+    assert "not UTF-8" in message(read_metrics, tmp_path / "x.json")
+    assert "cannot be read" in message(read_metrics, tmp_path / "y.json")
 
 
 def test_two_files_of_one_split(tmp_path):
@@ -164,16 +166,6 @@ def test_flatten():
     assert flatten({"a": {"b": [1, {"c": 2}]}, "d": {}}) == {"a.b.0": 1, "a.b.1.c": 2, "d": {}}
 
 
-def test_find_runs(tmp_path):
-    write_run(tmp_path / "study/b-seed0")
-    write_run(tmp_path / "study/a/seed1")
-    assert [run.name for run in find_runs(tmp_path)] == ["seed1", "b-seed0"]
-    assert find_runs(tmp_path / "study/b-seed0") == [tmp_path / "study/b-seed0"]
-    (tmp_path / "none").mkdir()
-    assert "no run with metrics" in message(find_runs, tmp_path / "none")
-    assert "no such folder" in message(find_runs, tmp_path / "absent")
-
-
 def test_metrics_written_by_evaluate_are_read(tmp_path):
     from vqa_gs.eval.evaluate import evaluate
 
@@ -195,8 +187,9 @@ def test_metrics_written_by_evaluate_are_read(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps(annotations))
     loaded = read_question_set(tmp_path / "q.json", tmp_path / "a.json")
     scores = evaluate(loaded, {1: "yes", 2: "no"}, split="ood_test", subsets={"first": [1]})
-    (tmp_path / "metrics.json").write_text(json.dumps(scores))
-    metrics = load_metrics(tmp_path / "metrics.json")
+    write_metrics(tmp_path / "metrics.json", scores)
+    metrics = read_metrics(tmp_path / "metrics.json")
+    assert metrics == scores
     assert (metrics.overall, metrics.questions) == (50.0, 2)
     assert metrics.subsets["first"].overall == 100.0
     assert len(metrics.sources["questions"].sha256) == 64

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from vqa_gs.eval.evaluate import evaluate
 from vqa_gs.eval.results import read_results
-from vqa_gs.eval.scoring import RULES, score_questions
+from vqa_gs.eval.rules import RULES, score_questions
 
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.data.normalize import normalize_answer, strip_answer
@@ -254,10 +254,10 @@ def test_equal_to_the_official_output(name):
     }
     assert ours == official["evalQA"]
     metrics = evaluate(question_set, answers)
-    assert round(metrics["overall"], 2) == official["accuracy"]["overall"]
+    assert round(metrics.overall, 2) == official["accuracy"]["overall"]
     for ours_name, official_name in (
         ("per_answer_type", "perAnswerType"),
         ("per_question_type", "perQuestionType"),
     ):
-        rounded = {kind: round(value, 2) for kind, value in metrics[ours_name].items()}
+        rounded = {kind: round(value, 2) for kind, value in getattr(metrics, ours_name).items()}
         assert rounded == official["accuracy"][official_name]

@@ -1,5 +1,7 @@
 import pytest
-from vqa_gs.eval.selection import keep_best, names_a_test, require_selectable
+from vqa_gs.eval.metrics_file import metrics_to_json
+from vqa_gs.eval.model_selection import keep_best, names_a_test, require_selectable
+from vqa_gs.eval.runs import SplitMetrics
 
 from vqa_gs.common.errors import UsageError
 
@@ -29,9 +31,9 @@ def test_a_choice_on_a_test_split_is_refused_unless_acknowledged():
 
 
 def test_the_choice_is_recorded():
-    scored = {"a": {"overall": 50.0, "notes": ["x"]}, "b": {"overall": 60.0}, "c": {"overall": 60.0}}
-    kept = keep_best(scored, is_test=True)
+    scored = {name: SplitMetrics("official", "val", score) for name, score in (("a", 50.0), ("b", 60.0), ("c", 60.0))}
+    kept = metrics_to_json(keep_best(scored, is_test=True))
     assert kept["overall"] == 60.0
     assert kept["selection"] == {"kept": "b", "candidates": {"a": 50.0, "b": 60.0, "c": 60.0}, "on_test": True}
     assert kept["notes"] == ["the best of 3 results was kept by its accuracy on this very test split"]
-    assert "notes" not in keep_best(scored, is_test=False)
+    assert metrics_to_json(keep_best(scored, is_test=False))["notes"] == []

@@ -17,8 +17,8 @@ from vqa_gs.data.questions import QuestionSet, read_question_set
 from vqa_gs.eval.compare import System, compare
 from vqa_gs.eval.compare_text import comparison_lines, comparison_table
 from vqa_gs.eval.results import read_result_file
+from vqa_gs.eval.rules import DEFAULT_RULE, RULES
 from vqa_gs.eval.run_files import split_files
-from vqa_gs.eval.scoring import DEFAULT_RULE, RULES
 from vqa_gs.eval.statistics import PERMUTATIONS, REPLICATES
 
 

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from vqa_gs.cli._evidence import add_evidence_arguments, named_files, read_evidence
 from vqa_gs.cli._shared import new_parser
+from vqa_gs.cli.evidence import add_evidence_arguments, named_files, read_evidence
 from vqa_gs.common.errors import UsageError
-from vqa_gs.common.files import sha256_file, write_json
+from vqa_gs.common.files import sha256_file
 from vqa_gs.data.gqa import is_gqa, read_gqa
 from vqa_gs.data.questions import read_question_set
 from vqa_gs.eval.analysis import analyse
+from vqa_gs.eval.metrics_file import write_metrics
+from vqa_gs.eval.metrics_text import summary_lines
+from vqa_gs.eval.model_selection import keep_best, names_a_test, require_selectable
 from vqa_gs.eval.results import read_id_list, read_result_file
-from vqa_gs.eval.scoring import DEFAULT_RULE, RULES
-from vqa_gs.eval.selection import keep_best, names_a_test, require_selectable
+from vqa_gs.eval.rules import DEFAULT_RULE, RULES
+from vqa_gs.eval.runs import Source
 from vqa_gs.eval.statistics import REPLICATES
-from vqa_gs.eval.summary import summary_lines
 
 
 def run(words: Sequence[str]) -> None:
@@ -67,10 +69,10 @@ def run(words: Sequence[str]) -> None:
             replicates=given.bootstrap,
             seed=given.seed,
         )
-        metrics["sources"]["results"] = {"path": file, "sha256": sha256_file(file)}
+        metrics.sources["results"] = Source(file, sha256_file(file))
         if gqa and gqa.unbalanced:
-            metrics["notes"].append(f"{gqa.unbalanced:,} questions that are not balanced are left out, as GQA does")
+            metrics.notes.append(f"{gqa.unbalanced:,} questions that are not balanced are left out, as GQA does")
         scored[file] = metrics
     metrics = keep_best(scored, is_test) if given.keep_best else scored[given.results[0]]
-    write_json(given.out, metrics)
+    write_metrics(given.out, metrics)
     print("\n".join(summary_lines(metrics)))

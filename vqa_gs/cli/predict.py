@@ -9,7 +9,7 @@ from vqa_gs.cli._shared import new_parser
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath
 from vqa_gs.data.questions import read_question_set
-from vqa_gs.eval.grounding import write_grounding
+from vqa_gs.eval.grounding_file import write_grounding
 from vqa_gs.eval.results import write_rows
 from vqa_gs.features.fingerprint import differences
 from vqa_gs.features.store import RegionStore

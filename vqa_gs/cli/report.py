@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vqa_gs.cli._shared import new_parser
-from vqa_gs.eval.report import Options, write_report
-from vqa_gs.eval.runs import load_run
+from vqa_gs.eval.report.content import Options
+from vqa_gs.eval.report.write import write_report
+from vqa_gs.eval.run_files import load_run
 
 
 def run(words: Sequence[str]) -> None:

@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from msgspec.structs import replace
 from torch import Tensor, nn
 
-from vqa_gs.common.files import write_json
 from vqa_gs.common.phases import phase
 from vqa_gs.data.questions import QuestionId, QuestionSet
 from vqa_gs.eval.analysis import analyse
-from vqa_gs.eval.breakdowns import Evidence
 from vqa_gs.eval.evaluate import evaluate
+from vqa_gs.eval.evidence import Evidence
+from vqa_gs.eval.metrics_file import write_metrics
 from vqa_gs.eval.results import write_results
+from vqa_gs.eval.runs import ModelSelection, SplitMetrics
 from vqa_gs.pipeline.task import Split
 
 
@@ -78,18 +80,20 @@ class ScoredSplit(Split):
 
     def score(self, predictions: Tensor) -> float:
         """Returns the accuracy of labels, in percent."""
-        return float(self._evaluate(self.answered(predictions))["overall"])
+        overall = self._evaluate(self.answered(predictions)).overall
+        assert overall is not None
+        return overall
 
-    def report(self, predictions: Tensor, folder: Path) -> dict[str, Any]:
+    def report(self, predictions: Tensor, folder: Path) -> SplitMetrics:
         """Writes answers and their analysis: averages, intervals, breakdowns, notes."""
         answers = self.answered(predictions)
         metrics = analyse(self.questions, answers, self.rule, self.name, self.subsets, evidence=self.evidence)
         if self.chosen_on_test:
-            metrics["selection"] = {"on_test": True}
-            metrics["notes"].append("epochs were chosen on questions of a test split")
+            metrics.notes.append("epochs were chosen on questions of a test split")
+            metrics = replace(metrics, selection=ModelSelection(on_test=True))
         write_results(folder / "predictions" / f"{self.name}.json", answers)
-        write_json(folder / "metrics" / f"{self.name}.json", metrics)
+        write_metrics(folder / "metrics" / f"{self.name}.json", metrics)
         return metrics
 
-    def _evaluate(self, answers: dict[QuestionId, str]) -> dict[str, Any]:
+    def _evaluate(self, answers: dict[QuestionId, str]) -> SplitMetrics:
         return evaluate(self.questions, answers, self.rule, self.name, self.subsets, self.evidence.pairs)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from vqa_gs.common.registry import Registry
 from vqa_gs.contracts import Batch, Outputs, TrainingStatistics
+from vqa_gs.eval.runs import SplitMetrics
 from vqa_gs.pipeline.plan import Lengths, Plan
 
 
@@ -63,7 +64,7 @@ class Split(ABC):
         return
 
     @abstractmethod
-    def report(self, predictions: Tensor, folder: Path) -> dict[str, Any]:
+    def report(self, predictions: Tensor, folder: Path) -> SplitMetrics:
         """Writes ``metrics/NAME.json`` and ``predictions/NAME.json`` of a run directory, returns the metrics."""
 
 

@@ -15,7 +15,7 @@ from vqa_gs.common.errors import DataError
 from vqa_gs.contracts import PRIOR, Batch, Outputs, TrainingStatistics, direction_of
 from vqa_gs.data.glove import load_glove
 from vqa_gs.data.vocabulary import AnswerVocabulary
-from vqa_gs.eval.breakdowns import Evidence
+from vqa_gs.eval.evidence import Evidence
 from vqa_gs.models.text import TEXT_MODELS
 from vqa_gs.models.text_model import TextModel
 from vqa_gs.pipeline.pair_ends import pair_ends

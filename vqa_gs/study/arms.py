@@ -11,7 +11,7 @@ from vqa_gs.study.spec import Settings, StudySpec, merged, nested
 
 
 @dataclass(frozen=True)
-class Arm:
+class PlannedArm:
     """Runs that share everything but the seed.
 
     Attributes:
@@ -41,23 +41,23 @@ def slug(name: str) -> str:
     return re.sub(r"[^\w.]+", "-", name.lower()).strip("-.")
 
 
-def expand_arms(spec: StudySpec) -> list[Arm]:
+def expand_arms(spec: StudySpec) -> list[PlannedArm]:
     """Returns the arms of a study in the order of its file.
 
     Raises:
         UsageError: an arm extends or is tested against one that is not there, extends itself, or shares its folder
             with another.
     """
-    arms: list[Arm] = []
+    arms: list[PlannedArm] = []
     for name, written in spec.arms.items():
         settings = _inherited(spec, name, ())
         if written.sweep is None:
-            arms.append(Arm(name, settings, name))
+            arms.append(PlannedArm(name, settings, name))
             continue
         field, values = written.sweep
         for value in values:
             own = merged(settings, nested({field: value}))
-            arms.append(Arm(f"{name} @ {_shown(value)}", own, name, field, value))
+            arms.append(PlannedArm(f"{name} @ {_shown(value)}", own, name, field, value))
     folders: dict[str, str] = {}
     for arm in arms:
         if not arm.folder:
@@ -95,7 +95,7 @@ def _inherited(spec: StudySpec, name: str, children: tuple[str, ...]) -> Setting
     return merged(_inherited(spec, written.extends, (*children, name)), written.settings)
 
 
-def _with_control(arm: Arm, spec: StudySpec, names: set[str]) -> Arm:
+def _with_control(arm: PlannedArm, spec: StudySpec, names: set[str]) -> PlannedArm:
     """Returns an arm with those it is tested against: of a swept one that of the same value."""
     own = spec.arms[arm.family].against
     record = f"arms.{arm.family}.against" if own else "control"
@@ -104,7 +104,7 @@ def _with_control(arm: Arm, spec: StudySpec, names: set[str]) -> Arm:
     return replace(arm, against=tuple(name for name in found if name != arm.name))
 
 
-def _resolved(arm: Arm, wanted: str, spec: StudySpec, names: set[str], record: str) -> str:
+def _resolved(arm: PlannedArm, wanted: str, spec: StudySpec, names: set[str], record: str) -> str:
     for name in (f"{wanted} @ {_shown(arm.value)}", wanted):
         if name in names:
             return name

@@ -16,10 +16,10 @@ import msgspec
 
 from vqa_gs.common.errors import VqaGsError
 from vqa_gs.common.files import write_json
-from vqa_gs.eval.runs import load_curves
+from vqa_gs.eval.run_files import load_curves
 from vqa_gs.study.plan import PlannedRun
 from vqa_gs.study.pool import Worker, worker_environment
-from vqa_gs.study.worker import Job, Result
+from vqa_gs.study.worker import Job, JobResult
 from vqa_gs.training.config import RunConfig
 
 COST_FILE = "cost.json"
@@ -43,7 +43,7 @@ class Cost(msgspec.Struct, frozen=True):
     source: str
 
 
-def write_cost(run: PlannedRun, result: Result) -> None:
+def write_cost(run: PlannedRun, result: JobResult) -> None:
     """Writes a finished run's peak memory into its folder."""
     write_json(
         run.folder / COST_FILE,

@@ -13,7 +13,7 @@ import msgspec
 from vqa_gs.common.errors import UsageError, VqaGsError
 from vqa_gs.common.files import StrPath
 from vqa_gs.eval.runs import flatten
-from vqa_gs.study.arms import Arm, expand_arms, slug
+from vqa_gs.study.arms import PlannedArm, expand_arms, slug
 from vqa_gs.study.spec import Settings, StudySpec, merged, read_study, without_null
 from vqa_gs.training.config import RunConfig, config_from_dict
 
@@ -33,7 +33,7 @@ class PlannedRun:
     """
 
     dataset: str
-    arm: Arm
+    arm: PlannedArm
     config: RunConfig
     folder: Path
 
@@ -85,7 +85,7 @@ class StudyPlan:
 
     spec: StudySpec
     out: Path
-    arms: tuple[Arm, ...]
+    arms: tuple[PlannedArm, ...]
     runs: tuple[PlannedRun, ...]
 
     def chosen(
@@ -151,7 +151,7 @@ def make_plan(path: StrPath, out: StrPath, overrides: Settings | None = None) ->
     return StudyPlan(spec, Path(out), tuple(arms), tuple(runs))
 
 
-def _config(spec: StudySpec, dataset: str, own: Settings, arm: Arm, overrides: Settings) -> RunConfig:
+def _config(spec: StudySpec, dataset: str, own: Settings, arm: PlannedArm, overrides: Settings) -> RunConfig:
     settings = without_null(merged(merged(merged(spec.base, own), arm.settings), overrides))
     try:
         config = config_from_dict({**settings, "name": arm.name})

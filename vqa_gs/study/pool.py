@@ -16,7 +16,7 @@ from typing import TypeVar
 import msgspec
 
 from vqa_gs.common.errors import DataError
-from vqa_gs.study.worker import Job, Result
+from vqa_gs.study.worker import Job, JobResult
 
 T = TypeVar("T")
 
@@ -52,7 +52,7 @@ class Worker:
                 )
         return self._process
 
-    def run(self, job: Job) -> Result:
+    def run(self, job: Job) -> JobResult:
         """Trains a run and returns what became of it; a process that died on the way is a failure of the run."""
         process = self._started()
         assert process.stdin is not None
@@ -65,8 +65,8 @@ class Worker:
         if not line.endswith(b"\n"):
             code = process.wait()
             why = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
-            return Result("failed", f"its process {why}; see {self.log}", crashed=True)
-        result = msgspec.json.decode(line, type=Result)
+            return JobResult("failed", f"its process {why}; see {self.log}", crashed=True)
+        result = msgspec.json.decode(line, type=JobResult)
         if result.crashed:
             result.error += f"; see {self.log}"
             process.wait()
@@ -122,7 +122,7 @@ def run_all(
     workers: int,
     logs: Path,
     started: Callable[[T], None],
-    ended: Callable[[T, Result], None],
+    ended: Callable[[T, JobResult], None],
     devices: int = 0,
 ) -> None:
     """Trains runs, several at once.

@@ -7,9 +7,9 @@ import time
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from vqa_gs.eval.runs import load_run
+from vqa_gs.eval.run_files import load_run
 from vqa_gs.study.plan import PlannedRun
-from vqa_gs.study.worker import Result
+from vqa_gs.study.worker import JobResult
 
 
 def duration(seconds: float) -> str:
@@ -50,7 +50,7 @@ class StudyBar:
         self._running[run.title] = time.perf_counter()
         self._note()
 
-    def ended(self, run: PlannedRun, result: Result, seconds: float) -> None:
+    def ended(self, run: PlannedRun, result: JobResult, seconds: float) -> None:
         """Counts a run and prints a line about it."""
         self._running.pop(run.title, None)
         self._done += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -13,10 +14,10 @@ from vqa_gs.eval.report.formats.html import render_html
 from vqa_gs.eval.report.formats.markdown import escape_markdown, render_markdown
 from vqa_gs.eval.report.part import Part
 from vqa_gs.eval.report.summary import Summary
+from vqa_gs.eval.report.svg_file import svg_file
 from vqa_gs.eval.report.verdicts import Headline, cautions, points
 from vqa_gs.study.arms import slug
-from vqa_gs.study.bars import bars_of
-from vqa_gs.study.curves import Curve, curves_of
+from vqa_gs.study.figures import StudyFigure, figures_of
 from vqa_gs.study.plan import StudyPlan
 from vqa_gs.study.summary import SELECTION, Dataset, Outcome, outcome_of
 from vqa_gs.study.tables import tables_of
@@ -36,35 +37,37 @@ def write_study_report(plan: StudyPlan) -> list[Path]:
         DataError: no run is done, or one is damaged.
     """
     outcome = outcome_of(plan)
-    curves = {data.name: curves_of(data) + bars_of(data, plan.spec.drawn) for data in outcome.datasets}
-    part = _part(outcome, curves)
+    part, figures = _part(outcome)
     title = plan.spec.title or plan.spec.file.stem
     done = sum(len(arm.done) for data in outcome.datasets for arm in data.arms)
     day = datetime.now(timezone.utc).date().isoformat()
     written = f"{done} of {len(plan.runs)} runs; vqa-gs {__version__}, {day}; from {plan.spec.file}"
     out = plan.out
     files = [out / "study.html", out / "study.md", out / "study.json"]
-    for curve in (curve for found in curves.values() for curve in found):
-        files.append(out / "figures" / curve.name)
-        write_text(files[-1], curve.source)
+    for figure in figures:
+        files.append(out / "figures" / figure.name)
+        write_text(files[-1], svg_file(figure.panels, figure.series))
     write_text(files[0], render_html(title, written, [part]))
-    write_text(files[1], render_markdown(title, written, [part]) + _pictures(curves))
+    write_text(files[1], render_markdown(title, written, [part]) + _pictures(figures))
     write_json(files[2], outcome.to_json())
     return files
 
 
-def _part(outcome: Outcome, curves: dict[str, list[Curve]]) -> Part:
+def _part(outcome: Outcome) -> tuple[Part, list[StudyFigure]]:
     sections: list[Section] = []
     remarks: list[str] = []
     minds: list[str] = []
     absent: list[str] = []
     several = sum(len(data.contents) for data in outcome.datasets) > 1
     contents = []
+    figures: list[StudyFigure] = []
     for data in outcome.datasets:
         for content in data.contents:
             contents.append(content)
             name = _name(data, content) if several else ""
-            sections += _sections(data, content, curves[data.name], name)
+            drawn = figures_of(data, content, outcome.plan.spec.drawn)
+            figures += drawn
+            sections += _sections(data, content, drawn, name)
             before = f"{name}: " if name else ""
             remarks += [before + text for text in _findings(data, content)]
             minds += [before + text for text in cautions(content.arms, content.splits)]
@@ -74,7 +77,8 @@ def _part(outcome: Outcome, curves: dict[str, list[Curve]]) -> Part:
         headline, tuple(outcome.warnings), (), tuple(remarks), tuple(dict.fromkeys(minds)), tuple(dict.fromkeys(absent))
     )
     rules = ", ".join(dict.fromkeys(content.rule for content in contents))
-    return Part(contents[0].scoring, rules, tuple(contents[0].arms), contents[0].splits, summary, tuple(sections))
+    first = contents[0]
+    return Part(first.scoring, rules, tuple(first.arms), first.splits, summary, tuple(sections)), figures
 
 
 def _name(data: Dataset, content: Content) -> str:
@@ -97,14 +101,15 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
-def _sections(data: Dataset, content: Content, curves: list[Curve], name: str) -> list[Section]:
+def _sections(data: Dataset, content: Content, figures: Sequence[StudyFigure], name: str) -> list[Section]:
     prefix = slug(f"{data.name}-{content.scoring}")
     sections: list[Section] = []
     for table in tables_of(data, content):
         blocks: list[Block] = [table]
-        if not sections and curves:
-            own = tuple(curve for curve in curves if f"({content.scoring})" in curve.title)
-            blocks.append(Figures(own, notes=(_ERROR_BARS,)))
+        if not sections:
+            for figure in figures:
+                notes = (f"{figure.title}. {_ERROR_BARS}",)
+                blocks.append(Figures(figure.panels, "arms", notes, series=figure.series))
         heading = f"{table.name}: {name}" if name else table.name
         sections.append(Section(heading, f"{prefix}-{slug(table.name)}", heading, tuple(blocks)))
     return sections
@@ -135,11 +140,10 @@ def _findings(data: Dataset, content: Content) -> list[str]:
     return found
 
 
-def _pictures(curves: dict[str, list[Curve]]) -> str:
-    shown = [curve for found in curves.values() for curve in found]
-    if not shown:
+def _pictures(figures: Sequence[StudyFigure]) -> str:
+    if not figures:
         return ""
     lines = ["", "## Figures", "", _ERROR_BARS, ""]
-    for curve in shown:
-        lines += [f"![{escape_markdown(curve.title)}](figures/{curve.name})", ""]
+    for figure in figures:
+        lines += [f"![{escape_markdown(figure.title)}](figures/{figure.name})", ""]
     return "\n".join(lines)

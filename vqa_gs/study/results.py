@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
 
 import msgspec
 
-from vqa_gs.eval.report.content import Content, Options, ordered_answer_types
+from vqa_gs.eval.breakdown import BREAKDOWNS
+from vqa_gs.eval.report.content import ANSWER_TYPES, Content, Options
 from vqa_gs.eval.report.part import read_content
-from vqa_gs.eval.report.resampling import OVERALL, Group, answer_type, question_type, subset
+from vqa_gs.eval.report.quantities import Quantity, quantities
 from vqa_gs.eval.report.verdicts import same_questions
-from vqa_gs.eval.runs import PairAccuracy, RunSummary, SplitMetrics, SubsetMetrics
+from vqa_gs.eval.runs import RunSummary, SplitMetrics
 from vqa_gs.eval.statistics import holm
-from vqa_gs.study.arms import Arm
-from vqa_gs.study.statistics import Difference, Mean, mean_of, paired_difference
+from vqa_gs.study.arms import PlannedArm
+from vqa_gs.study.statistics import Difference, SeedMean, mean_of, paired_difference
 
-Kind = Literal["overall", "answer_type", "question_type", "pair_accuracy", "subset", "looks", "prior"]
-Pick = Callable[[SplitMetrics], float | None]
+Key = tuple[str, str]
+
+_KINDS = ("overall", "answer_type", "question_type", "pair_accuracy")
 
 
 class Score(msgspec.Struct, frozen=True):
     """One arm on one measure, and its differences to the arms it is tested against."""
 
-    over_seeds: Mean
+    over_seeds: SeedMean
     differences: tuple[Difference, ...] = ()
 
     @property
@@ -38,7 +39,7 @@ class Measure(msgspec.Struct, frozen=True):
     Attributes:
         split: the split.
         scoring: the rule the accuracies follow.
-        kind: what it is taken over.
+        kind: what it is taken over: ``overall``, ``answer_type``, ``subset`` ..., or a breakdown's.
         name: which answer type, question type, kind of pair or subset; what looks, attention or gradient; "" for all.
         count: questions or pairs, where recorded.
         arms: the arms that have it, by name.
@@ -46,100 +47,37 @@ class Measure(msgspec.Struct, frozen=True):
 
     split: str
     scoring: str
-    kind: Kind
+    kind: str
     name: str
     count: int | None
     arms: dict[str, Score]
 
 
-def _subset_pick(name: str, of: Callable[[SubsetMetrics], float | None]) -> Pick:
-    return lambda metrics: of(metrics.subsets[name]) if name in metrics.subsets else None
-
-
-def _type_pick(field: str, name: str) -> Pick:
-    return lambda metrics: getattr(metrics, field).get(name)
-
-
-def _pair_pick(name: str) -> Pick:
-    return lambda metrics: metrics.pair_accuracy.get(name, PairAccuracy()).accuracy
-
-
-def _looks_pick(name: str) -> Pick:
-    return lambda metrics: _looks(metrics).get(name)
-
-
-def _looks(metrics: SplitMetrics) -> dict[str, Any]:
-    """Returns the shares on the regions that matter over all questions; none where they are not known."""
-    return ((metrics.breakdowns.get("grounding") or {}).get("regions") or {}).get("all") or {}
-
-
-def _priors(metrics: SplitMetrics) -> dict[str, dict[str, Any]]:
-    """Returns the sections on priors by question type, "" for all questions; none where training is not known."""
-    found = metrics.breakdowns.get("prior")
-    return {"": found["overall"], **found["per_question_type"]} if found else {}
-
-
-def _prior_pick(name: str) -> Pick:
-    def pick(metrics: SplitMetrics) -> float | None:
-        section = _priors(metrics).get(name)
-        return None if section is None else float(section["predicted_prior"] - section["true_prior"])
-
-    return pick
-
-
-def quantities(found: Sequence[SplitMetrics]) -> Iterator[tuple[Kind, str, Group | None, Pick]]:
-    """Yields what can be measured on a split: kind, name, the group of eval's intervals, how to take it out.
+def measures_of(metrics: SplitMetrics) -> dict[Key, Quantity]:
+    """Returns what can be measured on a split, by kind and name.
 
     Only `overall` is asked of a metrics file; whatever else it holds is found by name.
     """
-    yield "overall", "", OVERALL, lambda metrics: metrics.overall
-    for name in ordered_answer_types(name for metrics in found for name in metrics.per_answer_type):
-        yield "answer_type", name, answer_type(name), _type_pick("per_answer_type", name)
-    for name in sorted({name for metrics in found for name in metrics.per_question_type}):
-        yield "question_type", name, question_type(name), _type_pick("per_question_type", name)
-    for name in sorted({name for metrics in found for name in metrics.pair_accuracy}):
-        yield "pair_accuracy", name, None, _pair_pick(name)
-    for name in sorted({name for metrics in found for name in metrics.subsets}):
-        parts = [metrics.subsets[name] for metrics in found if name in metrics.subsets]
-        yield "subset", name, subset(name), _subset_pick(name, lambda part: part.overall)
-        for kind in ordered_answer_types(kind for part in parts for kind in part.per_answer_type):
-            yield "subset", f"{name}: {kind}", None, _subset_pick(name, _of_type(kind))
-        for kind in sorted({kind for part in parts for kind in part.pair_accuracy}):
-            yield "subset", f"{name}: pairs {kind}", None, _subset_pick(name, _of_pairs(kind))
-
-    for name in sorted(
-        {name for metrics in found for name in ("attention", "gradient", "chance") if name in _looks(metrics)}
-    ):
-        yield "looks", name, None, _looks_pick(name)
-    for name in sorted({name for metrics in found for name in _priors(metrics)}):
-        yield "prior", name, None, _prior_pick(name)
-
-
-def _of_type(kind: str) -> Callable[[SubsetMetrics], float | None]:
-    return lambda part: part.per_answer_type.get(kind)
-
-
-def _of_pairs(kind: str) -> Callable[[SubsetMetrics], float | None]:
-    return lambda part: part.pair_accuracy.get(kind, PairAccuracy()).accuracy
-
-
-def _count(found: Sequence[SplitMetrics], kind: Kind, name: str) -> int | None:
-    for metrics in found:
-        if kind == "overall":
-            count: int | None = metrics.questions or None
-        elif kind in ("answer_type", "question_type"):
-            count = getattr(metrics.counts, f"per_{kind}").get(name)
-        elif kind == "looks":
-            count = _looks(metrics).get("questions")
-        elif kind == "prior":
-            count = _priors(metrics).get(name, {}).get("questions")
-        elif kind == "pair_accuracy":
-            count = metrics.pair_accuracy[name].pairs if name in metrics.pair_accuracy else None
+    found: dict[Key, Quantity] = {}
+    for one in sorted(quantities(metrics), key=_place):
+        if one.subset:
+            parts = {"overall": "", "answer_type": f": {one.name}", "pair_accuracy": f": pairs {one.name}"}
+            count = one.count if one.kind == "overall" else None
+            found["subset", one.subset + parts[one.kind]] = one._replace(count=count)
         else:
-            count = metrics.subsets[name].questions if name in metrics.subsets else None
-        if count:
-            return count
-    return None
+            found[one.kind, one.name] = one
+    for breakdown in map(BREAKDOWNS.__getitem__, BREAKDOWNS):
+        section = metrics.breakdown(breakdown)
+        if breakdown.study and section:
+            for name, (value, count) in sorted(section.measured().items()):
+                found[breakdown.study.kind, name] = Quantity(breakdown.study.kind, name, value, count)
+    return found
+
+
+def _place(one: Quantity) -> tuple[str, int, int, str]:
+    """Sorts by kind, those of subsets last; answer types stand in their usual order."""
+    usual = ANSWER_TYPES.index(one.name) if one.name in ANSWER_TYPES else len(ANSWER_TYPES)
+    return one.subset, _KINDS.index(one.kind), usual, one.name
 
 
 def read_results(scoring: str, runs: Sequence[RunSummary]) -> Content:
@@ -147,7 +85,7 @@ def read_results(scoring: str, runs: Sequence[RunSummary]) -> Content:
     return read_content(scoring, runs, Options(examples=0))
 
 
-def measure(content: Content, arms: Sequence[Arm]) -> list[Measure]:
+def measure(content: Content, arms: Sequence[PlannedArm]) -> list[Measure]:
     """Returns all measures of the runs of one dataset that follow one rule.
 
     p-values are corrected by Holm over all tests of one split and one kind of measure.
@@ -157,14 +95,18 @@ def measure(content: Content, arms: Sequence[Arm]) -> list[Measure]:
         arms: the study's arms.
     """
     measures: list[Measure] = []
-    of_arm = {arm.name: [run for run in content.runs if run.arm == arm.name] for arm in arms}
     found_arms = {arm.name: arm for arm in content.arms}
     for split in content.splits.names:
-        found = [run.metrics[split] for run in content.runs if split in run.metrics]
+        found = [(run, measures_of(run.metrics[split])) for run in content.runs if split in run.metrics]
         comparable = same_questions(content.runs, split)
         here: list[Measure] = []
-        for kind, name, group, pick in quantities(found):
-            values = {arm: _values(runs, split, pick) for arm, runs in of_arm.items()}
+        for key in _keys([one for _, one in found]):
+            values: dict[str, dict[int, float]] = {arm.name: {} for arm in arms}
+            for run, one in sorted(found, key=lambda pair: pair[0].seed or 0):
+                value = one[key].value if key in one else None
+                if value is not None and run.seed is not None and run.arm in values:
+                    values[run.arm][run.seed] = value
+            known = [one[key] for _, one in found if key in one]
             scores: dict[str, Score] = {}
             for arm in arms:
                 if not values[arm.name]:
@@ -173,19 +115,22 @@ def measure(content: Content, arms: Sequence[Arm]) -> list[Measure]:
                 for against in arm.against if comparable else ():
                     difference = paired_difference(values[arm.name], values[against], against)
                     if difference is not None:
-                        both = content.difference(found_arms[arm.name], found_arms[against], split, group)
+                        both = content.difference(found_arms[arm.name], found_arms[against], split, known[0].group)
                         resampled = None if both is None else (both.low, both.high)
                         differences.append(msgspec.structs.replace(difference, question_interval=resampled))
                 scores[arm.name] = Score(mean_of(values[arm.name]), tuple(differences))
             if scores:
-                here.append(Measure(split, content.scoring, kind, name, _count(found, kind, name), scores))
+                count = next((one.count for one in known if one.count), None)
+                here.append(Measure(split, content.scoring, *key, count, scores))
         measures += _corrected(here)
     return measures
 
 
-def _values(runs: Sequence[RunSummary], split: str, pick: Pick) -> dict[int, float]:
-    found = {run.seed: pick(run.metrics[split]) for run in runs if run.seed is not None and split in run.metrics}
-    return {seed: value for seed, value in sorted(found.items()) if value is not None}
+def _keys(found: Sequence[dict[Key, Quantity]]) -> list[Key]:
+    """Returns what any of some runs has; a kind's names together, in the order in which runs have them."""
+    keys = dict.fromkeys(key for one in found for key in one)
+    kinds = list(dict.fromkeys(kind for kind, _ in keys))
+    return sorted(keys, key=lambda key: kinds.index(key[0]))
 
 
 def _corrected(measures: Sequence[Measure]) -> list[Measure]:

@@ -18,7 +18,7 @@ from vqa_gs.study.plan import PlannedRun, StudyPlan
 from vqa_gs.study.pool import run_all
 from vqa_gs.study.prepare import prepare
 from vqa_gs.study.progress import StudyBar
-from vqa_gs.study.worker import Job, Result
+from vqa_gs.study.worker import Job, JobResult
 
 
 def prepare_study(plan: StudyPlan, runs: Sequence[PlannedRun], console: Console) -> None:
@@ -55,7 +55,7 @@ def run_study(plan: StudyPlan, runs: Sequence[PlannedRun], workers: int, console
         began[run.folder] = time.perf_counter()
         bar.started(run)
 
-    def ended(run: PlannedRun, result: Result) -> None:
+    def ended(run: PlannedRun, result: JobResult) -> None:
         outcomes[result.status] += 1
         if result.status == "done":
             write_cost(run, result)

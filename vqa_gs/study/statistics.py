@@ -12,7 +12,7 @@ from scipy import stats
 from vqa_gs.eval.statistics import LEVEL
 
 
-class Mean(msgspec.Struct, frozen=True):
+class SeedMean(msgspec.Struct, frozen=True):
     """A quantity over seeds.
 
     Attributes:
@@ -67,14 +67,14 @@ def _interval(mean: float, std: float, count: int) -> tuple[float, float]:
     return mean - half, mean + half
 
 
-def mean_of(values: Mapping[int, float]) -> Mean:
+def mean_of(values: Mapping[int, float]) -> SeedMean:
     """Returns the mean, deviation and interval of a quantity by seed; there is at least one."""
     numbers = list(values.values())
     mean = statistics.fmean(numbers)
     if len(numbers) < 2:
-        return Mean(dict(values), mean, None, None)
+        return SeedMean(dict(values), mean, None, None)
     std = statistics.stdev(numbers)
-    return Mean(dict(values), mean, std, _interval(mean, std, len(numbers)))
+    return SeedMean(dict(values), mean, std, _interval(mean, std, len(numbers)))
 
 
 def paired_difference(arm: Mapping[int, float], control: Mapping[int, float], against: str) -> Difference | None:

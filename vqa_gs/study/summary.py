@@ -10,11 +10,12 @@ import msgspec
 
 from vqa_gs.common.errors import DataError
 from vqa_gs.common.provenance import environment
+from vqa_gs.eval.model_selection import selection_warnings
 from vqa_gs.eval.report.content import Content, by_scoring
-from vqa_gs.eval.report.selection import selection_warnings
-from vqa_gs.eval.runs import RunSummary, load_run
+from vqa_gs.eval.run_files import load_run
+from vqa_gs.eval.runs import RunSummary
 from vqa_gs.eval.statistics import LEVEL
-from vqa_gs.study.arms import Arm
+from vqa_gs.study.arms import PlannedArm
 from vqa_gs.study.plan import PlannedRun, StudyPlan
 from vqa_gs.study.results import Measure, measure, read_results
 
@@ -131,7 +132,7 @@ def outcome_of(plan: StudyPlan) -> Outcome:
     return Outcome(plan, datasets)
 
 
-def _state(arm: Arm, runs: Sequence[PlannedRun], loaded: dict[Any, RunSummary]) -> ArmState:
+def _state(arm: PlannedArm, runs: Sequence[PlannedRun], loaded: dict[Any, RunSummary]) -> ArmState:
     done = {run.seed: loaded[run.folder] for run in runs if run.folder in loaded}
     failed = {run.seed: run.failure or "" for run in runs if run.status == "failed"}
     records = [run.provenance for run in done.values()]

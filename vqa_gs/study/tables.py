@@ -4,33 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from vqa_gs.eval.breakdown import StudyKind, study_kinds
 from vqa_gs.eval.report.blocks import MISSING, Cell, Column, Table, count_cell, interval_text, text_cell
 from vqa_gs.eval.report.content import Content, examples_word, quantity, scoring_rule
 from vqa_gs.eval.report.verdicts import points
 from vqa_gs.eval.runs import MEAN_AVERAGE_PRECISION
 from vqa_gs.eval.statistics import LEVEL, Interval
-from vqa_gs.study.results import Kind, Measure, Score
+from vqa_gs.study.results import Measure, Score
 from vqa_gs.study.statistics import Difference
 from vqa_gs.study.summary import SELECTION, ArmState, Dataset
 
-_HEADINGS: dict[Kind, str] = {
+# By kind of measure; breakdowns bring their own.
+_HEADINGS = {
     "answer_type": "By answer type",
     "question_type": "By question type",
     "pair_accuracy": "Pair accuracy",
     "subset": "Subsets",
-    "looks": "Where it looks",
-    "prior": "Prior bias",
-}
-# What the numbers of the tables that hold no accuracies are.
-_MEANINGS: dict[Kind, str] = {
-    "looks": (
-        "Share in % of the attention, and of the length of the predicted answer's gradient by region, on the regions"
-        " the answer is read from; chance: the share of these among all regions."
-    ),
-    "prior": (
-        "How much more often, in points, the training set's most common answer of a question type is given than it is"
-        " true: 0 is no bias. The first row is the mean over questions."
-    ),
 }
 
 
@@ -156,8 +145,11 @@ def differences_table(data: Dataset, content: Content) -> Table | None:
     return Table("Differences", notes, tuple(columns), tuple(rows))
 
 
-def kind_table(data: Dataset, content: Content, kind: Kind) -> Table | None:
+def kind_table(
+    data: Dataset, content: Content, kind: str, heading: str, breakdown: StudyKind | None = None
+) -> Table | None:
     """Returns the table of one kind of measure: its names down, in-domain and tests of each arm across."""
+    higher_is_better = breakdown is None or breakdown.higher_is_better
     measures = [one for one in data.measures if one.scoring == content.scoring and one.kind == kind]
     if not measures:
         return None
@@ -165,7 +157,7 @@ def kind_table(data: Dataset, content: Content, kind: Kind) -> Table | None:
     at = {(one.split, one.name): one for one in measures}
     arms = [arm.name for arm in data.arms if any(arm.name in one.arms for one in measures)]
     names = list(dict.fromkeys(one.name for one in measures))
-    if kind in ("question_type", "prior"):
+    if breakdown or kind == "question_type":
         names.sort(key=lambda name: -sum(one.count or 0 for one in measures if one.name == name))
     label, sides = content.splits.label, content.splits.sides
     columns = [Column("", numeric=False)]
@@ -177,18 +169,23 @@ def kind_table(data: Dataset, content: Content, kind: Kind) -> Table | None:
     for name in names:
         found = [at.get((split, name)) for split in splits]
         cells = [text_cell(name or "all"), *(count_cell(one.count if one else None) for one in found)]
-        cells += [score_text(one.arms.get(arm) if one else None, kind != "prior") for arm in arms for one in found]
+        cells += [score_text(one.arms.get(arm) if one else None, higher_is_better) for arm in arms for one in found]
         rows.append(tuple(cells))
-    meaning = _MEANINGS.get(kind)
-    notes = _notes(content) if meaning is None else (meaning, content.split_note(), SELECTION)
-    if kind != "prior":
+    notes = (breakdown.meaning, content.split_note(), SELECTION) if breakdown else _notes(content)
+    if higher_is_better:
         notes = (*notes, _tests_note(measures))
-    heading = "By class" if kind == "answer_type" and is_map else _HEADINGS[kind]
-    return Table(heading, notes, tuple(columns), tuple(rows), filterable=len(rows) > 15)
+    return Table(
+        "By class" if kind == "answer_type" and is_map else heading,
+        notes,
+        tuple(columns),
+        tuple(rows),
+        filterable=len(rows) > 15,
+    )
 
 
 def tables_of(data: Dataset, content: Content) -> list[Table]:
     """Returns all tables of one dataset and scoring rule."""
     found = [arms_table(data, content), differences_table(data, content)]
-    found += [*(kind_table(data, content, kind) for kind in _HEADINGS)]
+    found += [kind_table(data, content, kind, heading) for kind, heading in _HEADINGS.items()]
+    found += [kind_table(data, content, own.kind, own.heading, own) for own in study_kinds()]
     return [table for table in found if table is not None]

@@ -1,6 +1,6 @@
 """A process that trains the runs it is handed: ``python -m vqa_gs.study.worker``, jobs in, results out, a line each.
 
-It reads JSON lines ``{"config": ..., "folder": ...}`` and answers each with a `Result`. It lives no longer than the
+It reads JSON lines ``{"config": ..., "folder": ...}`` and answers each with a `JobResult`. It lives no longer than the
 process that started it: when its standard input ends, however that process ended, it ends in the middle of a step;
 the run goes on from its checkpoint another day.
 """
@@ -35,7 +35,7 @@ class Job(msgspec.Struct):
     folder: str
 
 
-class Result(msgspec.Struct):
+class JobResult(msgspec.Struct):
     """What became of a job.
 
     Attributes:
@@ -55,7 +55,7 @@ class Result(msgspec.Struct):
     crashed: bool = False
 
 
-def train_job(job: Job) -> Result:
+def train_job(job: Job) -> JobResult:
     """Trains one run; whatever goes wrong becomes part of the result."""
     import torch
 
@@ -65,7 +65,7 @@ def train_job(job: Job) -> Result:
     from vqa_gs.training.run_dir import RunIsBusy
 
     start = time.perf_counter()
-    result = Result("done")
+    result = JobResult("done")
     while True:
         try:
             train(config_from_dict(job.config), Path(job.folder), quiet=True)
@@ -73,13 +73,13 @@ def train_job(job: Job) -> Result:
             if time.perf_counter() - start < _PATIENCE:
                 time.sleep(0.2)
                 continue
-            result = Result("busy", str(error))
+            result = JobResult("busy", str(error))
         except VqaGsError as error:
-            result = Result("failed", str(error))
+            result = JobResult("failed", str(error))
         except Exception as error:  # one run's mistake must not take the others along
             traceback.print_exc()
             text = " ".join(f"{type(error).__name__}: {error}".split())
-            result = Result("failed", text, crashed=True)
+            result = JobResult("failed", text, crashed=True)
         break
     result.seconds = time.perf_counter() - start
     result.peak_memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -289,7 +289,7 @@ class _Run:
                         split.ground(self.model)
                         metrics = split.report(found, self.directory.path)
                     if split is not self.validation:
-                        self.bar.say(f"{split.name}: {metrics['overall']:.2f} % ({metrics['scoring']})")
+                        self.bar.say(f"{split.name}: {metrics.overall:.2f} % ({metrics.scoring})")
         with self.processes.together():
             if self.processes.is_main:
                 self.events.close()

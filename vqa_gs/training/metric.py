@@ -3,79 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import wraps
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 import torch
-from torch import Tensor, nn
-from torch import distributed as dist
+from torch import Tensor
 
 from vqa_gs.common.errors import UsageError
 from vqa_gs.data.questions import Annotation, QuestionId
-from vqa_gs.eval.scoring import DEFAULT_RULE, score_questions
+from vqa_gs.eval.rules import DEFAULT_RULE, score_questions
+
+try:
+    from torchmetrics import Metric
+except ImportError as error:
+    raise UsageError("VQAAccuracy needs torchmetrics", mend="pip install 'vqa-gs[metrics]'") from error
 
 
-class _PlainMetric(nn.Module):
-    """The part of torchmetrics' `Metric` that is needed here, for where torchmetrics is not installed.
-
-    States are tensors that are summed over all processes while `compute` runs, and restored afterwards.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._states: list[str] = []
-
-    def add_state(self, name: str, default: Tensor, dist_reduce_fx: str) -> None:
-        assert dist_reduce_fx == "sum"
-        self.register_buffer(name, default.clone(), persistent=False)
-        self._states.append(name)
-
-    def reset(self) -> None:
-        """Forgets all answers."""
-        for name in self._states:
-            getattr(self, name).zero_()
-
-    def __init_subclass__(cls, **keywords: Any) -> None:
-        super().__init_subclass__(**keywords)
-        own = cls.compute
-
-        @wraps(own)
-        def synced(self: Any) -> Any:
-            local = {name: getattr(self, name).clone() for name in self._states}
-            if dist.is_available() and dist.is_initialized():
-                for name in self._states:
-                    dist.all_reduce(getattr(self, name))
-            try:
-                return own(self)
-            finally:
-                for name, value in local.items():
-                    getattr(self, name).copy_(value)
-
-        cls.compute = synced  # type: ignore[method-assign]
-
-    def compute(self) -> Any:
-        raise NotImplementedError
-
-
-if TYPE_CHECKING or not find_spec("torchmetrics"):
-    _Metric = _PlainMetric
-else:
-    from torchmetrics import Metric as _Metric
-
-
-class VQAAccuracy(_Metric):
+class VQAAccuracy(Metric):
     """VQA accuracy under a named rule, in percent, over the answers so far.
 
-    With torchmetrics installed this is one of its metrics, to be logged, collected and synchronised like any other.
-    Without, `update`, `compute` and `reset` do the same, summing over the processes of `torch.distributed`.
+    One of torchmetrics' metrics (extra ``metrics``), to be logged, collected and synchronised like any other.
 
     The states are two plain sums for each question: of its scores and of the times it was answered. So a question
     that two processes answer, as a distributed sampler's padding makes them, counts once.
 
     Args:
         annotations: the questions that can be answered.
-        rule: the scoring rule, see `vqa_gs.eval.scoring.RULES`.
+        rule: the scoring rule, see `vqa_gs.eval.rules.RULES`.
         per: break the accuracy down by ``answer_type`` or ``question_type``; `compute` then returns a dictionary of
             tensors, "overall" among them.
 
@@ -167,6 +120,3 @@ class VQAAccuracy(_Metric):
             inside = torch.tensor(rows, device=there.device)
             parts[name] = accuracy[inside][there[inside]].mean()
         return parts
-
-
-__all__ = ["VQAAccuracy"]

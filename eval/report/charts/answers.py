@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import msgspec
-from markupsafe import Markup, escape
-from vqa_gs.eval.report.charts.marks import WIDTH, marker, panel, shorten, ticks, tip
+from markupsafe import escape
+from vqa_gs.eval.report.marks import WIDTH, Chart, Drawing, marker, shorten, ticks, tip
 
 
 class AnswerShares(msgspec.Struct, frozen=True):
@@ -23,14 +23,14 @@ class AnswerShares(msgspec.Struct, frozen=True):
     predicted: tuple[float | None, ...]
 
 
-class AnswerChart(msgspec.Struct, frozen=True):
+class AnswerChart(Chart, frozen=True):
     """The answers of one question type: a bar for the truth, a tick for training, a marker for each arm."""
 
     title: str
     shares: tuple[AnswerShares, ...]
 
-    def svg(self) -> Markup:
-        """Returns the chart."""
+    def draw(self) -> Drawing:
+        """Returns the panel."""
         left, right, top, row = 112.0, 14.0, 4.0, 24.0
         highest = max(
             share for one in self.shares for share in (one.truth, one.train, *one.predicted) if share is not None
@@ -75,4 +75,4 @@ class AnswerChart(msgspec.Struct, frozen=True):
                     parts.append(marker(arm, left + share * scale, middle + offset, 3.4))
                     words.append(f"arm {arm + 1} {100 * share:.1f} %")
             described.append(f"{one.answer}: {', '.join(words)}")
-        return panel(self.title, "; ".join(described), bottom + 20, parts)
+        return Drawing(self.title, "; ".join(described), bottom + 20, parts)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
-from markupsafe import Markup, escape
-from vqa_gs.eval.report.charts.marks import WIDTH, Estimate, panel, shorten, ticks, tip
+from markupsafe import escape
+from vqa_gs.eval.report.marks import WIDTH, Chart, Drawing, Estimate, shorten, ticks, tip
 
 
 class Bar(msgspec.Struct, frozen=True):
@@ -23,7 +23,7 @@ def bar_ceiling(bars: Sequence[Bar]) -> float:
     return min(100.0, ticks(0.0, max(highest, 1.0))[-1])
 
 
-class BarChart(msgspec.Struct, frozen=True):
+class BarChart(Chart, frozen=True):
     """In-domain against OOD accuracy for each arm: bars, a whisker, a dot a seed.
 
     Attributes:
@@ -36,8 +36,8 @@ class BarChart(msgspec.Struct, frozen=True):
     bars: tuple[Bar, ...]
     ceiling: float
 
-    def svg(self) -> Markup:
-        """Returns the chart."""
+    def draw(self) -> Drawing:
+        """Returns the panel."""
         left, right, top, row = 2.0, 84.0, 4.0, 55.0
         width = WIDTH - left - right
         bottom = top + row * len(self.bars)
@@ -82,4 +82,4 @@ class BarChart(msgspec.Struct, frozen=True):
                         )
                         end = max(end, value * scale)
                 parts.append(f'<text class="value" x="{left + end + 6:.1f}" y="{middle + 4:.1f}">{shown}</text>')
-        return panel(self.title, "; ".join(described), bottom + 20, parts)
+        return Drawing(self.title, "; ".join(described), bottom + 20, parts)

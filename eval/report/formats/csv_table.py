@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 
 from vqa_gs.eval.arms import Arm
 from vqa_gs.eval.report.content import Content
-from vqa_gs.eval.report.resampling import OVERALL, Group, answer_type, question_type
-from vqa_gs.eval.runs import PairAccuracy, RunSummary, SplitMetrics
+from vqa_gs.eval.report.quantities import Quantity, quantities
+from vqa_gs.eval.runs import RunSummary
 
 COLUMNS = (
     "scoring",
@@ -25,7 +25,6 @@ COLUMNS = (
     "arm_low",
     "arm_high",
 )
-Score = tuple[str, str, float | None, int | None, Group | None]
 # Spreadsheets take a cell that begins so for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -34,36 +33,23 @@ def _text(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
-def _pairs(prefix: str, pairs: dict[str, PairAccuracy]) -> Iterator[Score]:
-    for kind, pair in pairs.items():
-        yield f"{prefix}pair_accuracy", kind, pair.accuracy, pair.pairs, None
-
-
-def scores_of(metrics: SplitMetrics) -> Iterator[Score]:
-    """Yields a metrics file's scores: what is measured, of what, percent, how many, and the group of questions."""
-    yield "overall", "", metrics.overall, metrics.questions, OVERALL
-    for kind, value in metrics.per_answer_type.items():
-        yield "answer_type", kind, value, metrics.counts.per_answer_type.get(kind), answer_type(kind)
-    for kind, value in metrics.per_question_type.items():
-        yield "question_type", kind, value, metrics.counts.per_question_type.get(kind), question_type(kind)
-    yield from _pairs("", metrics.pair_accuracy)
-    for name, part in metrics.subsets.items():
-        yield f"subset:{name}", "", part.overall, part.questions, None
-        for kind, value in part.per_answer_type.items():
-            yield f"subset:{name}:answer_type", kind, value, None, None
-        yield from _pairs(f"subset:{name}:", part.pair_accuracy)
+def _measure(one: Quantity) -> str:
+    if not one.subset:
+        return one.kind
+    return f"subset:{one.subset}" if one.kind == "overall" else f"subset:{one.subset}:{one.kind}"
 
 
 def _rows(content: Content, arm: Arm, run: RunSummary) -> Iterator[list[object]]:
     for split, metrics in run.metrics.items():
-        for measure, name, value, count, group in scores_of(metrics):
-            if value is None:
+        for one in quantities(metrics):
+            if one.value is None:
                 continue
-            low, high = content.interval(arm, split, group) or ("", "")
+            low, high = content.interval(arm, split, one.group) or ("", "")
             seed = "" if run.seed is None else run.seed
             first = [_text(content.scoring), _text(arm.name), _text(run.name), seed, _text(split)]
-            counted = "" if count is None else count
-            yield [*first, metrics.side or "", _text(measure), _text(name), repr(value), counted, low, high]
+            counted = "" if one.count is None else one.count
+            measured = [_text(_measure(one)), _text(one.name), repr(one.value)]
+            yield [*first, metrics.side or "", *measured, counted, low, high]
 
 
 def render_csv(contents: Sequence[Content]) -> str:

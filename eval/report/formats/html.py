@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from vqa_gs.eval.report.blocks import Table
-from vqa_gs.eval.report.charts.marks import swatch
+from vqa_gs.eval.report.marks import swatch
 from vqa_gs.eval.report.part import Part
 
 from vqa_gs.common.web import script_hash
@@ -52,6 +52,6 @@ def render_html(title: str, written: str, parts: Sequence[Part]) -> str:
         written=written,
         parts=parts,
         script=Markup(script),
-        style=Markup(source("report.css")),
+        style=Markup(source("charts.css") + source("report.css")),
         script_hash=script_hash(script),
     )

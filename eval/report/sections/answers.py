@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from vqa_gs.eval.breakdowns.prior import Prior
 from vqa_gs.eval.report.blocks import Figures, Section
-from vqa_gs.eval.report.breakdowns import found
 from vqa_gs.eval.report.charts.answers import AnswerChart, AnswerShares
 from vqa_gs.eval.report.content import Content
-from vqa_gs.eval.report.records import SplitRecords, TrainShares
-from vqa_gs.eval.report.sections import section
+from vqa_gs.eval.report.records import SplitRecords
+from vqa_gs.eval.report.section import section
 
 DRAWN = 6
 FOLDED = 64
@@ -17,6 +17,7 @@ ANSWERS = 7
 _TOP = 3
 
 Shares = npt.NDArray[np.float64]
+TrainShares = dict[str, dict[str, float]]
 
 
 def _shares(counts: npt.NDArray[np.intp]) -> Shares:
@@ -24,40 +25,25 @@ def _shares(counts: npt.NDArray[np.intp]) -> Shares:
     return counts / total if total else counts.astype(np.float64)
 
 
-def recorded_train(content: Content, split: str) -> TrainShares:
-    """Returns the shares in training of the answers that a metrics file's breakdown lists, empty if none does."""
-    for run in content.runs:
-        kinds = found(run.metrics[split], "prior", "per_question_type") if split in run.metrics else None
-        if isinstance(kinds, dict):
-            return {
-                kind: {str(row["answer"]): float(row["train"]) / 100 for row in entry["answers"]}
-                for kind, entry in kinds.items()
-            }
-    return {}
-
-
-def train_shares(shares: dict[str, float] | None, numbers: dict[str, int]) -> tuple[Shares | None, dict[str, float]]:
-    """Returns the shares in training by number of the answer, and those of answers that have no number."""
-    if not shares:
-        return None, {}
-    known, elsewhere = np.zeros(len(numbers)), {}
-    for answer, share in shares.items():
-        if answer in numbers:
-            known[numbers[answer]] = share
-        else:
-            elsewhere[answer] = share
-    return known, elsewhere
+def train_shares(content: Content, split: str) -> TrainShares:
+    """Returns the shares in training, in 0..1, of the answers that the split's breakdowns list, by question type."""
+    shares: TrainShares = {}
+    for one in content.breakdowns(Prior, split):
+        for kind, part in one.per_question_type.items():
+            shares.setdefault(kind, {}).update({row.answer: row.train / 100 for row in part.answers})
+    return shares
 
 
 def answer_chart(
     title: str,
     lexicon: tuple[str, ...],
     truth: Shares,
-    train: tuple[Shares | None, dict[str, float]],
+    train: dict[str, float],
     predicted: list[Shares | None],
 ) -> AnswerChart:
     """Returns the chart of one question type: the answers that are common in any of the distributions."""
-    known, elsewhere = train
+    # Answers that training has but no breakdown lists are rare there: they are drawn without a tick.
+    known = np.array([train.get(answer, 0.0) for answer in lexicon])
     wanted: list[int] = []
     for rank in range(_TOP):
         for shares in (truth, known, *predicted):
@@ -70,12 +56,13 @@ def answer_chart(
         AnswerShares(
             lexicon[number],
             float(truth[number]),
-            None if known is None else float(known[number]),
+            train.get(lexicon[number]),
             tuple(None if shares is None else float(shares[number]) for shares in predicted),
         )
         for number in wanted
     ]
     # An answer that training is full of and nobody gives here belongs into the picture.
+    elsewhere = {answer: train[answer] for answer in train.keys() - set(lexicon)}
     for answer, share in sorted(elsewhere.items(), key=lambda item: -item[1])[:1]:
         if share >= 0.1 and len(rows) < ANSWERS:
             nothing = tuple(None if shares is None else 0.0 for shares in predicted)
@@ -88,7 +75,6 @@ def answer_charts(content: Content, records: SplitRecords, train: TrainShares) -
     order = np.argsort(records.question_type, kind="stable")
     counts = np.bincount(records.question_type, minlength=len(records.question_types))
     ends = np.cumsum(counts)
-    numbers = {text: number for number, text in enumerate(records.lexicon)}
     rows = []
     for arm in content.arms:
         places = [records.row(run) for run in arm.runs]
@@ -106,8 +92,9 @@ def answer_charts(content: Content, records: SplitRecords, train: TrainShares) -
             own = [shares(records.predicted[row, members]) for row in known]
             predicted.append(np.mean(own, axis=0) if own else None)
         title = f"{name} ({counts[kind]:,} questions)"
-        known_train = train_shares(train.get(name), numbers)
-        charts.append(answer_chart(title, records.lexicon, shares(records.truth[members]), known_train, predicted))
+        charts.append(
+            answer_chart(title, records.lexicon, shares(records.truth[members]), train.get(name, {}), predicted)
+        )
     return charts
 
 
@@ -119,7 +106,7 @@ def build(content: Content) -> Section | None:
     )
     if split is None:
         return None
-    train = content.records.train or recorded_train(content, split)
+    train = train_shares(content, split)
     charts = answer_charts(content, content.records.splits[split], train)
     tick = "; tick: in training" if train else "; training answers are not known"
     notes = [

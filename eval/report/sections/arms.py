@@ -17,7 +17,7 @@ from vqa_gs.eval.report.blocks import (
 from vqa_gs.eval.report.charts.sparks import line_spark
 from vqa_gs.eval.report.content import Content
 from vqa_gs.eval.report.resampling import OVERALL
-from vqa_gs.eval.report.sections import section
+from vqa_gs.eval.report.section import section
 from vqa_gs.eval.report.verdicts import COMPARISON_WORDS, Comparison, compare, points
 
 

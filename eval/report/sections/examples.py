@@ -5,7 +5,7 @@ from __future__ import annotations
 from vqa_gs.eval.report.blocks import Browser, Section
 from vqa_gs.eval.report.content import Content
 from vqa_gs.eval.report.examples import RIGHT
-from vqa_gs.eval.report.sections import section
+from vqa_gs.eval.report.section import section
 
 
 @section("examples", 80)

@@ -6,7 +6,7 @@ from vqa_gs.eval.arms import Spread
 from vqa_gs.eval.report.blocks import MISSING, Cards, Cell, Column, Section, Table, score_cell, text_cell
 from vqa_gs.eval.report.content import Content
 from vqa_gs.eval.report.provenance import revision, run_card, versions
-from vqa_gs.eval.report.sections import section
+from vqa_gs.eval.report.section import section
 
 
 @section("runs", 90)

@@ -1,7 +1,10 @@
+import json
+
 import numpy as np
 import pytest
-from vqa_gs.eval.breakdowns import Evidence, Scored
-from vqa_gs.eval.scoring import score_questions
+from vqa_gs.eval.breakdown import BREAKDOWNS
+from vqa_gs.eval.evidence import Evidence, Scored
+from vqa_gs.eval.rules import score_questions
 
 from vqa_gs.data.questions import Annotation, Answer, Question, QuestionSet
 
@@ -37,3 +40,21 @@ def training():
         return [annotated(kind, answer) for kind, answer, count in counts for _ in range(count)]
 
     return make
+
+
+@pytest.fixture
+def section_of():
+    """Returns what a breakdown of scored answers stands in the metrics file as, None where the data does not allow it.
+
+    It is read back on the way, so that what is read is what was written.
+    """
+
+    def section(name, scored):
+        found = BREAKDOWNS[name].of(scored)
+        if found is None:
+            return None
+        content = json.loads(json.dumps(found.to_json(), allow_nan=False))
+        assert BREAKDOWNS[name].from_json(content) == found
+        return content
+
+    return section

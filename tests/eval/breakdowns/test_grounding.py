@@ -4,8 +4,7 @@ import pickle
 import h5py
 import numpy as np
 import pytest
-from vqa_gs.eval.breakdowns.grounding import grounding
-from vqa_gs.eval.grounding import (
+from vqa_gs.eval.grounding_file import (
     GroundingFile,
     overlaps,
     read_grounding,
@@ -38,14 +37,14 @@ def test_written_files_are_read_back(tmp_path):
             np.testing.assert_array_equal(getattr(back, name), getattr(file, name))
 
 
-def test_shares_by_hand(scored, tmp_path):
+def test_shares_by_hand(scored, tmp_path, section_of):
     boxes = [
         {"question_id": 1, "boxes": [[0, 0, 10, 9], [0, 11, 10, 20]]},
         {"question_id": 2, "boxes": [[10, 0, 20, 10]]},
     ]
     (tmp_path / "b.json").write_text(json.dumps(boxes))
     relevance = read_relevant_boxes(tmp_path / "b.json")
-    section = grounding(scored(ROWS, grounding=made(), relevance=relevance))["regions"]
+    section = section_of("grounding", scored(ROWS, grounding=made(), relevance=relevance))["regions"]
     assert section["right"] == {
         "questions": 1,
         "attention": pytest.approx(70),
@@ -60,27 +59,30 @@ def test_shares_by_hand(scored, tmp_path):
     assert section["all"]["questions"] == 2
 
 
-def test_questions_without_a_choice_of_regions_are_left_out(scored, tmp_path):
+def test_questions_without_a_choice_of_regions_are_left_out(scored, tmp_path, section_of):
     (tmp_path / "b.json").write_text(json.dumps([{"question_id": 2, "boxes": []}, {"question_id": 3, "boxes": []}]))
-    assert grounding(scored(ROWS, grounding=made(), relevance=read_relevant_boxes(tmp_path / "b.json"))) is None
-    assert grounding(scored(ROWS)) is None
+    assert (
+        section_of("grounding", scored(ROWS, grounding=made(), relevance=read_relevant_boxes(tmp_path / "b.json")))
+        is None
+    )
+    assert section_of("grounding", scored(ROWS)) is None
 
 
-def test_hints_as_pickle_and_json(scored, tmp_path):
+def test_hints_as_pickle_and_json(scored, tmp_path, section_of):
     hints = {1: np.array([0.7, 0.1, 0.6]), 2: np.array([0.0, 1.0])}
     (tmp_path / "h.pkl").write_bytes(pickle.dumps(hints, protocol=2))
     (tmp_path / "h.json").write_text(json.dumps({str(key): scores.tolist() for key, scores in hints.items()}))
     for name in ("h.pkl", "h.json"):
-        section = grounding(scored(ROWS, grounding=made(), relevance=read_hints(tmp_path / name)))
+        section = section_of("grounding", scored(ROWS, grounding=made(), relevance=read_hints(tmp_path / name)))
         assert section["threshold"] == 0.6
         assert section["regions"]["right"]["attention"] == pytest.approx(70)
         assert section["regions"]["wrong"]["attention"] == pytest.approx(90)
 
 
-def test_hints_of_other_features(scored, tmp_path):
+def test_hints_of_other_features(scored, tmp_path, section_of):
     (tmp_path / "h.json").write_text(json.dumps({"1": [0.7] * 36}))
     with pytest.raises(DataError, match=r"h.json: question 1: the hints are for 36 regions, the features have 3"):
-        grounding(scored(ROWS, grounding=made(), relevance=read_hints(tmp_path / "h.json")))
+        section_of("grounding", scored(ROWS, grounding=made(), relevance=read_hints(tmp_path / "h.json")))
     (tmp_path / "h.json").write_text(json.dumps([1]))
     with pytest.raises(DataError, match="scores by question id"):
         read_hints(tmp_path / "h.json")
@@ -89,9 +91,11 @@ def test_hints_of_other_features(scored, tmp_path):
         read_hints(tmp_path / "h.pkl")
 
 
-def test_alignment_with_pairs(scored):
+def test_alignment_with_pairs(scored, section_of):
     cosine = np.array([[0.5, np.nan], [-0.25, 1]], np.float32)
-    section = grounding(scored(ROWS, grounding=made(pairs=[(1, 2), (2, 3)], cosine=cosine, function="true")))
+    section = section_of(
+        "grounding", scored(ROWS, grounding=made(pairs=[(1, 2), (2, 3)], cosine=cosine, function="true"))
+    )
     assert section["regions"] is None
     assert section["pairs"] == {
         "pairs": 2,

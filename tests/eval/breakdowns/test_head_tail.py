@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from vqa_gs.eval.breakdowns.head_tail import ALPHAS, head_tail, normalized_entropy, relative_frequencies
+from vqa_gs.eval.breakdowns.head_tail import ALPHAS, normalized_entropy, relative_frequencies
 
 
 def rows_of(counts, right=()):
@@ -22,8 +22,8 @@ COUNTS = [
 ]  # fmt: skip
 
 
-def test_head_and_tail_by_hand(scored):
-    section = head_tail(scored(rows_of(COUNTS, right={"red", "blue", "1", "yes"})))
+def test_head_and_tail_by_hand(scored, section_of):
+    section = section_of("head_tail", scored(rows_of(COUNTS, right={"red", "blue", "1", "yes"})))
     assert section["imbalanced_groups"] == ["what"]
     assert (section["head"], section["head_questions"]) == (100.0, 10)
     assert (section["tail"], section["tail_questions"]) == (50.0, 2)
@@ -33,8 +33,8 @@ def test_head_and_tail_by_hand(scored):
     assert section["all_groups"]["tail"] == pytest.approx(100 * (1 + 4 + 3) / 20)
 
 
-def test_the_curve_has_the_published_alphas(scored):
-    section = head_tail(scored(rows_of(COUNTS, right={"red"})))
+def test_the_curve_has_the_published_alphas(scored, section_of):
+    section = section_of("head_tail", scored(rows_of(COUNTS, right={"red"})))
     curve = {point["alpha"]: point for point in section["curve"]}
     assert tuple(curve) == ALPHAS
     assert len(ALPHAS) == 22
@@ -45,10 +45,10 @@ def test_the_curve_has_the_published_alphas(scored):
     assert curve[-0.7]["questions"] == 2
 
 
-def test_local_groups_come_before_question_types(scored):
+def test_local_groups_come_before_question_types(scored, section_of):
     rows = rows_of(COUNTS)
     groups = {row[0]: "one" for row in rows}
-    section = head_tail(scored(rows, local_groups=groups))
+    section = section_of("head_tail", scored(rows, local_groups=groups))
     assert section["groups"] == "local"
     assert section["imbalanced_groups"] == ["one"]
 

@@ -1,8 +1,6 @@
 import json
 
 import pytest
-from vqa_gs.eval.breakdowns.flips import flips
-from vqa_gs.eval.breakdowns.pair_consistency import pair_consistency
 from vqa_gs.eval.edited import edited_answers
 from vqa_gs.eval.results import read_rows
 
@@ -10,14 +8,14 @@ from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.data.questions import read_question_set
 
 
-def test_what_becomes_of_pairs(scored):
+def test_what_becomes_of_pairs(scored, section_of):
     rows = [
         (1, "is it", "yes/no", "yes", "yes"),
         (2, "is it", "yes/no", "no", "no"),
         (3, "is it", "yes/no", "no", "yes"),
         (4, "is it", "yes/no", "yes", None),
     ]
-    section = pair_consistency(scored(rows, pairs={"complementary": [(1, 2), (1, 3), (3, 4), (1, 99)]}))
+    section = section_of("pair_consistency", scored(rows, pairs={"complementary": [(1, 2), (1, 3), (3, 4), (1, 99)]}))
     assert section["complementary"] == {
         "pairs": 3,
         "outside_the_set": 1,
@@ -26,7 +24,7 @@ def test_what_becomes_of_pairs(scored):
         "none_right": pytest.approx(100 / 3),
         "same_answer": pytest.approx(100 / 3),
     }
-    assert pair_consistency(scored(rows)) is None
+    assert section_of("pair_consistency", scored(rows)) is None
 
 
 def write_edits(folder, edits, name="edited"):
@@ -75,11 +73,11 @@ def read_answers(folder, edits, rows, kind):
     return edited_answers(kind, edits, read_rows(folder / "r.json"), folder / "r.json")
 
 
-def test_cv_vqa_by_hand(scored, tmp_path):
+def test_cv_vqa_by_hand(scored, tmp_path, section_of):
     edits = write_edits(tmp_path, EDITS)
     # 3 -> 2 drops; 3 -> 3 does not, right before, wrong after; 3 -> 1 right after; 5 -> 4 drops, wrong; 5 -> 5.
     edited = read_answers(tmp_path, edits, answers_to(["two", "3", "1", "4", "5"]), "cv")
-    section = flips(scored(ORIGINALS, edited=edited))
+    section = section_of("flips", scored(ORIGINALS, edited=edited))
     assert section == {
         "kind": "cv",
         "edits": 5,
@@ -96,11 +94,11 @@ def test_cv_vqa_by_hand(scored, tmp_path):
     }
 
 
-def test_iv_vqa_by_hand(scored, tmp_path):
+def test_iv_vqa_by_hand(scored, tmp_path, section_of):
     edits = write_edits(tmp_path, [(qid, image, {10: "3", 20: "2", 30: "4"}[qid], "x") for qid, image, *_ in EDITS])
     # right stays right; right to wrong; wrong to right; wrong stays as it is; wrong to another wrong.
     edited = read_answers(tmp_path, edits, answers_to(["3", "1", "2", "5", "7"]), "iv")
-    section = flips(scored(ORIGINALS, edited=edited))
+    section = section_of("flips", scored(ORIGINALS, edited=edited))
     assert {name: section[name] for name in ("flips", "pos_neg", "neg_pos", "neg_neg", "pos_pos")} == {
         "flips": 60.0,
         "pos_neg": 20.0,
@@ -134,10 +132,10 @@ def test_results_that_do_not_fit_the_edits(tmp_path, rows, message):
         read_answers(tmp_path, write_edits(tmp_path, EDITS), rows, "cv")
 
 
-def test_edits_without_their_originals(scored, tmp_path):
+def test_edits_without_their_originals(scored, tmp_path, section_of):
     edited = read_answers(tmp_path, write_edits(tmp_path, EDITS), answers_to("abcde"), "cv")
     with pytest.raises(UsageError, match="2 edits have no answered original in the set: 30"):
-        flips(scored(ORIGINALS[:2], edited=edited))
+        section_of("flips", scored(ORIGINALS[:2], edited=edited))
 
 
 def test_repeated_ids_need_different_images(tmp_path):

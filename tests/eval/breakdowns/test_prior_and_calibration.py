@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
-from vqa_gs.eval.breakdowns.calibration import calibration, expected_error, reliability
-from vqa_gs.eval.breakdowns.prior import jensen_shannon, prior
+from vqa_gs.eval.breakdowns.calibration import Bin, expected_error, reliability
 from vqa_gs.eval.results import Confidence
+
+from vqa_gs.data.priors import jensen_shannon
 
 ROWS = [
     (1, "what color is the", "other", "red", "white"),
@@ -20,9 +21,9 @@ ROWS = [
 ]
 
 
-def test_the_pull_of_the_prior_by_hand(scored, training):
+def test_the_pull_of_the_prior_by_hand(scored, training, section_of):
     train = training(("what color is the", "white", 3), ("what color is the", "red", 1), ("how many", "2", 5))
-    section = prior(scored(ROWS, train=train))
+    section = section_of("prior", scored(ROWS, train=train))
     colors = section["per_question_type"]["what color is the"]
     assert colors["prior_answer"] == "white"
     assert (colors["predicted_prior"], colors["true_prior"]) == (75.0, 25.0)
@@ -43,14 +44,14 @@ def test_the_pull_of_the_prior_by_hand(scored, training):
     assert section["overall"]["predicted_prior"] == pytest.approx(80.0)
 
 
-def test_no_training_no_prior(scored, training):
-    assert prior(scored(ROWS)) is None
-    assert prior(scored(ROWS, train=training(("where is", "left", 1)))) is None
+def test_no_training_no_prior(scored, training, section_of):
+    assert section_of("prior", scored(ROWS)) is None
+    assert section_of("prior", scored(ROWS, train=training(("where is", "left", 1)))) is None
 
 
-def test_unanswered_questions_are_no_answers(scored, training):
+def test_unanswered_questions_are_no_answers(scored, training, section_of):
     rows = [*ROWS[:4], (9, "what color is the", "other", "red", None)]
-    section = prior(scored(rows, train=training(("what color is the", "white", 1))))
+    section = section_of("prior", scored(rows, train=training(("what color is the", "white", 1))))
     assert section["per_question_type"]["what color is the"]["questions"] == 4
 
 
@@ -67,8 +68,8 @@ def test_divergence_is_scipys(one, other):
 def test_reliability_by_hand():
     bins = reliability(np.array([0.0, 0.5, 0.55, 1.0]), np.array([0.0, 1.0, 0.0, 0.6]), 2)
     assert bins == [
-        {"low": 0.0, "high": 0.5, "questions": 2, "confidence": 25.0, "accuracy": 50.0},
-        {"low": 0.5, "high": 1.0, "questions": 2, "confidence": pytest.approx(77.5), "accuracy": 30.0},
+        Bin(0.0, 0.5, questions=2, confidence=25.0, accuracy=50.0),
+        Bin(0.5, 1.0, questions=2, confidence=pytest.approx(77.5), accuracy=30.0),
     ]
     assert expected_error(bins) == pytest.approx((2 * 25 + 2 * 47.5) / 4)
 
@@ -80,9 +81,9 @@ def test_a_calibrated_model_has_no_error():
     assert expected_error(reliability(confidence, accuracy)) < 0.6
 
 
-def test_calibration_of_answers(scored):
+def test_calibration_of_answers(scored, section_of):
     confidence = {1: Confidence(0.9, 0.5), 2: Confidence(0.9, 1.5), 4: Confidence(0.9, 0.1), 5: Confidence(0.6, 0.2)}
-    section = calibration(scored(ROWS, confidence=confidence))
+    section = section_of("calibration", scored(ROWS, confidence=confidence))
     assert section["questions"] == 4
     assert section["confidence"] == pytest.approx(82.5)
     assert section["accuracy"] == pytest.approx(25.0)  # "2" against ten times "two" scores 0
@@ -93,6 +94,6 @@ def test_calibration_of_answers(scored):
         "right": pytest.approx(0.1),
         "wrong": pytest.approx(2.2 / 3),
     }
-    assert calibration(scored(ROWS)) is None
+    assert section_of("calibration", scored(ROWS)) is None
     without = {1: Confidence(0.9, None)}
-    assert "entropy" not in calibration(scored(ROWS, confidence=without))
+    assert "entropy" not in section_of("calibration", scored(ROWS, confidence=without))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from vqa_gs.eval.runs import load_metrics
+from vqa_gs.eval.metrics_file import read_metrics
 from vqa_gs.pair_builders.table import PairTable, write_pair_table
 
 from vqa_gs.cli import main
@@ -67,7 +67,7 @@ def test_the_rule_is_stored_and_printed_beside_every_number(files, capsys):
     for line in capsys.readouterr().out.splitlines():
         if "%" in line and "interval over" not in line:
             assert "min-n-over-3" in line
-    assert load_metrics(files["out"]).scoring == "min-n-over-3"
+    assert read_metrics(files["out"]).scoring == "min-n-over-3"
 
 
 def test_everything_the_data_allows(files, capsys):

@@ -2,12 +2,13 @@
 
 import json
 import re
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 import yaml
 
-from vqa_gs.study.curves import _closest
+from vqa_gs.study.figures import closest
 from vqa_gs.study.plan import make_plan
 from vqa_gs.study.report import write_study_report
 
@@ -131,12 +132,16 @@ def test_types_pairs_and_subsets(write_study, tmp_path):
 
 def test_where_models_look_and_their_bias(write_study, tmp_path):
     def extra(overall):
-        section = {"questions": 10, "predicted_prior": overall, "true_prior": 25.0}
+        divergence = {"predicted_train": 0.1, "predicted_true": 0.2, "train_true": 0.3}
+        section = {"questions": 10, "predicted_prior": overall, "true_prior": 25.0, "divergence": divergence}
+        of_type = section | {"true_prior": 90.0, "train_questions": 9, "prior_answer": "2", "answers": []}
         looks = {"questions": 8, "attention": overall / 2, "gradient": overall / 4, "chance": 17.0}
+        looks |= {"attention_pointing": 1.0, "gradient_pointing": 2.0}
+        regions = {"all": looks, "right": None, "wrong": None}
         return {
             "breakdowns": {
-                "grounding": {"regions": {"all": looks, "right": None, "wrong": None}, "pairs": None},
-                "prior": {"overall": section, "per_question_type": {"how <many>": section | {"true_prior": 90.0}}},
+                "grounding": {"threshold": 0.5, "regions": regions, "pairs": None},
+                "prior": {"overall": section, "per_question_type": {"how <many>": of_type}},
             }
         }
 
@@ -172,10 +177,11 @@ def test_curves_are_the_same_files_and_safe(write_study, tmp_path):
     report(write_study, tmp_path / "two", title="<script>")
     one, two = ((tmp_path / name / "figures" / "data.max_pairs.svg").read_text() for name in ("one", "two"))
     assert one == two
-    for shown in ("data.max_pairs", "swept", "control", "in-domain", "OOD", "accuracy&lt;1&gt;"):
+    for shown in ("data.max_pairs", "swept", "control", "in-domain", "OOD", "accuracy, % (accuracy&lt;1&gt;)"):
         assert f">{shown}" in one or shown in re.sub(r"<[^>]+>", "", one)
     page = (tmp_path / "one" / "study.html").read_text()
-    assert "data:image/svg+xml;base64," in page
+    assert page.count('<figure class="panel">') == 2, "a panel a split, in the page itself"
+    ElementTree.fromstring(one)
     assert "<script>" not in page.split("<script>{", 1)[0].split("</title>")[0]
 
 
@@ -208,6 +214,6 @@ def test_above_one_control_of_two_is_not_above(write_study, tmp_path):
 
 def test_ticks_of_a_sweep_keep_apart():
     even, doubling = [190, 379, 569, 759, 948, 1138], [25, 50, 100, 200, 400]
-    assert _closest(even) > _closest(np.log(even))
-    assert _closest(np.log(doubling)) == pytest.approx(1 / 4)
-    assert _closest(doubling) == pytest.approx(1 / 15)
+    assert closest(even) > closest(np.log(even))
+    assert closest(np.log(doubling)) == pytest.approx(1 / 4)
+    assert closest(doubling) == pytest.approx(1 / 15)

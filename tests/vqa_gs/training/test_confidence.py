@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from vqa_gs.eval.grounding import read_grounding
+from vqa_gs.eval.grounding_file import read_grounding
 from vqa_gs.eval.results import read_result_file, read_rows
 from vqa_gs.features.store import RegionStore
 from vqa_gs.features.writer import RegionStoreWriter

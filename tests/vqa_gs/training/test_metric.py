@@ -1,17 +1,17 @@
 import importlib
-import importlib.util
+import sys
 
 import numpy as np
 import pytest
 import torch
+import torchmetrics
 from torch import distributed as dist
 from torch import multiprocessing
-from vqa_gs.eval.scoring import score_questions
+from vqa_gs.eval.rules import score_questions
 
+from vqa_gs import VQAAccuracy
 from vqa_gs.common.errors import UsageError
 from vqa_gs.data.questions import Annotation, Answer
-
-HAS_TORCHMETRICS = importlib.util.find_spec("torchmetrics") is not None
 
 
 def annotated(count=20):
@@ -28,25 +28,8 @@ def annotated(count=20):
     ]
 
 
-def load(monkeypatch, plain):
-    """Returns the metric with or without torchmetrics."""
-    module = importlib.import_module("vqa_gs.training.metric")
-    if plain:
-        monkeypatch.setattr(importlib.util, "find_spec", lambda name, package=None: None)
-    elif not HAS_TORCHMETRICS:
-        pytest.skip("torchmetrics is not installed")
-    return importlib.reload(module).VQAAccuracy
-
-
-@pytest.fixture(autouse=True)
-def reloaded():
-    yield
-    importlib.reload(importlib.import_module("vqa_gs.training.metric"))
-
-
-@pytest.mark.parametrize("plain", [True, False])
-def test_batches_sum_to_the_whole(monkeypatch, plain):
-    metric = load(monkeypatch, plain)(annotated())
+def test_batches_sum_to_the_whole():
+    metric = VQAAccuracy(annotated())
     answers = ["red", "blue"] * 10
     expected = 100 * score_questions(annotated(), answers).mean()
     metric.update(torch.arange(12), answers[:12])
@@ -59,9 +42,8 @@ def test_batches_sum_to_the_whole(monkeypatch, plain):
     assert metric.compute().item() == pytest.approx(100 * score_questions([annotated()[3]], [answers[3]])[0])
 
 
-@pytest.mark.parametrize("plain", [True, False])
-def test_broken_down_by_answer_type(monkeypatch, plain):
-    metric = load(monkeypatch, plain)(annotated(), "min-n-over-3", per="answer_type")
+def test_broken_down_by_answer_type():
+    metric = VQAAccuracy(annotated(), "min-n-over-3", per="answer_type")
     metric.update(range(20), ["red"] * 20)
     scores = score_questions(annotated(), ["red"] * 20, "min-n-over-3")
     found = {name: value.item() for name, value in metric.compute().items()}
@@ -71,9 +53,19 @@ def test_broken_down_by_answer_type(monkeypatch, plain):
     )
 
 
-def test_refused():
-    from vqa_gs import VQAAccuracy
+def test_shares_of_a_split_add_up():
+    # What torchmetrics does over processes: every state is a plain sum.
+    answers = ["red", "blue"] * 10
+    whole, *shares = (VQAAccuracy(annotated()) for _ in range(3))
+    whole.update(range(20), answers)
+    for share, rows in zip(shares, (range(10), range(10, 20)), strict=True):
+        share.update(rows, [answers[row] for row in rows])
+    shares[0].scores += shares[1].scores
+    shares[0].answered += shares[1].answered
+    assert shares[0].compute().item() == pytest.approx(whole.compute().item(), abs=1e-12)
 
+
+def test_refused():
     metric = VQAAccuracy(annotated())
     with pytest.raises(UsageError, match="1 answers to 2"):
         metric.update([1, 2], ["red"])
@@ -81,12 +73,7 @@ def test_refused():
         metric.update([99], ["red"])
 
 
-@pytest.mark.skipif(not HAS_TORCHMETRICS, reason="torchmetrics is not installed")
 def test_it_is_a_torchmetrics_metric():
-    import torchmetrics
-
-    from vqa_gs import VQAAccuracy
-
     metric = VQAAccuracy(annotated())
     assert isinstance(metric, torchmetrics.Metric)
     collection = torchmetrics.MetricCollection({"vqa": metric})
@@ -94,11 +81,7 @@ def test_it_is_a_torchmetrics_metric():
     assert set(collection.compute()) == {"vqa"}
 
 
-def _worker(rank, plain, file, out):
-    if plain:
-        importlib.util.find_spec = lambda name, package=None: None
-    from vqa_gs.training.metric import VQAAccuracy
-
+def _worker(rank, file, out):
     dist.init_process_group("gloo", init_method=f"file://{file}", rank=rank, world_size=2)
     metric = VQAAccuracy(annotated())
     # Nine questions on two processes: the sampler pads the second one's share with question 0.
@@ -110,11 +93,16 @@ def _worker(rank, plain, file, out):
     dist.destroy_process_group()
 
 
-@pytest.mark.parametrize("plain", [True, pytest.param(False, marks=pytest.mark.slow)])
-def test_two_processes_score_what_one_would(plain, tmp_path):
-    if not plain and not HAS_TORCHMETRICS:
-        pytest.skip("torchmetrics is not installed")
-    multiprocessing.spawn(_worker, (plain, tmp_path / "sync", tmp_path / "out"), nprocs=2)
+def test_without_torchmetrics_one_line_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchmetrics", None)
+    monkeypatch.delitem(sys.modules, "vqa_gs.training.metric")
+    with pytest.raises(UsageError, match=r"VQAAccuracy needs torchmetrics \(pip install 'vqa-gs\[metrics\]'\)"):
+        importlib.import_module("vqa_gs.training.metric")
+
+
+@pytest.mark.slow
+def test_two_processes_score_what_one_would(tmp_path):
+    multiprocessing.spawn(_worker, (tmp_path / "sync", tmp_path / "out"), nprocs=2)
     rows = [*range(9), 10]
     answers = ["red" if key % 2 or key == 10 else "blue" for key in rows]
     scores = 100 * score_questions([annotated()[row] for row in rows], answers)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from vqa_gs.eval.runs import load_run
+from vqa_gs.eval.run_files import load_run
 from vqa_gs.features.writer import RegionStoreWriter
 
 from vqa_gs.cli import main

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
+from msgspec.structs import replace
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -19,6 +19,8 @@ from vqa_gs.common.phases import phase
 from vqa_gs.data.instances import LabelledImages
 from vqa_gs.eval.average_precision import mean_average_precision
 from vqa_gs.eval.label_metrics import label_metrics
+from vqa_gs.eval.metrics_file import write_metrics
+from vqa_gs.eval.runs import ModelSelection, SplitMetrics
 from vqa_gs.features.layout import ImageId
 from vqa_gs.features.store import RegionStore
 from vqa_gs.pipeline.region_batches import image_batches
@@ -71,16 +73,16 @@ class LabelSplit(Split):
         assert mean is not None
         return mean
 
-    def report(self, predictions: Tensor, folder: Path) -> dict[str, Any]:
+    def report(self, predictions: Tensor, folder: Path) -> SplitMetrics:
         """Writes probabilities and metrics."""
         metrics = label_metrics(predictions.double().numpy(), self.labels, self.classes, self.name, self.sources)
         if self.chosen_on_test:
-            metrics["selection"] = {"on_test": True}
-            metrics["notes"].append("epochs were chosen on images of a test split")
+            metrics.notes.append("epochs were chosen on images of a test split")
+            metrics = replace(metrics, selection=ModelSelection(on_test=True))
         named = zip(self.image_ids, predictions.tolist(), strict=True)
         rows = [{"image_id": image_id, "scores": scores} for image_id, scores in named]
         write_json(folder / "predictions" / f"{self.name}.json", rows, indent=None)
-        write_json(folder / "metrics" / f"{self.name}.json", metrics)
+        write_metrics(folder / "metrics" / f"{self.name}.json", metrics)
         return metrics
 
 

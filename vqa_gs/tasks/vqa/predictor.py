@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vqa_gs.contracts import ModelOutput, direction_of, gradient_by, input_gradient
 from vqa_gs.data.questions import QuestionId
-from vqa_gs.eval.grounding import GroundingFile
+from vqa_gs.eval.grounding_file import GroundingFile
 from vqa_gs.features.store import RegionBatch, RegionStore
 from vqa_gs.models.vqa_model import VqaModel
 from vqa_gs.objectives.decision import Variant, cosine, end_decision

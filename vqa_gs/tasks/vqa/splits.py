@@ -6,16 +6,16 @@ from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from vqa_gs.data.pair_lists import read_pair_list
 from vqa_gs.data.questions import QuestionSet
-from vqa_gs.eval.breakdowns import Evidence
-from vqa_gs.eval.grounding import read_relevant_boxes, write_grounding
+from vqa_gs.eval.evidence import Evidence
+from vqa_gs.eval.grounding_file import read_relevant_boxes, write_grounding
 from vqa_gs.eval.results import read_id_list
+from vqa_gs.eval.runs import SplitMetrics
 from vqa_gs.features.store import RegionStore
 from vqa_gs.models.vqa_model import VqaModel
 from vqa_gs.pipeline.scored_split import ScoredSplit
@@ -53,7 +53,7 @@ class VqaSplit(ScoredSplit):
             found = Predictor(model).regions(self.examples, self.store, self.questions.question_ids)
             self.evidence = replace(self.evidence, grounding=found)
 
-    def report(self, predictions: Tensor, folder: Path) -> dict[str, Any]:
+    def report(self, predictions: Tensor, folder: Path) -> SplitMetrics:
         """Writes answers and their analysis, and where the model looks if that was taken in."""
         if self.evidence.grounding is not None:
             write_grounding(folder / "grounding" / f"{self.name}.h5", self.evidence.grounding)

@@ -20,7 +20,7 @@ from vqa_gs.common.tensors import tensor_difference
 from vqa_gs.data.json_files import decode, read_content
 from vqa_gs.data.questions import QuestionSet
 from vqa_gs.data.vocabulary import AnswerVocabulary, WordVocabulary
-from vqa_gs.eval.grounding import GroundingFile
+from vqa_gs.eval.grounding_file import GroundingFile
 from vqa_gs.eval.results import Result
 from vqa_gs.features.store import RegionStore
 from vqa_gs.models.vqa import MODELS

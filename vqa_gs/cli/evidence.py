@@ -11,11 +11,18 @@ from vqa_gs.common.errors import UsageError
 from vqa_gs.data.gqa import GqaSet
 from vqa_gs.data.pair_lists import read_pair_list
 from vqa_gs.data.questions import QuestionId, read_annotations, read_question_set
-from vqa_gs.eval.breakdowns import Evidence
 from vqa_gs.eval.edited import EditedAnswers, edited_answers
-from vqa_gs.eval.grounding import HINT_THRESHOLD, OVERLAP, Relevance, read_grounding, read_hints, read_relevant_boxes
+from vqa_gs.eval.evidence import Evidence
+from vqa_gs.eval.grounding_file import (
+    HINT_THRESHOLD,
+    OVERLAP,
+    Relevance,
+    read_grounding,
+    read_hints,
+    read_relevant_boxes,
+)
+from vqa_gs.eval.metrics_file import read_metrics
 from vqa_gs.eval.results import read_id_list, read_rows
-from vqa_gs.eval.runs import load_metrics
 from vqa_gs.pair_builders.table import read_pair_table
 
 
@@ -94,7 +101,7 @@ def read_evidence(given: Namespace, gqa: GqaSet | None) -> Evidence:
         hard=read_id_list(given.hard) if lists else None,
         local_groups=gqa.local_groups if gqa else None,
         semantic_types=gqa.semantic_types if gqa else None,
-        in_domain=load_metrics(given.in_domain) if given.in_domain else None,
+        in_domain=read_metrics(given.in_domain) if given.in_domain else None,
         edited=_edited(given),
         grounding=read_grounding(given.grounding) if given.grounding else None,
         relevance=_relevance(given),

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from vqa_gs.eval.edited import EditedAnswers
+from vqa_gs.eval.grounding_file import GroundingFile, Relevance
 from vqa_gs.eval.metrics import Scores
 from vqa_gs.eval.results import Confidence
+from vqa_gs.eval.runs import SplitMetrics
 
-from vqa_gs.common.registry import Registry
 from vqa_gs.data.normalize import answer_form
 from vqa_gs.data.questions import Annotation, QuestionId, QuestionSet
-
-if TYPE_CHECKING:
-    from vqa_gs.eval.edited import EditedAnswers
-    from vqa_gs.eval.grounding import GroundingFile, Relevance
-    from vqa_gs.eval.runs import SplitMetrics
 
 Pair = tuple[QuestionId, QuestionId]
 
@@ -105,9 +101,3 @@ class Scored:
         """Returns the mean accuracy of some rows in percent, None of no rows."""
         chosen = self.scores[np.asarray(rows)]
         return 100 * float(chosen.mean()) if len(chosen) else None
-
-
-Breakdown = Callable[[Scored], dict[str, Any] | None]
-"""Returns a section of the metrics file, ready for JSON; None where the data does not allow it."""
-
-BREAKDOWNS: Registry[Breakdown] = Registry("breakdown", "vqa_gs.eval.breakdowns")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from vqa_gs.eval.scoring._rule import Memo, Scores
+from vqa_gs.eval.rules import Memo, Scores
 
 from vqa_gs.common.errors import DataError
 from vqa_gs.data.questions import Annotation, QuestionId

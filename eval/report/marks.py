@@ -8,7 +8,6 @@ outside is escaped here or by the chart that prints it.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import msgspec
 from markupsafe import Markup
@@ -103,12 +102,44 @@ def swatch(index: int) -> Markup:
     return Markup(f'<svg class="swatch" viewBox="0 0 16 16" width="16" height="16" aria-hidden="true">{inner}</svg>')
 
 
-def panel(title: str, description: str, height: float, parts: Sequence[str]) -> Markup:
-    """Wraps a panel; ``parts`` are trusted, ``title`` and ``description`` are not."""
-    return Markup(
-        '<figure class="panel"><figcaption>{}</figcaption>'
-        '<svg viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg></figure>'
-    ).format(title, WIDTH, f"{height:.0f}", f"{title}. {description}", Markup("".join(parts)))
+class Drawing(msgspec.Struct, frozen=True):
+    """A panel as it is drawn, `WIDTH` units wide.
+
+    Attributes:
+        title: what it shows, from outside.
+        description: the same in words, from outside.
+        height: in the same units.
+        parts: SVG elements, their texts escaped.
+    """
+
+    title: str
+    description: str
+    height: float
+    parts: list[str]
+
+
+class Chart(msgspec.Struct, frozen=True):
+    """A chart; what it measures stands in its ``title``."""
+
+    def draw(self) -> Drawing | None:
+        """Returns the panel, None if there is nothing to draw."""
+        raise NotImplementedError
+
+    def svg(self) -> Markup:
+        """Returns the panel for a page, "" if there is nothing to draw."""
+        found = self.draw()
+        if found is None:
+            return Markup("")
+        return Markup(
+            '<figure class="panel"><figcaption>{}</figcaption>'
+            '<svg viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg></figure>'
+        ).format(
+            found.title,
+            WIDTH,
+            f"{found.height:.0f}",
+            f"{found.title}. {found.description}",
+            Markup("".join(found.parts)),
+        )
 
 
 def value_text(spread: Spread) -> str:

@@ -1,0 +1,160 @@
+"""A study drawn: accuracy over the value of a swept field, and what breakdowns measure of each arm."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vqa_gs.eval.arms import Spread
+from vqa_gs.eval.breakdown import StudyKind, study_kinds
+from vqa_gs.eval.report.charts.dots import DotChart, Series
+from vqa_gs.eval.report.charts.lines import Line, LineChart
+from vqa_gs.eval.report.content import Content
+from vqa_gs.eval.report.marks import ARM_COLOURS, Chart, Estimate, ticks
+from vqa_gs.study.arms import slug
+from vqa_gs.study.results import Measure, Score
+from vqa_gs.study.summary import ArmState, Dataset
+
+# More question types are no longer told apart in a figure.
+_ROWS = 7
+
+
+@dataclass(frozen=True)
+class StudyFigure:
+    """A figure, a panel a split.
+
+    Attributes:
+        name: the file's name, without a folder.
+        title: what it shows.
+        panels: its charts.
+        series: what the markers stand for.
+    """
+
+    name: str
+    title: str
+    panels: tuple[Chart, ...]
+    series: tuple[str, ...]
+
+
+def figures_of(data: Dataset, content: Content, drawn: Sequence[str] = ()) -> list[StudyFigure]:
+    """Returns the figures of one dataset under one scoring rule: sweeps, then breakdowns.
+
+    Args:
+        data: the dataset.
+        content: its runs under the rule.
+        drawn: the arms whose breakdowns are drawn, in this order; none: all. There are at most as many as colours.
+    """
+    measures = [one for one in data.measures if one.scoring == content.scoring]
+    rule = content.scoring if len(data.contents) > 1 else ""
+
+    def figure(names: Sequence[str], title: str, panels: list[Chart], series: Sequence[str]) -> StudyFigure:
+        full = title + (f", {data.name}" if data.name else "")
+        file = slug("-".join(part for part in names if part)) + ".svg"
+        return StudyFigure(file, f"{full} ({content.scoring})", tuple(panels), tuple(series))
+
+    figures = []
+    overall = [one for one in measures if one.kind == "overall"]
+    for field in dict.fromkeys(arm.field for arm in data.arms if arm.field and _is_number(arm.value)):
+        families: dict[str, list[ArmState]] = {}
+        for arm in data.arms:
+            if arm.field == field and _is_number(arm.value) and any(arm.name in one.arms for one in overall):
+                families.setdefault(arm.family, []).append(arm)
+        if families:
+            panels = [_sweep(field, families, one, content, _levels(data, families)) for one in overall]
+            figures.append(figure((data.name, field, rule), f"Accuracy over {field}", panels, list(families)))
+    for kind in study_kinds():
+        found = [one for one in measures if one.kind == kind.kind]
+        if found:
+            there = dict.fromkeys(arm for one in found for arm in one.arms)
+            # Of a study under way, the arms to draw may not have been run yet.
+            arms = ([arm for arm in drawn if arm in there] or list(there))[:ARM_COLOURS]
+            names = (data.name, kind.title.lower(), rule)
+            figures.append(figure(names, kind.title, _breakdown(found, content, arms, kind), arms))
+    return figures
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _levels(data: Dataset, families: dict[str, list[ArmState]]) -> list[str]:
+    """Returns the arms without a sweep that swept ones are tested against."""
+    swept = {arm.name for arms in families.values() for arm in arms}
+    against = {name for arms in families.values() for arm in arms for name in arm.against}
+    return [arm.name for arm in data.arms if arm.name in against - swept]
+
+
+def _sweep(
+    field: str, families: dict[str, list[ArmState]], one: Measure, content: Content, levels: Sequence[str]
+) -> LineChart:
+    lines = []
+    for index, (family, arms) in enumerate(families.items()):
+        points = sorted((float(arm.value), arm.name) for arm in arms if arm.name in one.arms)
+        scores = [one.arms[name].over_seeds for _, name in points]
+        if points:
+            means = tuple((value, score.mean) for (value, _), score in zip(points, scores, strict=True))
+            lines.append(Line(family, index, means, mean=True, reach=tuple(score.interval for score in scores)))
+    swept = sorted({float(arm.value) for arms in families.values() for arm in arms})
+    log = len(swept) > 1 and min(swept) > 0 and max(swept) / min(swept) >= 8
+    return LineChart(
+        f"{content.splits.label(one.split)}: accuracy, % ({one.scoring})",
+        tuple(lines),
+        across=field,
+        levels=tuple((name, one.arms[name].over_seeds.mean) for name in levels if name in one.arms),
+        at=tuple(swept),
+        log=log and closest(np.log(swept)) > closest(swept),
+    )
+
+
+def closest(values: Sequence[float] | np.ndarray) -> float:
+    """Returns the least gap of rising numbers, as a share of their range: labels on it must not run into each other."""
+    gaps = np.diff(values)
+    return float(gaps.min() / gaps.sum())
+
+
+def _breakdown(measures: Sequence[Measure], content: Content, arms: Sequence[str], kind: StudyKind) -> list[Chart]:
+    """Returns a panel a split: a row a measure, a mark an arm, all on one axis."""
+    asked: dict[str, int] = {}
+    for one in measures:
+        if one.name != kind.level:
+            asked[one.name] = asked.get(one.name, 0) + (one.count or 0)
+    # The whole, whose name is "", stands first.
+    names = sorted(asked, key=lambda name: (name != "", -asked[name], name))[:_ROWS]
+    drawn = [_estimate(one.arms[arm]) for one in measures for arm in arms if one.name in names and arm in one.arms]
+    ends = [end for score in drawn for end in (score.mean, *(score.reach or ()))]
+    rounded = ticks(min(0.0, *ends), max(0.0, *ends))
+    charts: list[Chart] = []
+    for split in content.splits.names:
+        at = {one.name: one for one in measures if one.split == split}
+        if not at:
+            continue
+        series = tuple(
+            Series(
+                arm,
+                tuple(_estimate(at[name].arms[arm]) if name in at and arm in at[name].arms else None for name in names),
+            )
+            for arm in arms
+        )
+        level = None
+        if kind.level in at:
+            level = (kind.level, next(iter(at[kind.level].arms.values())).over_seeds.mean)
+        charts.append(
+            DotChart(
+                f"{content.splits.label(split)}: {kind.axis}",
+                tuple(name or "all" for name in names),
+                series,
+                ceiling=rounded[-1],
+                floor=rounded[0],
+                level=level,
+            )
+        )
+    return charts
+
+
+def _estimate(score: Score) -> Estimate:
+    """Returns a score as charts draw it, with its interval over seeds."""
+    found = score.over_seeds
+    return Estimate(Spread(tuple(found.values.values())), found.interval)
