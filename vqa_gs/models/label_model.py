@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 
 from vqa_gs.contracts import gradient_by
+from vqa_gs.models.layers import full_precision
 from vqa_gs.models.pooling import Pooling
 from vqa_gs.models.regions_and_words import StandardizedRegions, check_widths
 
@@ -75,8 +75,7 @@ class LabelModel(StandardizedRegions):
 
     def classify(self, pooled: Tensor) -> Tensor:
         """Returns logits (batch, classes), float32 or better."""
-        logits: Tensor = self.head(pooled)
-        return logits if logits.dtype == torch.float64 else logits.float()
+        return full_precision(self.head(pooled))
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         """Returns logits (batch, classes) of the store's features (batch, regions, dim) and their mask."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -83,6 +86,52 @@ class WeightNormReLU(nn.Module):
         return torch.relu_(self.linear(x))
 
 
+class Classifier(nn.Sequential):
+    """From a joint vector to a logit an answer: a layer twice as wide, dropout, a weight-normed linear layer.
+
+    Args:
+        layer: the kind of the first layer.
+        inputs: size of the joint vector.
+        answers: how many.
+        dropout: between the two.
+        rare: start with rare answers, see `start_rare`.
+    """
+
+    def __init__(
+        self, layer: type[WeightNormReLU | GatedTanh], inputs: int, answers: int, dropout: float, rare: bool
+    ) -> None:
+        last = WeightNormLinear(2 * inputs, answers)
+        if rare:
+            start_rare(last.bias)
+        super().__init__(layer(inputs, 2 * inputs), nn.Dropout(dropout), last)
+
+    def answers(self, joint: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """Returns the logits (batch, answers), float32 or better, and `ModelOutput.pick`, of ``joint: (batch, inputs)``."""
+        first, dropout, last = self
+        assert isinstance(last, WeightNormLinear)
+        hidden = dropout(first(joint))
+        return full_precision(last(hidden)), partial(last.pick, hidden)
+
+
+def tanh_classifier(inputs: int, hidden: int, outputs: int, dropout: float) -> nn.Sequential:
+    """Makes two smooth layers, so that their gradient can be trained everywhere, with dropout before each."""
+    return nn.Sequential(
+        nn.Dropout(dropout), nn.Linear(inputs, hidden), nn.Tanh(), nn.Dropout(dropout), nn.Linear(hidden, outputs)
+    )
+
+
+def full_precision(logits: Tensor) -> Tensor:
+    """Returns logits in float32, or in float64 if they are."""
+    return logits if logits.dtype == torch.float64 else logits.float()
+
+
+@contextmanager
+def recurrence(twice: bool) -> Generator[None, None, None]:
+    """Within it recurrent networks are differentiable twice, if so wanted: cuDNN's are only once."""
+    with torch.backends.cudnn.flags(enabled=not twice):
+        yield
+
+
 @torch.no_grad()
 def relu_slope(z: Tensor, dropout: float) -> tuple[Tensor, float]:
     """The derivative of ReLU followed by dropout, in two parts: ``dropout(relu(z)) = factor * slope * z``.
@@ -121,13 +170,12 @@ def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
 
     Args:
         scores: (..., n) any float.
-        mask: (..., n) bool. A row without a single True gives a row of zeros, not NaN: a masked counterfactual may
-            have lost all its regions.
+        mask: bool, of a shape that broadcasts to it. A row without a single True gives a row of zeros, not NaN: a
+            masked counterfactual may have lost all its regions.
 
     Returns:
         (..., n) float32 (float64 for float64 scores).
     """
-    if scores.dtype != torch.float64:
-        scores = scores.float()
+    scores = full_precision(scores)
     weights = torch.softmax(scores.masked_fill(~mask, torch.finfo(scores.dtype).min), dim=-1)
     return weights * mask.to(weights.dtype)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vqa_gs.contracts import gradient_by
+from vqa_gs.models.layers import full_precision, tanh_classifier
 from vqa_gs.models.pooling import Comparison, Pooling
 from vqa_gs.models.regions_and_words import WordVectors, check_widths
 
@@ -59,16 +60,10 @@ class TextModel(WordVectors):
         self.embedding = nn.Embedding(words, settings.word_dim, padding_idx=0)
         self.embedding.weight.requires_grad_(settings.words == "tuned")
         size = self.make_encoder(settings)
-        hidden, dropout = settings.hidden, settings.dropout_classifier
+        hidden = settings.hidden
         attends = settings.pooling == "attention"
         self.pooling = (Pooling if texts == 1 else Comparison)(size, hidden, attends)
-        self.classifier = nn.Sequential(
-            nn.Dropout(dropout),
-            nn.Linear(self.pooling.size, hidden),
-            nn.Tanh(),
-            nn.Dropout(dropout),
-            nn.Linear(hidden, answers),
-        )
+        self.classifier = tanh_classifier(self.pooling.size, hidden, answers, settings.dropout_classifier)
 
     def make_encoder(self, settings: TextSettings) -> int:
         """Makes the encoder's layers and returns the size of the states it gives."""
@@ -115,8 +110,7 @@ class TextModel(WordVectors):
 
     def classify(self, pooled: Tensor) -> Tensor:
         """Returns logits (batch, answers), float32 or better, one independent logit a label."""
-        logits: Tensor = self.classifier(pooled)
-        return logits if logits.dtype == torch.float64 else logits.float()
+        return full_precision(self.classifier(pooled))
 
     def forward(self, tokens: tuple[Tensor, ...]) -> Tensor:
         """Returns logits (batch, answers) of texts, each ``(batch, length) int64``, padding (0) in front."""

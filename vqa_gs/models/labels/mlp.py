@@ -8,6 +8,7 @@ from torch import nn
 
 from vqa_gs.models.label_model import LabelModel, LabelModelSettings
 from vqa_gs.models.labels import LABEL_MODELS
+from vqa_gs.models.layers import tanh_classifier
 
 
 @dataclass(frozen=True)
@@ -23,10 +24,4 @@ class Mlp(LabelModel):
 
     def make_head(self, dim: int, classes: int, settings: MlpSettings) -> nn.Module:
         """Makes the two layers."""
-        return nn.Sequential(
-            nn.Dropout(settings.dropout),
-            nn.Linear(dim, settings.hidden),
-            nn.Tanh(),
-            nn.Dropout(settings.dropout),
-            nn.Linear(settings.hidden, classes),
-        )
+        return tanh_classifier(dim, settings.hidden, classes, settings.dropout)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
+from vqa_gs.models.layers import recurrence
 from vqa_gs.models.text import TEXT_MODELS
 from vqa_gs.models.text_model import TextModel, TextSettings
 
@@ -36,7 +36,6 @@ class BiGru(TextModel):
 
     def encode(self, words: Tensor, mask: Tensor) -> Tensor:
         """Returns the states of both directions; padding stands in front, where nothing is pooled."""
-        # cuDNN's recurrent networks have no second derivative; torch's own have.
-        with torch.backends.cudnn.flags(enabled=False):
+        with recurrence(twice=True):
             states, _ = self.gru(words)
         return states

@@ -77,7 +77,9 @@ class Predictor:
             with torch.enable_grad():
                 out = model.answer(leaf, regions.mask, question)
                 score = out.logits.max(1).values
-                by_region = input_gradient(score, leaf, create_graph=False) if score.requires_grad else None
+                by_region = None
+                if score.requires_grad:
+                    (by_region,) = torch.autograd.grad(score.sum(), leaf, allow_unused=True)
             zeros = torch.zeros(regions.mask.shape)
             weights = zeros if out.attention is None else out.attention.detach()
             lengths = zeros if by_region is None else torch.linalg.vector_norm(by_region.float(), dim=-1)
@@ -106,8 +108,10 @@ class Predictor:
             variant: the decision function.
 
         Returns:
-            (P, 2), NaN where it means nothing.
+            (P, 2), NaN where it means nothing, as for a model without the gradient by regions.
         """
+        if gradient_by("regions") not in self.model.provides(self.model.settings):
+            return np.full((len(data.pair_rows), 2), np.nan, np.float32)
         reader, none = BatchReader(data, store), np.empty(0, np.int64)
         required = frozenset({gradient_by("regions"), direction_of("regions")})
         found = []
