@@ -11,7 +11,7 @@ below make them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
@@ -314,6 +314,14 @@ class Objective(nn.Module):
         """Computes the term."""
         raise NotImplementedError
 
+    def at_test(self, out: ModelOutput) -> Tensor:
+        """Returns the logits (n, answers) that answers are chosen by, in scoring and by a finished run.
+
+        Unless said otherwise they are the model's own. A finished run makes such a term anew, with `answers` and
+        `sizes` for statistics, and gives it what it learnt.
+        """
+        return out.logits
+
     def nothing(self, outputs: Outputs) -> ObjectiveOutput:
         """The output of a step in which the term has nothing to do.
 
@@ -324,6 +332,13 @@ class Objective(nn.Module):
         names = dict.fromkeys(self.logged, zero)
         idle = [parameter.sum() * 0 for parameter in self.parameters()]
         return ObjectiveOutput(sum(idle, zero), names, names, 1.0 if idle else 0.0)
+
+
+def asked(terms: Iterable[Objective], out: ModelOutput) -> ModelOutput:
+    """Returns what a model says of questions outside of training, see `Objective.at_test`."""
+    for term in terms:
+        out = replace(out, logits=term.at_test(out))
+    return out
 
 
 def reported(**values: tuple[Tensor, Tensor]) -> dict[str, dict[str, Tensor]]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from torch import Tensor, nn
 
 from vqa_gs.common.registry import Registry
-from vqa_gs.contracts import Batch, Outputs, TrainingStatistics
+from vqa_gs.contracts import Batch, Objective, Outputs, TrainingStatistics
 from vqa_gs.pipeline.plan import Lengths, Plan
 
 
@@ -44,7 +44,9 @@ class Split(ABC):
     name: str
 
     @abstractmethod
-    def predict(self, model: nn.Module, batch_size: int, rank: int, world: int) -> Tensor:
+    def predict(
+        self, model: nn.Module, batch_size: int, rank: int, world: int, terms: Collection[Objective] = ()
+    ) -> Tensor:
         """Returns a CPU tensor of what the model says of every example.
 
         Args:
@@ -52,13 +54,14 @@ class Split(ABC):
             batch_size: examples at once.
             rank: which process this is; it fills in its share of the batches, and 0 elsewhere.
             world: of how many, whose tensors are summed.
+            terms: of the loss, which may have a say in the logits, see `Objective.at_test`.
         """
 
     @abstractmethod
     def score(self, predictions: Tensor) -> float:
         """Returns the one number epochs are chosen by, in percent."""
 
-    def ground(self, model: nn.Module) -> None:
+    def ground(self, model: nn.Module, terms: Collection[Objective] = ()) -> None:
         """Takes in where the trained network looks, for the report; nothing, unless said."""
         return
 

@@ -257,7 +257,7 @@ class _Run:
         """Looks at a split; each process at a share of it, of which all learn, so that all take the same decisions."""
         processes, batch = self.processes, self.settings.batch_size
         with processes.together(), processes.accelerator.autocast():
-            found = split.predict(self.model, batch, processes.rank, processes.size)
+            found = split.predict(self.model, batch, processes.rank, processes.size, self.learned.at_test)
         return processes.sum(found)
 
     def _finish(self) -> None:
@@ -272,7 +272,7 @@ class _Run:
             found = self._predict(split)
             with self.processes.together():
                 if self.processes.is_main:
-                    split.ground(self.model)
+                    split.ground(self.model, self.learned.at_test)
                     metrics = split.report(found, self.directory.path)
                     if split is not self.validation:
                         self.bar.say(f"{split.name}: {metrics['overall']:.2f} % ({metrics['scoring']})")

@@ -28,6 +28,8 @@ class TrainingStep(nn.Module):
 
     Attributes:
         terms: the objectives that are computed: those that another one replaces are left out.
+        rewriting: those of them that write the targets anew.
+        at_test: those that have a say in the logits that answers are chosen by.
         requirements: what they need of batches, model and task.
     """
 
@@ -45,6 +47,7 @@ class TrainingStep(nn.Module):
         terms = {name: kind(objectives[name], statistics) for name, kind in kinds.items()}
         self.terms = nn.ModuleDict(terms)
         self.rewriting = [term for term in terms.values() if type(term).rewrite is not Objective.rewrite]
+        self.at_test = [term for term in terms.values() if type(term).at_test is not Objective.at_test]
         self.weights = {name: float(objectives[name].weight) for name in terms}
         needs = (kind.requirements(objectives[name]) for name, kind in kinds.items())
         self.requirements: frozenset[str] = frozenset().union(*needs)

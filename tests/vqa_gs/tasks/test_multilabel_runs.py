@@ -192,7 +192,7 @@ def test_regions_at_other_boxes_are_matched(labels, tmp_path):
     [
         ({"gradient_supervision": {"weight": 1.0, "place": "words"}}, "acts on words, which this task does not have"),
         ({"gradient_supervision": {"weight": 1.0, "cost": "closed_form"}}, "the closed form .* does not hold"),
-        ({"random_image": {"weight": 1.0}}, "an objective needs image regions"),
+        ({"negative_image": {"weight": 1.0}}, "an objective needs image regions"),
     ],
 )
 def test_objectives_of_questions_are_refused(labels, tmp_path, objectives, message):

@@ -104,7 +104,7 @@ def test_directions_are_differences_of_aligned_words(sentiment):
     ("objectives", "message"),
     [
         ({"gradient_supervision": {"weight": 1.0}}, "acts on regions, which this task does not have"),
-        ({"random_image": {"weight": 1.0}}, "needs image regions"),
+        ({"negative_image": {"weight": 1.0}}, "needs image regions"),
         ({"gradient_supervision": {"weight": 1.0, "cost": "closed_form"}}, "needs image regions"),
     ],
 )
