@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypedDict, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -341,14 +341,21 @@ def asked(terms: Iterable[Objective], out: ModelOutput) -> ModelOutput:
     return out
 
 
-def reported(**values: tuple[Tensor, Tensor]) -> dict[str, dict[str, Tensor]]:
+class Report(TypedDict):
+    """``sums`` and ``counts`` of an `ObjectiveOutput`."""
+
+    sums: dict[str, Tensor]
+    counts: dict[str, Tensor]
+
+
+def reported(**values: tuple[Tensor, Tensor]) -> Report:
     """Returns ``sums`` and ``counts`` of an output: weighted sums of per-row values and the sums of the weights.
 
     Args:
         values: by name, the values (n,) and their weights (n,).
     """
     sums = {name: (value.detach() * weight).sum() for name, (value, weight) in values.items()}
-    return {"sums": sums, "counts": {name: weight.sum() for name, (_, weight) in values.items()}}
+    return Report(sums=sums, counts={name: weight.sum() for name, (_, weight) in values.items()})
 
 
 def missing(required: Iterable[str], provided: Iterable[str]) -> list[str]:

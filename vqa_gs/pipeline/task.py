@@ -23,6 +23,7 @@ class RunSettings(Protocol):
         scoring: the rule accuracies are computed by.
         architecture: which of `Task.models`.
         model: the model's settings.
+        objectives: those of the terms of the loss, by name.
         training: how the run is trained.
     """
 
@@ -31,6 +32,7 @@ class RunSettings(Protocol):
     scoring: str
     architecture: str
     model: Any
+    objectives: Any
     training: Any
 
 

@@ -97,8 +97,7 @@ class _Run:
         self.learned = TrainingStep(self.model, objectives, type(self.task), self.task.statistics(self.model))
         self.step: Any = self.learned  # several processes wrap it
         self.batcher = self.task.batcher(self.plan, self.learned.requirements)
-        terms = self.learned.terms.values()
-        self.logged = list(dict.fromkeys([*_LOGGED, *(name for term in terms for name in term.logged)]))
+        self.logged = list(dict.fromkeys([*_LOGGED, *self.learned.logged]))
         self.parameters = [parameter for parameter in self.learned.parameters() if parameter.requires_grad]
         self.optimizer: Any = make_optimizer(self.settings, self.parameters)
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from vqa_gs.common.errors import UsageError
 from vqa_gs.contracts import PRIOR, Objective, ObjectiveOutput, Outputs, TrainingStatistics, reported
 from vqa_gs.objectives import OBJECTIVES
-from vqa_gs.objectives.losses import residual_targets
+from vqa_gs.objectives.losses import Output, residual_targets
 from vqa_gs.objectives.schedule import Scheduled
 
 
@@ -66,7 +66,7 @@ class ResidualTarget(Objective):
         if not share:
             return outputs.targets
         prior = self.prior[outputs.batch.question_type]
-        form = "sigmoid" if self.settings.residual == "published" else "softmax"
+        form: Output = "sigmoid" if self.settings.residual == "published" else "softmax"
         return outputs.targets.lerp(residual_targets(form, outputs.targets, prior), share)
 
     def forward(self, outputs: Outputs) -> ObjectiveOutput:

@@ -93,10 +93,11 @@ class TrainedModel:
         _load(self.model, folder, "model.safetensors")
         terms = self._terms_at_test()
         if terms:
-            _load(terms, folder, "objectives.safetensors")
+            _load(nn.ModuleDict(terms), folder, "objectives.safetensors")
         place = choose_device(device)
-        self.model.to(place).eval()
-        self.predictor = Predictor(self.model, terms.to(place).eval().values(), record.precision == "bf16")
+        for module in (self.model, *terms.values()):
+            module.to(place).eval()
+        self.predictor = Predictor(self.model, terms.values(), record.precision == "bf16")
 
     def answer(
         self, questions: QuestionSet, store: RegionStore, batch_size: int = 512, scores: bool = False
@@ -174,10 +175,10 @@ class TrainedModel:
         ends = list(zip(pairs.pairs.question_a.tolist(), pairs.pairs.question_b.tolist(), strict=True))
         return replace(file, pairs=ends, cosine=self.predictor.alignment(pairs, store, variant), function=variant)
 
-    def _terms_at_test(self) -> nn.ModuleDict:
+    def _terms_at_test(self) -> dict[str, Objective]:
         """Returns the terms of the run that have a say in the logits, as they were before training."""
         statistics = TrainingStatistics(self.answers.answers, sizes=self.model.sizes())
-        terms = nn.ModuleDict()
+        terms = {}
         for name in OBJECTIVES:
             kind, settings = OBJECTIVES[name], getattr(self.settings.objectives, name)
             if settings.weight and kind.at_test is not Objective.at_test:
