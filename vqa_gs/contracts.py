@@ -11,9 +11,9 @@ below make them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypedDict, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -314,6 +314,14 @@ class Objective(nn.Module):
         """Computes the term."""
         raise NotImplementedError
 
+    def at_test(self, out: ModelOutput) -> Tensor:
+        """Returns the logits (n, answers) that answers are chosen by, in scoring and by a finished run.
+
+        Unless said otherwise they are the model's own. A finished run makes such a term anew, with `answers` and
+        `sizes` for statistics, and gives it what it learnt.
+        """
+        return out.logits
+
     def nothing(self, outputs: Outputs) -> ObjectiveOutput:
         """The output of a step in which the term has nothing to do.
 
@@ -326,14 +334,28 @@ class Objective(nn.Module):
         return ObjectiveOutput(sum(idle, zero), names, names, 1.0 if idle else 0.0)
 
 
-def reported(**values: tuple[Tensor, Tensor]) -> dict[str, dict[str, Tensor]]:
+def asked(terms: Iterable[Objective], out: ModelOutput) -> ModelOutput:
+    """Returns what a model says of questions outside of training, see `Objective.at_test`."""
+    for term in terms:
+        out = replace(out, logits=term.at_test(out))
+    return out
+
+
+class Report(TypedDict):
+    """``sums`` and ``counts`` of an `ObjectiveOutput`."""
+
+    sums: dict[str, Tensor]
+    counts: dict[str, Tensor]
+
+
+def reported(**values: tuple[Tensor, Tensor]) -> Report:
     """Returns ``sums`` and ``counts`` of an output: weighted sums of per-row values and the sums of the weights.
 
     Args:
         values: by name, the values (n,) and their weights (n,).
     """
     sums = {name: (value.detach() * weight).sum() for name, (value, weight) in values.items()}
-    return {"sums": sums, "counts": {name: weight.sum() for name, (_, weight) in values.items()}}
+    return Report(sums=sums, counts={name: weight.sum() for name, (_, weight) in values.items()})
 
 
 def missing(required: Iterable[str], provided: Iterable[str]) -> list[str]:

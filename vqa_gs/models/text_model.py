@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from vqa_gs.contracts import gradient_by
+from vqa_gs.contracts import JOINT, gradient_by
 from vqa_gs.models.layers import full_precision, tanh_classifier
 from vqa_gs.models.pooling import Comparison, Pooling
 from vqa_gs.models.regions_and_words import WordVectors, check_widths
@@ -72,11 +72,11 @@ class TextModel(WordVectors):
     @classmethod
     def provides(cls, settings: Any) -> frozenset[str]:
         """Returns what terms may require of the model, see `vqa_gs.contracts`."""
-        return frozenset(gradient_by(name) for name in ("words", "encoded", "pooled"))
+        return frozenset({JOINT, *map(gradient_by, ("words", "encoded", "pooled"))})
 
     def sizes(self) -> dict[str, int]:
-        """Returns the widths of the vectors that the model provides: none."""
-        return {}
+        """Returns the width of the pooled vector, which is the joint one."""
+        return {"joint": self.pooling.size}
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Returns the word vectors (batch, length, word_dim) of ``tokens: (batch, length) int64``."""

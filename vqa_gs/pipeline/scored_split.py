@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from torch import Tensor, nn
 
 from vqa_gs.common.phases import phase
+from vqa_gs.contracts import Objective
 from vqa_gs.data.questions import QuestionId, QuestionSet
 from vqa_gs.eval.analysis import analyse
 from vqa_gs.eval.evaluate import evaluate
@@ -48,12 +49,19 @@ class ScoredSplit(Split):
 
     @abstractmethod
     def logits(
-        self, model: nn.Module, batch_size: int, rank: int, world: int
+        self, model: nn.Module, batch_size: int, rank: int, world: int, terms: Collection[Objective]
     ) -> Generator[tuple[Tensor, Tensor], None, None]:
         """Yields rows (b,) int64 on the CPU and their logits (b, answers), for this process's share of the batches."""
 
     @torch.no_grad()
-    def predict(self, model: nn.Module, batch_size: int = 512, rank: int = 0, world: int = 1) -> Tensor:
+    def predict(
+        self,
+        model: nn.Module,
+        batch_size: int = 512,
+        rank: int = 0,
+        world: int = 1,
+        terms: Collection[Objective] = (),
+    ) -> Tensor:
         """Returns the label of the highest logit of every example, (n,) int64."""
         was_training = model.training
         model.eval()
@@ -61,7 +69,7 @@ class ScoredSplit(Split):
         share = -(-len(self.questions) // world)
         with (
             phase(f"scoring {self.name}", share, "questions") as advance,
-            closing(self.logits(model, batch_size, rank, world)) as batches,
+            closing(self.logits(model, batch_size, rank, world, terms)) as batches,
         ):
             for rows, logits in batches:
                 labels[rows] = logits.argmax(1).cpu()

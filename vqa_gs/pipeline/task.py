@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from torch import Tensor, nn
 
 from vqa_gs.common.registry import Registry
-from vqa_gs.contracts import Batch, Outputs, TrainingStatistics
+from vqa_gs.contracts import Batch, Objective, Outputs, TrainingStatistics
 from vqa_gs.eval.runs import SplitMetrics
 from vqa_gs.pipeline.plan import Lengths, Plan
 
@@ -24,6 +24,7 @@ class RunSettings(Protocol):
         scoring: the rule accuracies are computed by.
         architecture: which of `Task.models`.
         model: the model's settings.
+        objectives: those of the terms of the loss, by name.
         training: how the run is trained.
     """
 
@@ -32,6 +33,7 @@ class RunSettings(Protocol):
     scoring: str
     architecture: str
     model: Any
+    objectives: Any
     training: Any
 
 
@@ -45,7 +47,9 @@ class Split(ABC):
     name: str
 
     @abstractmethod
-    def predict(self, model: nn.Module, batch_size: int, rank: int, world: int) -> Tensor:
+    def predict(
+        self, model: nn.Module, batch_size: int, rank: int, world: int, terms: Collection[Objective] = ()
+    ) -> Tensor:
         """Returns a CPU tensor of what the model says of every example.
 
         Args:
@@ -53,13 +57,14 @@ class Split(ABC):
             batch_size: examples at once.
             rank: which process this is; it fills in its share of the batches, and 0 elsewhere.
             world: of how many, whose tensors are summed.
+            terms: of the loss, which may have a say in the logits, see `Objective.at_test`.
         """
 
     @abstractmethod
     def score(self, predictions: Tensor) -> float:
         """Returns the one number epochs are chosen by, in percent."""
 
-    def ground(self, model: nn.Module) -> None:
+    def ground(self, model: nn.Module, terms: Collection[Objective] = ()) -> None:
         """Takes in where the trained network looks, for the report; nothing, unless said."""
         return
 

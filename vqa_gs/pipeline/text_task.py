@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,7 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from vqa_gs.common.errors import DataError
-from vqa_gs.contracts import PRIOR, Batch, Outputs, TrainingStatistics, direction_of
+from vqa_gs.contracts import (
+    PRIOR,
+    Batch,
+    ModelOutput,
+    Objective,
+    Outputs,
+    TrainingStatistics,
+    asked,
+    direction_of,
+)
 from vqa_gs.data.glove import load_glove
 from vqa_gs.data.vocabulary import AnswerVocabulary
 from vqa_gs.eval.evidence import Evidence
@@ -96,7 +105,7 @@ def forward(model: TextModel, batch: TextBatch, requirements: frozenset[str]) ->
 
     Pair ends go through a graph of their own, so that inner gradients are not taken through ordinary examples.
     """
-    logits, ends = [], None
+    parts, ends = [], None
     for tokens in (batch.ends, batch.ordinary):
         if not len(tokens[0]):
             continue
@@ -106,12 +115,13 @@ def forward(model: TextModel, batch: TextBatch, requirements: frozenset[str]) ->
             words.requires_grad_()  # fixed word vectors have no gradient by themselves
         states = model.encode_all(words, masks)
         pooled = model.pool(states, masks)
-        logits.append(model.classify(pooled))
+        parts.append(ModelOutput(model.classify(pooled), joint=pooled))
         if tokens is batch.ends:
             inputs = {"words": words, "encoded": states, "pooled": pooled}
-            ends = pair_ends(batch, logits[0], batch.targets[: len(batch.labels)], inputs, requirements, _ALIGNED)
-    every = torch.cat(logits)
-    return Outputs(batch, every, batch.targets, torch.ones_like(every[:, 0]), ends)
+            targets = batch.targets[: len(batch.labels)]
+            ends = pair_ends(batch, parts[0].logits, targets, inputs, requirements, _ALIGNED)
+    every = torch.cat([part.logits for part in parts])
+    return Outputs(batch, every, batch.targets, torch.ones_like(every[:, 0]), ends, parts)
 
 
 @dataclass
@@ -125,14 +135,15 @@ class TextSplit(ScoredSplit):
     examples: TextExamples
 
     def logits(
-        self, model: nn.Module, batch_size: int, rank: int, world: int
+        self, model: nn.Module, batch_size: int, rank: int, world: int, terms: Collection[Objective]
     ) -> Generator[tuple[Tensor, Tensor], None, None]:
         """Yields rows and logits of the texts; see `ScoredSplit`."""
         device = next(model.parameters()).device
         order = np.argsort(self.examples.lengths(), kind="stable")  # texts of one length need no padding
         for start in range(rank * batch_size, len(order), world * batch_size):
             rows = order[start : start + batch_size]
-            yield torch.from_numpy(rows), model(tuple(part.to(device) for part in self.examples.rows(rows)))
+            logits = model(tuple(part.to(device) for part in self.examples.rows(rows)))
+            yield torch.from_numpy(rows), asked(terms, ModelOutput(logits)).logits
 
 
 class TextTask(Task):

@@ -109,8 +109,7 @@ class _Run:
         self.learned = TrainingStep(self.model, objectives, type(self.task), self.task.statistics(self.model))
         self.step: Any = self.learned  # several processes wrap it
         self.batcher = self.task.batcher(self.plan, self.learned.requirements)
-        terms = self.learned.terms.values()
-        self.logged = list(dict.fromkeys([*_LOGGED, *(name for term in terms for name in term.logged)]))
+        self.logged = list(dict.fromkeys([*_LOGGED, *self.learned.logged]))
         self.parameters = [parameter for parameter in self.learned.parameters() if parameter.requires_grad]
         self.optimizer: Any = make_optimizer(self.settings, self.parameters)
 
@@ -270,7 +269,7 @@ class _Run:
         """Looks at a split; each process at a share of it, of which all learn, so that all take the same decisions."""
         processes, batch = self.processes, self.settings.batch_size
         with processes.together(), processes.accelerator.autocast():
-            found = split.predict(self.model, batch, processes.rank, processes.size)
+            found = split.predict(self.model, batch, processes.rank, processes.size, self.learned.at_test)
         return processes.sum(found)
 
     def _finish(self) -> None:
@@ -286,7 +285,7 @@ class _Run:
             with self.processes.together():
                 if self.processes.is_main:
                     with phase(f"analysing {split.name}"):
-                        split.ground(self.model)
+                        split.ground(self.model, self.learned.at_test)
                         metrics = split.report(found, self.directory.path)
                     if split is not self.validation:
                         self.bar.say(f"{split.name}: {metrics.overall:.2f} % ({metrics.scoring})")

@@ -28,6 +28,9 @@ class TrainingStep(nn.Module):
 
     Attributes:
         terms: the objectives that are computed: those that another one replaces are left out.
+        logged: what they report by name.
+        rewriting: those of them that write the targets anew.
+        at_test: those that have a say in the logits that answers are chosen by.
         requirements: what they need of batches, model and task.
     """
 
@@ -45,6 +48,8 @@ class TrainingStep(nn.Module):
         terms = {name: kind(objectives[name], statistics) for name, kind in kinds.items()}
         self.terms = nn.ModuleDict(terms)
         self.rewriting = [term for term in terms.values() if type(term).rewrite is not Objective.rewrite]
+        self.logged = [name for term in terms.values() for name in term.logged]
+        self.at_test = [term for term in terms.values() if type(term).at_test is not Objective.at_test]
         self.weights = {name: float(objectives[name].weight) for name in terms}
         needs = (kind.requirements(objectives[name]) for name, kind in kinds.items())
         self.requirements: frozenset[str] = frozenset().union(*needs)
@@ -53,8 +58,8 @@ class TrainingStep(nn.Module):
         """Returns the loss () and the sums and counts of what is logged."""
         torch.manual_seed(batch.seed)
         outputs = self.forward_pass(self.model, batch, self.requirements)
-        for term in self.rewriting:
-            outputs.targets = term.rewrite(outputs)
+        for rewriting in self.rewriting:
+            outputs.targets = rewriting.rewrite(outputs)
         loss = outputs.logits.new_zeros(())
         sums: dict[str, Tensor] = {}
         counts: dict[str, Tensor] = {}

@@ -205,4 +205,6 @@ def test_help_names_its_settings(capsys):
 
 def test_it_trains_predicts_and_resumes_by_command(tiny, tmp_path, monkeypatch):
     sizes = {**SMALL, "hidden": 16, "layers": 1, "dropout": 0.0}
-    assert_trains_by_command(tiny, "mcan", sizes, tmp_path, monkeypatch, **{"objectives.gradient_supervision.weight": 1})
+    assert_trains_by_command(
+        tiny, "mcan", sizes, tmp_path, monkeypatch, **{"objectives.gradient_supervision.weight": 1}
+    )

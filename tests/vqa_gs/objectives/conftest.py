@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from vqa_gs.contracts import TrainingStatistics
 from vqa_gs.models.vqa import MODELS
 from vqa_gs.models.vqa.updn import UpDnSettings
 from vqa_gs.objectives.terms.answer import AnswerSettings
@@ -8,7 +9,7 @@ from vqa_gs.tasks import TASKS
 from vqa_gs.tasks.vqa.batches import VqaBatch
 from vqa_gs.training.step import TrainingStep
 
-PAIRS, ORDINARY, REGIONS, DIM, ANSWERS, WORDS, LENGTH = 3, 4, 5, 12, 7, 20, 6
+PAIRS, ORDINARY, REGIONS, DIM, ANSWERS, WORDS, LENGTH, TYPES = 3, 4, 5, 12, 7, 20, 6, 2
 
 
 @pytest.fixture
@@ -73,6 +74,7 @@ def make_batch():
             end_rows=float(2 * PAIRS),
             epoch=1.0,
             seed=7,
+            question_type=torch.arange(rows) % TYPES,
         )
 
     return make
@@ -85,11 +87,26 @@ def _words(tokens):
 
 
 @pytest.fixture
-def run_step():
+def make_step():
+    def make(model, **objectives):
+        """Returns a training step, the terms' parameters of the model's type."""
+        prior = torch.rand(TYPES, ANSWERS, generator=torch.Generator().manual_seed(2))
+        prior[0, :2] = torch.tensor([0.0, 1.0])
+        statistics = TrainingStatistics(
+            [str(answer) for answer in range(ANSWERS)], answer_prior=lambda: prior, sizes=model.sizes()
+        )
+        torch.manual_seed(3)
+        step = TrainingStep(model, objectives, TASKS["vqa"], statistics)
+        return step.to(next(model.parameters()).dtype)
+
+    return make
+
+
+@pytest.fixture
+def run_step(make_step):
     def run(model, batch, answer=True, **terms):
         """Returns loss, gradients by parameter and the means reported, of one training step."""
-        objectives = {"answer": AnswerSettings(), **terms} if answer else terms
-        step = TrainingStep(model, objectives, TASKS["vqa"])
+        step = make_step(model, **({"answer": AnswerSettings(), **terms} if answer else terms))
         model.zero_grad(set_to_none=True)
         loss, sums, counts = step(batch)
         loss.backward(inputs=list(model.parameters()))

@@ -11,8 +11,9 @@ from vqa_gs.contracts import ModelOutput
 from vqa_gs.objectives import OBJECTIVES
 from vqa_gs.objectives.schedule import Scheduled
 from vqa_gs.objectives.terms.gradient_supervision import GradientSupervisionSettings
+from vqa_gs.objectives.terms.masked_image import MaskedImageSettings
+from vqa_gs.objectives.terms.negative_image import NegativeImageSettings, answer_scores
 from vqa_gs.objectives.terms.path import PathSettings, _mixed
-from vqa_gs.objectives.terms.random_image import RandomImageSettings, answer_scores
 from vqa_gs.objectives.terms.zero_out import ZeroOutSettings
 from vqa_gs.tasks import TASKS
 from vqa_gs.training.step import TrainingStep
@@ -22,31 +23,39 @@ EVERY = {
     "gradient_supervision-question": GradientSupervisionSettings(weight=1.0, place="question"),
     "gradient_supervision-free": GradientSupervisionSettings(weight=1.0, sparse=1, rest="free"),
     "path": PathSettings(weight=1.0, points=2),
-    "random_image": RandomImageSettings(weight=1.0),
+    "negative_image": NegativeImageSettings(weight=1.0),
+    "negative_image-ssl": NegativeImageSettings(weight=3.0, kind="ssl"),
+    "masked_image": MaskedImageSettings(weight=1.0, most=2, cosine=0.5),
+    "masked_image-random": MaskedImageSettings(weight=1.0, mask="random", most=2, cosine=1.0),
+    "masked_image-complement": MaskedImageSettings(weight=1.0, mask="complement", most=2, ignored=1, cosine=1.0),
     "zero_out": ZeroOutSettings(weight=1.0),
 }
 
 
+def differs_as_told(step, batch, parameter):
+    """Compares the gradient of the loss by a parameter with finite differences, where it is steepest."""
+    (exact,) = torch.autograd.grad(step(batch)[0], parameter, allow_unused=True)
+    assert exact is not None
+    flat, change = parameter.data.view(-1), 1e-6
+    steepest = exact.abs().view(-1).argsort(descending=True)
+    assert exact.view(-1)[steepest[0]] != 0
+    for at in steepest[:3].tolist() + steepest[10:12].tolist():
+        before, values = flat[at].item(), []
+        for moved in (before + change, before - change):
+            flat[at] = moved
+            values.append(step(batch)[0].item())
+        flat[at] = before
+        numeric = (values[0] - values[1]) / (2 * change)
+        assert exact.view(-1)[at].item() == pytest.approx(numeric, rel=2e-5, abs=2e-8)
+
+
 @pytest.mark.parametrize("name", EVERY)
-def test_parameter_gradients_against_finite_differences(make_model, make_batch, name):
+def test_parameter_gradients_against_finite_differences(make_model, make_batch, make_step, name):
     model, batch = make_model(), make_batch("matched")
-    step = TrainingStep(model, {name.split("-")[0]: EVERY[name]}, TASKS["vqa"])
+    step = make_step(model, **{name.split("-")[0]: EVERY[name]})
     parameters = dict(model.named_parameters())
     for parameter_name in ("attention_question.linear.direction", "classifier.2.direction", "gru.weight_hh_l0"):
-        parameter = parameters[parameter_name]
-        (exact,) = torch.autograd.grad(step(batch)[0], parameter, allow_unused=True)
-        assert exact is not None
-        flat, change = parameter.data.view(-1), 1e-6
-        steepest = exact.abs().view(-1).argsort(descending=True)
-        assert exact.view(-1)[steepest[0]] != 0
-        for at in steepest[:3].tolist() + steepest[10:12].tolist():
-            before, values = flat[at].item(), []
-            for moved in (before + change, before - change):
-                flat[at] = moved
-                values.append(step(batch)[0].item())
-            flat[at] = before
-            numeric = (values[0] - values[1]) / (2 * change)
-            assert exact.view(-1)[at].item() == pytest.approx(numeric, rel=2e-5, abs=2e-8)
+        differs_as_told(step, batch, parameters[parameter_name])
 
 
 def test_schedule_rises_holds_and_falls():
@@ -106,7 +115,7 @@ def test_random_image_asks_each_question_of_another_image():
         outputs = make_outputs(torch.zeros(rows, answers), targets, pairs, **more)
         for seed in range(6):
             torch.manual_seed(seed)
-            out = OBJECTIVES["random_image"](RandomImageSettings(weight=1.0))(outputs)
+            out = OBJECTIVES["negative_image"](NegativeImageSettings(weight=1.0))(outputs)
             images, masks, own = seen.pop()
             assert own == list(range(first, rows))
             assert all(image != row for image, row in zip(images, own, strict=True))
@@ -118,7 +127,7 @@ def test_random_image_asks_each_question_of_another_image():
 
 def test_a_lone_question_has_no_other_image():
     outputs = make_outputs(torch.zeros(1, 2), torch.ones(1, 2))
-    assert OBJECTIVES["random_image"](RandomImageSettings(weight=1.0))(outputs).loss.item() == 0
+    assert OBJECTIVES["negative_image"](NegativeImageSettings(weight=1.0))(outputs).loss.item() == 0
 
 
 def test_the_decision_changes_by_the_integral_of_its_slope_along_the_segment(make_model, make_batch):

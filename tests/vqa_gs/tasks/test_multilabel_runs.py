@@ -192,7 +192,7 @@ def test_regions_at_other_boxes_are_matched(labels, tmp_path):
     [
         ({"gradient_supervision": {"weight": 1.0, "place": "words"}}, "needs the gradient by words"),
         ({"gradient_supervision": {"weight": 1.0, "cost": "closed_form"}}, "needs the gradient by attended"),
-        ({"random_image": {"weight": 1.0}}, "random_image needs another forward pass"),
+        ({"negative_image": {"weight": 1.0}}, "negative_image needs another forward pass"),
     ],
 )
 def test_objectives_of_questions_are_refused(labels, tmp_path, objectives, message):

@@ -107,7 +107,7 @@ def test_directions_are_differences_of_aligned_words(sentiment):
             {"gradient_supervision": {"weight": 1.0}},
             "by regions, .*here gradients can be taken by encoded, pooled, words",
         ),
-        ({"random_image": {"weight": 1.0}}, "random_image needs another forward pass"),
+        ({"negative_image": {"weight": 1.0}}, "negative_image needs another forward pass"),
         ({"gradient_supervision": {"weight": 1.0, "cost": "closed_form"}}, "needs the gradient by attended"),
     ],
 )
@@ -156,3 +156,13 @@ def test_states_of_a_convolution_do_not_depend_on_padding():
     vectors = model.embedding.weight[[3, 4, 5]]
     by_hand = torch.tanh(model.convolution(vectors.flatten()))  # the middle word sees all three, in their order
     torch.testing.assert_close(states[0][0, 1], by_hand)
+
+
+@pytest.mark.parametrize("mix", ["reweight", "product", "learned"])
+def test_the_prior_of_labels_as_an_expert(sentiment, tmp_path, mix):
+    """In its form of one choice; the learned mixin looks at the pooled vector."""
+    expert = {"weight": 1.0, "mix": mix, "output": "softmax"}
+    run = train(config_of(sentiment, objectives__expert=expert, training__max_steps=2), tmp_path / "run", quiet=True)
+    tensors = load_file(run / "objectives.safetensors")
+    assert tensors["expert.prior"].sum().item() == pytest.approx(1)
+    assert ("expert.gate.weight" in tensors) == (mix == "learned")

@@ -84,11 +84,11 @@ def test_every_variant_and_place_trains(tiny, tmp_path, place, variant):
 
 
 def test_every_term_trains_and_reports(tiny, tmp_path):
-    weights = {name: {"weight": 0.5} for name in ("path", "zero_out", "random_image")}
+    weights = {name: {"weight": 0.5} for name in ("path", "zero_out", "negative_image")}
     weights["gradient_supervision"] = {"weight": 0.5, "place": "question"}
     run = train(config_of(tiny, objectives=weights, training__max_steps=2), tmp_path / "run", quiet=True)
     row = rows(run / "epochs.csv")[0]
-    for name in ("path_cosine", "zero_out_loss", "random_image_score"):
+    for name in ("path_cosine", "zero_out_loss", "negative_image_score"):
         assert float(row[name]) != 0
     assert row["gs_loss"] == ""  # all questions of this world are the same
 

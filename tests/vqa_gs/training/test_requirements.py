@@ -48,8 +48,8 @@ def test_a_model_without_the_trace_has_no_closed_form():
 
 
 def test_texts_are_asked_once(sentiment_like):
-    told = refused(sentiment_like, objectives__random_image={"weight": 1.0})
-    assert "the objective random_image needs another forward pass" in told
+    told = refused(sentiment_like, objectives__negative_image={"weight": 1.0})
+    assert "the objective negative_image needs another forward pass" in told
 
 
 def test_pairs_are_named_as_files():

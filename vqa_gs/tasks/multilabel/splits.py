@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from vqa_gs.common.errors import DataError
 from vqa_gs.common.files import write_json
 from vqa_gs.common.phases import phase
+from vqa_gs.contracts import ModelOutput, Objective, asked
 from vqa_gs.data.instances import LabelledImages
 from vqa_gs.eval.average_precision import mean_average_precision
 from vqa_gs.eval.label_metrics import label_metrics
@@ -50,7 +51,14 @@ class LabelSplit(Split):
     chosen_on_test: bool
 
     @torch.no_grad()
-    def predict(self, model: nn.Module, batch_size: int = 512, rank: int = 0, world: int = 1) -> Tensor:
+    def predict(
+        self,
+        model: nn.Module,
+        batch_size: int = 512,
+        rank: int = 0,
+        world: int = 1,
+        terms: Collection[Objective] = (),
+    ) -> Tensor:
         """Returns the probability of every class of every image, (n, classes) float32."""
         was_training = model.training
         model.eval()
@@ -62,7 +70,8 @@ class LabelSplit(Split):
         ):
             for rows, regions in batches:
                 there = regions.to(device)
-                scores[torch.from_numpy(rows)] = model(there.features, there.mask).sigmoid().cpu()
+                out = asked(terms, ModelOutput(model(there.features, there.mask)))
+                scores[torch.from_numpy(rows)] = out.logits.sigmoid().cpu()
                 advance(len(rows))
         model.train(was_training)
         return scores

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from typing import Any
 
@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vqa_gs.contracts import ModelOutput, direction_of, gradient_by, input_gradient
+from vqa_gs.contracts import ModelOutput, Objective, asked, direction_of, gradient_by, input_gradient
 from vqa_gs.data.questions import QuestionId
 from vqa_gs.eval.grounding_file import GroundingFile
 from vqa_gs.features.store import RegionBatch, RegionStore
@@ -30,11 +30,12 @@ class Predictor:
 
     Args:
         model: the network, on its device.
+        terms: of the loss, on the same device, which may have a say in the logits, see `Objective.at_test`.
         bf16: multiply in bfloat16; None leaves that to whoever calls. Gradients are taken in float32 all the same.
     """
 
-    def __init__(self, model: VqaModel, bf16: bool | None = None) -> None:
-        self.model, self.bf16 = model, bf16
+    def __init__(self, model: VqaModel, terms: Collection[Objective] = (), bf16: bool | None = None) -> None:
+        self.model, self.terms, self.bf16 = model, terms, bf16
         self.device = next(model.parameters()).device
 
     def outputs(
@@ -44,8 +45,8 @@ class Predictor:
 
         def ask(regions: RegionBatch, tokens: Tensor) -> ModelOutput:
             with torch.no_grad(), self._precision():
-                out: ModelOutput = self.model(regions.features, regions.boxes, regions.sizes, regions.mask, tokens)
-            return out
+                out = self.model(regions.features, regions.boxes, regions.sizes, regions.mask, tokens)
+                return asked(self.terms, out)
 
         for rows, _, out in self._batches(ask, examples, store, batch_size, rank, world):
             yield rows, out
@@ -75,7 +76,7 @@ class Predictor:
                 prepared = model.prepare_regions(regions.features, regions.boxes, regions.sizes, regions.mask)
             leaf = prepared.detach().requires_grad_()
             with torch.enable_grad():
-                out = model.answer(leaf, regions.mask, question)
+                out = asked(self.terms, model.answer(leaf, regions.mask, question))
                 score = out.logits.max(1).values
                 by_region = None
                 if score.requires_grad:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from vqa_gs.contracts import Objective
 from vqa_gs.data.pair_lists import read_pair_list
 from vqa_gs.data.questions import QuestionSet
 from vqa_gs.eval.evidence import Evidence
@@ -38,19 +39,20 @@ class VqaSplit(ScoredSplit):
     store: RegionStore
 
     def logits(
-        self, model: nn.Module, batch_size: int, rank: int, world: int
+        self, model: nn.Module, batch_size: int, rank: int, world: int, terms: Collection[Objective]
     ) -> Generator[tuple[Tensor, Tensor], None, None]:
         """Yields rows and logits of the questions; see `ScoredSplit`."""
         assert isinstance(model, VqaModel)
-        with closing(Predictor(model).outputs(self.examples, self.store, batch_size, rank, world)) as batches:
+        predictor = Predictor(model, terms)
+        with closing(predictor.outputs(self.examples, self.store, batch_size, rank, world)) as batches:
             for rows, out in batches:
                 yield torch.from_numpy(rows), out.logits
 
-    def ground(self, model: nn.Module) -> None:
+    def ground(self, model: nn.Module, terms: Collection[Objective] = ()) -> None:
         """Takes in where the model looks, where it is known which boxes matter."""
         if self.evidence.relevance is not None:
             assert isinstance(model, VqaModel)
-            found = Predictor(model).regions(self.examples, self.store, self.questions.question_ids)
+            found = Predictor(model, terms).regions(self.examples, self.store, self.questions.question_ids)
             self.evidence = replace(self.evidence, grounding=found)
 
     def report(self, predictions: Tensor, folder: Path) -> SplitMetrics:

@@ -12,11 +12,13 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import nn
 
 from vqa_gs.common.devices import choose_device
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.phases import phase
 from vqa_gs.common.tensors import tensor_difference
+from vqa_gs.contracts import Objective, TrainingStatistics
 from vqa_gs.data.json_files import decode, read_content
 from vqa_gs.data.questions import QuestionSet
 from vqa_gs.data.vocabulary import AnswerVocabulary, WordVocabulary
@@ -24,6 +26,7 @@ from vqa_gs.eval.grounding_file import GroundingFile
 from vqa_gs.eval.results import Result
 from vqa_gs.features.store import RegionStore
 from vqa_gs.models.vqa import MODELS
+from vqa_gs.objectives import OBJECTIVES
 from vqa_gs.objectives.decision import Variant
 from vqa_gs.pair_builders.table import PairTable
 from vqa_gs.pipeline.task import RunSettings
@@ -37,6 +40,23 @@ class _Record(msgspec.Struct):
     features_fingerprint: str
     region_dim: Annotated[int, msgspec.Meta(ge=1)]
     precision: str = "no"
+
+
+def _load(module: nn.Module, folder: Path, name: str) -> None:
+    """Loads the tensors of a module from a file of a run, which may hold those of other terms too."""
+    file = folder / name
+    if not file.exists():
+        raise DataError("has no model yet", file=folder, mend="finish the run with `vqa-gs train`")
+    try:
+        state = load_file(file)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise DataError(f"is no model file, or a damaged one ({error})", file=file, mend=_MEND) from error
+    if isinstance(module, nn.ModuleDict):
+        state = {key: tensor for key, tensor in state.items() if key.partition(".")[0] in module}
+    difference = tensor_difference(state, module.state_dict())
+    if difference:
+        raise DataError(f"holds another model: {difference}", file=file, mend=_MEND)
+    module.load_state_dict(state)
 
 
 @dataclass
@@ -69,21 +89,16 @@ class TrainedModel:
         self.fingerprint = record.features_fingerprint
         self.words = WordVocabulary.load(folder / "words.json")
         self.answers = AnswerVocabulary.load(folder / "answers.json")
-        weights = folder / "model.safetensors"
-        if not weights.exists():
-            raise DataError("has no model yet", file=folder, mend="finish the run with `vqa-gs train`")
         sizes = record.region_dim, len(self.words), len(self.answers)
         self.model = MODELS[settings.architecture](*sizes, settings.model)
-        try:
-            state = load_file(weights)
-        except (SafetensorError, OSError, ValueError) as error:
-            raise DataError(f"is no model file, or a damaged one ({error})", file=weights, mend=_MEND) from error
-        difference = tensor_difference(state, self.model.state_dict())
-        if difference:
-            raise DataError(f"holds another model: {difference}", file=weights, mend=_MEND)
-        self.model.load_state_dict(state)
-        self.model.to(choose_device(device)).eval()
-        self.predictor = Predictor(self.model, record.precision == "bf16")
+        _load(self.model, folder, "model.safetensors")
+        terms = self._terms_at_test()
+        if terms:
+            _load(nn.ModuleDict(terms), folder, "objectives.safetensors")
+        place = choose_device(device)
+        for module in (self.model, *terms.values()):
+            module.to(place).eval()
+        self.predictor = Predictor(self.model, terms.values(), record.precision == "bf16")
 
     def answer(
         self, questions: QuestionSet, store: RegionStore, batch_size: int = 512, scores: bool = False
@@ -162,6 +177,16 @@ class TrainedModel:
         assert pairs.pairs is not None
         ends = list(zip(pairs.pairs.question_a.tolist(), pairs.pairs.question_b.tolist(), strict=True))
         return replace(file, pairs=ends, cosine=self.predictor.alignment(pairs, store, variant), function=variant)
+
+    def _terms_at_test(self) -> dict[str, Objective]:
+        """Returns the terms of the run that have a say in the logits, as they were before training."""
+        statistics = TrainingStatistics(self.answers.answers, sizes=self.model.sizes())
+        terms = {}
+        for name in OBJECTIVES:
+            kind, settings = OBJECTIVES[name], getattr(self.settings.objectives, name)
+            if settings.weight and kind.at_test is not Objective.at_test:
+                terms[name] = kind(settings, statistics)
+        return terms
 
     def _examples(self, questions: QuestionSet, store: RegionStore) -> Examples:
         if store.dim != self.model.region_dim:
