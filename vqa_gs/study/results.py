@@ -62,7 +62,7 @@ def measures_of(metrics: SplitMetrics) -> dict[Key, Quantity]:
         if one.subset:
             parts = {"overall": "", "answer_type": f": {one.name}", "pair_accuracy": f": pairs {one.name}"}
             count = one.count if one.kind == "overall" else None
-            found["subset", one.subset + parts[one.kind]] = one._replace(count=count)
+            found["subset", one.subset + parts[one.kind]] = msgspec.structs.replace(one, count=count)
         else:
             found[one.kind, one.name] = one
     for breakdown in map(BREAKDOWNS.__getitem__, BREAKDOWNS):
