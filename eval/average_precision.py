@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from vqa_gs.eval.statistics import LEVEL, REPLICATES, Interval, image_draws
+from vqa_gs.eval.statistics import LEVEL, REPLICATES, Interval, image_draws, percentile_interval
 
 from vqa_gs.common.errors import UsageError
 
@@ -90,20 +90,11 @@ def intervals(
     draws = np.concatenate(list(image_draws(len(scores), replicates, seed)), axis=1).astype(np.float32)
     found = np.stack([_weighted(scores[:, at], labels[:, at], draws) for at in range(scores.shape[1])])
     counted = ~np.isnan(found)
-    known = counted.any(axis=0)
-    means = np.where(counted, found, 0).sum(axis=0)[known] / counted.sum(axis=0)[known]
+    with np.errstate(invalid="ignore"):
+        means = np.where(counted, found, 0).sum(axis=0) / counted.sum(axis=0)
     enough = labels.sum(axis=0) > 1
-    each = [
-        _percentiles(row[there], level) if many else None
-        for row, there, many in zip(found, counted, enough, strict=True)
-    ]
-    return _percentiles(means, level) if enough.any() else None, each
-
-
-def _percentiles(values: Floats, level: float) -> Interval:
-    tail = 50 * (1 - level)
-    low, high = np.percentile(values, [tail, 100 - tail])
-    return Interval(100 * float(low), 100 * float(high))
+    each = [percentile_interval(100 * row, level) if many else None for row, many in zip(found, enough, strict=True)]
+    return percentile_interval(100 * means, level) if enough.any() else None, each
 
 
 def _check(scores: Floats, labels: NDArray[np.bool_]) -> None:

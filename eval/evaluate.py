@@ -74,7 +74,7 @@ class _Averages:
         for name, pairs in self.pairs.items():
             accuracies[name] = pair_accuracy(self.scores, pairs[inside[pairs].all(axis=1)])
         answer_types = by_group(scores, chosen(self.answer_types))
-        by_type = {name: mean.accuracy for name, mean in answer_types.items()}
+        by_type: dict[str, float | None] = {name: mean.accuracy for name, mean in answer_types.items()}
         return SubsetMetrics(overall(scores), len(rows), by_type, accuracies)
 
 

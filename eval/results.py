@@ -27,7 +27,7 @@ _Probability = Annotated[float, msgspec.Meta(ge=0, le=1.000001)]
 _Entropy = Annotated[float, msgspec.Meta(ge=0)]
 
 
-class Result(msgspec.Struct, frozen=True, gc=False):
+class Result(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One row of a result file.
 
     Attributes:
@@ -210,17 +210,9 @@ def read_result_file(
     return Results(answers, confidence or None)
 
 
-def read_results(
-    path: StrPath, question_ids: Collection[QuestionId] | None = None, *, allow_missing: bool = False
-) -> dict[QuestionId, str]:
-    """Reads predicted answers by question id, in the file's order; see `read_result_file`."""
-    return read_result_file(path, question_ids, allow_missing=allow_missing).answers
-
-
 def write_results(path: StrPath, answers: Mapping[QuestionId, str]) -> None:
     """Writes predicted answers in the official form, atomically, in the mapping's order."""
-    rows = [{"question_id": question_id, "answer": answer} for question_id, answer in answers.items()]
-    write_json(path, rows, indent=None)
+    write_rows(path, [Result(question_id, answer) for question_id, answer in answers.items()])
 
 
 def write_rows(path: StrPath, rows: Iterable[Result]) -> None:
@@ -229,15 +221,13 @@ def write_rows(path: StrPath, rows: Iterable[Result]) -> None:
     Raises:
         DataError: a score or entropy is not finite, as it is where a model has broken down.
     """
-    fields = []
+    rows = list(rows)
     for row in rows:
         if not all(math.isfinite(value) for value in (row.score, row.entropy) if value is not None):
             raise DataError(
                 "the score of the answer is not finite", record=f"question {row.question_id!r}", mend="train again"
             )
-        named = {name: getattr(row, name) for name in row.__struct_fields__}
-        fields.append({name: value for name, value in named.items() if value is not None})
-    write_json(path, fields, indent=None)
+    write_json(path, msgspec.to_builtins(rows), indent=None)
 
 
 def read_id_list(path: StrPath) -> list[QuestionId]:

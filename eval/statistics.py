@@ -34,6 +34,18 @@ class Interval(NamedTuple):
     high: float
 
 
+def percentile_interval(draws: npt.NDArray[np.floating], level: float = LEVEL) -> Interval | None:
+    """Returns the middle of some draws, None if none has a value.
+
+    Args:
+        draws: (r,) in percent or points; NaN where a draw says nothing, as it holds no question of a rare group.
+        level: the probability inside.
+    """
+    known = draws[~np.isnan(draws)].astype(np.float64)
+    tail = 50 * (1 - level)
+    return Interval(*np.percentile(known, [tail, 100 - tail]).tolist()) if len(known) else None
+
+
 class Groups:
     """Questions by image and by any number of groups, as sparse sums that are resampled together.
 
@@ -148,16 +160,9 @@ def _bootstrap(
         with np.errstate(invalid="ignore", divide="ignore"):
             shares.append(100 * drawn / (counts @ weights))
     means = np.concatenate(shares, axis=1)
-    tail = 50 * (1 - level)
     spread = np.diff(counts.indptr)
-    result: dict[tuple[str, str], Interval | None] = {}
-    for row, name in enumerate(groups.names):
-        # A replicate may hold no question of a rare group: it says nothing about it.
-        known = means[row][~np.isnan(means[row])]
-        result[name] = None
-        if spread[row] > 1 and len(known):
-            result[name] = Interval(*np.percentile(known, [tail, 100 - tail]).tolist())
-    return result
+    named = zip(groups.names, means, spread.tolist(), strict=True)
+    return {name: percentile_interval(row, level) if images > 1 else None for name, row, images in named}
 
 
 def permutation_test(

@@ -12,7 +12,7 @@ from vqa_gs.eval.breakdown import BREAKDOWNS, Breakdown
 from vqa_gs.eval.evidence import Scored
 from vqa_gs.eval.report.blocks import Figures, Section
 from vqa_gs.eval.report.content import Content
-from vqa_gs.eval.report.measure_table import MeasureRow, measure_table
+from vqa_gs.eval.report.measure_table import MeasureRow, at, measure_table
 from vqa_gs.eval.report.run_curves import run_curves
 
 BINS = 15
@@ -46,11 +46,11 @@ def reliability(confidence: npt.NDArray[np.float64], accuracy: npt.NDArray[np.fl
     """
     place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
     rows = []
-    for at in range(bins):
-        inside = place == at
+    for index in range(bins):
+        inside = place == index
         if inside.any():
             means = (100 * float(values[inside].mean()) for values in (confidence, accuracy))
-            rows.append(Bin(at / bins, (at + 1) / bins, int(inside.sum()), *means))
+            rows.append(Bin(index / bins, (index + 1) / bins, int(inside.sum()), *means))
     return rows
 
 
@@ -120,11 +120,11 @@ class Calibration(Breakdown, frozen=True):
             "(Guo et al., 2017); lower is better. Entropy of the distribution over answers in nats.",
         )
         measures: list[MeasureRow[Calibration]] = [
-            MeasureRow("expected calibration error", lambda one: one.ece, lambda one: one.questions),
-            MeasureRow("mean confidence, %", lambda one: one.confidence),
-            MeasureRow("accuracy, %", lambda one: one.accuracy),
-            MeasureRow("entropy, right answers", lambda one: one.entropy and one.entropy.right),
-            MeasureRow("entropy, wrong answers", lambda one: one.entropy and one.entropy.wrong),
+            MeasureRow("expected calibration error", at("ece"), at("questions")),
+            MeasureRow("mean confidence, %", at("confidence")),
+            MeasureRow("accuracy, %", at("accuracy")),
+            MeasureRow("entropy, right answers", at("entropy", "right")),
+            MeasureRow("entropy, wrong answers", at("entropy", "wrong")),
         ]
         table = measure_table(content, Calibration, "Calibration", notes, measures)
         if table is None:

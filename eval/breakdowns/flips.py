@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from operator import attrgetter
 from typing import ClassVar
 
 import numpy as np
@@ -11,7 +10,7 @@ from vqa_gs.eval.edited import EditKind
 from vqa_gs.eval.evidence import Scored
 from vqa_gs.eval.report.blocks import Section
 from vqa_gs.eval.report.content import Content
-from vqa_gs.eval.report.measure_table import MeasureRow, measure_table
+from vqa_gs.eval.report.measure_table import MeasureRow, at, measure_table
 from vqa_gs.eval.results import name_ids
 
 from vqa_gs.common.errors import UsageError
@@ -134,6 +133,6 @@ class Flips(Breakdown, frozen=True):
             "IV-VQA: the answer ought to stay. CV-VQA: the count ought to drop by one.",
             f"The accuracies beside it are scored by {content.rule}.",
         )
-        measures = [MeasureRow[Flips](label, attrgetter(name), attrgetter("edits")) for name, label in _LABELS.items()]
+        measures = [MeasureRow[Flips](label, at(name), at("edits")) for name, label in _LABELS.items()]
         table = measure_table(content, Flips, "Edited images", notes, measures, "edits")
         return Section("Edited images", "flips", "Edited images", (table,)) if table else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import ClassVar
 
 import msgspec
@@ -11,7 +10,7 @@ from vqa_gs.eval.evidence import Scored
 from vqa_gs.eval.metrics import by_group, overall
 from vqa_gs.eval.report.blocks import Section
 from vqa_gs.eval.report.content import Content, ordered_answer_types
-from vqa_gs.eval.report.measure_table import MeasureRow, measure_table
+from vqa_gs.eval.report.measure_table import MeasureRow, at, measure_table
 
 from vqa_gs.common.errors import UsageError
 
@@ -79,11 +78,10 @@ class Gap(Breakdown, frozen=True):
         if content.splits.in_domain is not None:
             return None
         kinds = ordered_answer_types(kind for one in content.breakdowns(Gap) for kind in one.per_answer_type)
-        parts: list[tuple[str, Callable[[Gap], Beside | None]]] = [("all questions", lambda one: one.overall)]
-        parts += [(kind, lambda one, kind=kind: one.per_answer_type.get(kind)) for kind in kinds]
-        measures = [
-            MeasureRow(f"{name}: {label}", lambda one, part=part, field=field: getattr(part(one), field, None))
-            for name, part in parts
+        parts = {"all questions": ["overall"], **{kind: ["per_answer_type", kind] for kind in kinds}}
+        measures: list[MeasureRow[Gap]] = [
+            MeasureRow(f"{name}: {label}", at(*path, field))
+            for name, path in parts.items()
             for field, label in (("in_domain", "in-domain"), ("ood", "OOD"), ("gap", "gap"))
         ]
         notes = (content.note(), "The in-domain scores are those the evaluation was given; gap: in-domain minus OOD.")

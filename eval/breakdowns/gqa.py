@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import ClassVar
 
 from vqa_gs.eval.breakdown import BREAKDOWNS, Breakdown
@@ -10,7 +9,7 @@ from vqa_gs.eval.evidence import Scored
 from vqa_gs.eval.metrics import GroupMean, by_group
 from vqa_gs.eval.report.blocks import Section
 from vqa_gs.eval.report.content import BOLD_NOTE, Content
-from vqa_gs.eval.report.measure_table import MeasureRow, measure_table
+from vqa_gs.eval.report.measure_table import MeasureRow, at, measure_table
 
 
 @BREAKDOWNS.register("gqa")
@@ -40,18 +39,9 @@ class Gqa(Breakdown, frozen=True):
     @classmethod
     def section(cls, content: Content) -> Section | None:
         """Returns the table."""
-
-        def of_type(name: str) -> MeasureRow[Gqa]:
-            def part(pick: Callable[[GroupMean], float]) -> Callable[[Gqa], float | None]:
-                return lambda one: pick(one.per_semantic_type[name]) if name in one.per_semantic_type else None
-
-            count = part(lambda mean: mean.questions)
-            return MeasureRow(f"semantic: {name}", part(lambda mean: mean.accuracy), count, best_is_high=True)
-
-        measures: list[MeasureRow[Gqa]] = [
-            MeasureRow("binary", lambda one: one.binary, best_is_high=True),
-            MeasureRow("open", lambda one: one.open, best_is_high=True),
-        ]
-        measures += map(of_type, sorted({name for one in content.breakdowns(Gqa) for name in one.per_semantic_type}))
+        measures: list[MeasureRow[Gqa]] = [MeasureRow(name, at(name), best_is_high=True) for name in ("binary", "open")]
+        for name in sorted({name for one in content.breakdowns(Gqa) for name in one.per_semantic_type}):
+            accuracy, count = (at("per_semantic_type", name, field) for field in ("accuracy", "questions"))
+            measures.append(MeasureRow(f"semantic: {name}", accuracy, count, best_is_high=True))
         table = measure_table(content, Gqa, "GQA's types", (content.note(), BOLD_NOTE), measures)
         return Section("GQA's types", "gqa", "GQA", (table,)) if table else None

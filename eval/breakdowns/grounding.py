@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import ClassVar
 
 import msgspec
@@ -14,7 +13,19 @@ from vqa_gs.eval.grounding_file import GroundingFile, Relevance
 from vqa_gs.eval.metrics import fully_right
 from vqa_gs.eval.report.blocks import Section
 from vqa_gs.eval.report.content import Content
-from vqa_gs.eval.report.measure_table import MeasureRow, measure_table
+from vqa_gs.eval.report.measure_table import MeasureRow, at, measure_table
+
+_MEASURES = {
+    "attention on the relevant regions, %": ("regions", "all", "attention"),
+    "gradient on the relevant regions, %": ("regions", "all", "gradient"),
+    "share of regions that are relevant, %": ("regions", "all", "chance"),
+    "strongest attention on a relevant region, %": ("regions", "all", "attention_pointing"),
+    "strongest gradient on a relevant region, %": ("regions", "all", "gradient_pointing"),
+    "attention on them, right answers, %": ("regions", "right", "attention"),
+    "attention on them, wrong answers, %": ("regions", "wrong", "attention"),
+    "gradient with the pair's direction, cosine": ("pairs", "cosine"),
+    "gradient towards the partner, % of pair ends": ("pairs", "positive"),
+}
 
 
 class RegionShares(msgspec.Struct, frozen=True):
@@ -110,32 +121,9 @@ class Grounding(Breakdown, frozen=True):
     @classmethod
     def section(cls, content: Content) -> Section | None:
         """Returns the table."""
-
-        def shares(label: str, outcome: str, value: Callable[[RegionShares], float]) -> MeasureRow[Grounding]:
-            def part(one: Grounding) -> RegionShares | None:
-                return getattr(one.regions, outcome, None)
-
-            return MeasureRow(
-                label,
-                lambda one: None if (found := part(one)) is None else value(found),
-                lambda one: None if (found := part(one)) is None else found.questions,
-            )
-
-        def pairs(label: str, value: Callable[[PairAlignment], float]) -> MeasureRow[Grounding]:
-            return MeasureRow(
-                label, lambda one: one.pairs and value(one.pairs), lambda one: one.pairs and one.pairs.ends
-            )
-
-        measures = [
-            shares("attention on the relevant regions, %", "all", lambda part: part.attention),
-            shares("gradient on the relevant regions, %", "all", lambda part: part.gradient),
-            shares("share of regions that are relevant, %", "all", lambda part: part.chance),
-            shares("strongest attention on a relevant region, %", "all", lambda part: part.attention_pointing),
-            shares("strongest gradient on a relevant region, %", "all", lambda part: part.gradient_pointing),
-            shares("attention on them, right answers, %", "right", lambda part: part.attention),
-            shares("attention on them, wrong answers, %", "wrong", lambda part: part.attention),
-            pairs("gradient with the pair's direction, cosine", lambda part: part.cosine),
-            pairs("gradient towards the partner, % of pair ends", lambda part: part.positive),
+        measures: list[MeasureRow[Grounding]] = [
+            MeasureRow(label, at(*path), at(*path[:-1], "ends" if path[0] == "pairs" else "questions"))
+            for label, path in _MEASURES.items()
         ]
         notes = (
             f"Right and wrong as scored by {content.rule}.",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import attrgetter
 from typing import ClassVar
 
 import msgspec
@@ -14,7 +13,7 @@ from vqa_gs.eval.evidence import Scored
 from vqa_gs.eval.metrics import codes
 from vqa_gs.eval.report.blocks import Figures, Section
 from vqa_gs.eval.report.content import BOLD_NOTE, Content
-from vqa_gs.eval.report.measure_table import MeasureRow, measure_table
+from vqa_gs.eval.report.measure_table import MeasureRow, at, measure_table
 from vqa_gs.eval.report.run_curves import run_curves
 
 ALPHA = 0.2
@@ -87,7 +86,7 @@ class CurvePoint(msgspec.Struct, frozen=True):
 
 
 @BREAKDOWNS.register("head_tail")
-class HeadTail(Breakdown, frozen=True):
+class HeadTail(Breakdown, frozen=True, kw_only=True):
     """Accuracy on answers that are frequent (head) and rare (tail) within their group.
 
     Groups are GQA's local groups where the data has them, else the question types. An answer is in the tail where
@@ -128,12 +127,14 @@ class HeadTail(Breakdown, frozen=True):
             tail = imbalanced & (frequency < 1 + alpha)
             curve.append(CurvePoint(alpha, scored.accuracy(tail), int(tail.sum())))
         return cls(
-            "local" if local is not None else "question_type",
-            ALPHA,
-            sorted({group for group, inside in zip(groups, imbalanced.tolist(), strict=True) if inside}),
-            *msgspec.structs.astuple(halves(imbalanced)),
-            halves(np.ones(len(frequency), np.bool_)),
-            curve,
+            groups="local" if local is not None else "question_type",
+            alpha=ALPHA,
+            imbalanced_groups=sorted(
+                {group for group, inside in zip(groups, imbalanced.tolist(), strict=True) if inside}
+            ),
+            **msgspec.structs.asdict(halves(imbalanced)),
+            all_groups=halves(np.ones(len(frequency), np.bool_)),
+            curve=curve,
         )
 
     def lines(self, rule: str) -> list[str]:
@@ -151,12 +152,12 @@ class HeadTail(Breakdown, frozen=True):
             BOLD_NOTE,
         )
         measures = [
-            MeasureRow[HeadTail](label, attrgetter(path), attrgetter(f"{path}_questions"), best_is_high=True)
+            MeasureRow[HeadTail](label, at(*path), at(*path[:-1], f"{path[-1]}_questions"), best_is_high=True)
             for label, path in (
-                ("head, imbalanced groups", "head"),
-                ("tail, imbalanced groups", "tail"),
-                ("head, all groups", "all_groups.head"),
-                ("tail, all groups", "all_groups.tail"),
+                ("head, imbalanced groups", ["head"]),
+                ("tail, imbalanced groups", ["tail"]),
+                ("head, all groups", ["all_groups", "head"]),
+                ("tail, all groups", ["all_groups", "tail"]),
             )
         ]
         name = "Frequent and rare answers"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -13,7 +13,7 @@ from vqa_gs.eval.evidence import Pair, Scored
 from vqa_gs.eval.metrics import fully_right
 from vqa_gs.eval.report.blocks import Cell, Column, Section, Table, count_cell, make_table, text_cell
 from vqa_gs.eval.report.content import BOLD_NOTE, Content
-from vqa_gs.eval.report.measure_table import MeasureRow, measure_table
+from vqa_gs.eval.report.measure_table import MeasureRow, at, measure_table
 from vqa_gs.eval.runs import PairAccuracy
 
 _LABELS = {
@@ -89,8 +89,8 @@ def _of_list(scored: Scored, pairs: Sequence[Pair], right: npt.NDArray[np.bool_]
     def percent(number: int) -> float | None:
         return 100 * number / count if count else None
 
-    outcomes = (percent(int((ends == number).sum())) for number in (2, 1, 0))
-    return PairEnds(count, len(pairs) - count, *outcomes, percent(same))
+    both, one, none = (percent(int((ends == number).sum())) for number in (2, 1, 0))
+    return PairEnds(count, len(pairs) - count, both, one, none, percent(same))
 
 
 def _accuracy(content: Content) -> Table | None:
@@ -109,12 +109,8 @@ def _accuracy(content: Content) -> Table | None:
 
 def _ends(content: Content) -> Table | None:
     """Returns the table of what becomes of the two ends of each list of pairs."""
-
-    def of(name: str, field: str) -> Callable[[PairConsistency], Any]:
-        return lambda one: getattr(one.lists[name], field) if name in one.lists else None
-
-    measures = [
-        MeasureRow(f"{name}: {label}", of(name, field), of(name, "pairs"))
+    measures: list[MeasureRow[PairConsistency]] = [
+        MeasureRow(f"{name}: {label}", at("lists", name, field), at("lists", name, "pairs"))
         for name in sorted({name for one in content.breakdowns(PairConsistency) for name in one.lists})
         for field, label in _LABELS.items()
     ]

@@ -13,6 +13,7 @@ from vqa_gs.eval.breakdown import BREAKDOWNS, Breakdown, Measured, StudyKind
 from vqa_gs.eval.evidence import Scored
 from vqa_gs.eval.report.blocks import MISSING, Cell, Column, Section, count_cell, make_table, score_cell, text_cell
 from vqa_gs.eval.report.content import Content
+from vqa_gs.eval.report.measure_table import at
 
 from vqa_gs.data.normalize import answer_form
 from vqa_gs.data.priors import jensen_shannon
@@ -177,7 +178,7 @@ class Prior(Breakdown, frozen=True):
         for arm in content.arms:
             columns += [Column(label, arm.name) for label in ("is given, %", "to training", "to truth")]
         kinds = sorted({kind for one in content.breakdowns(Prior) for kind in one.per_question_type})
-        rows = [_row(content, split, kind, lambda one, kind=kind: one.per_question_type.get(kind)) for kind in kinds]
+        rows = [_row(content, split, kind, at("per_question_type", kind)) for kind in kinds]
         rows.sort(key=lambda row: -(row[2].sort or 0.0))
         notes = (
             f"On {split}; answers compared as the rule {content.rule} compares them.",
@@ -187,7 +188,7 @@ class Prior(Breakdown, frozen=True):
             "to training than to truth means leaning on the prior.",
         )
         name = "Leaning on the prior"
-        whole = _row(content, split, "all types", lambda one: one.overall)
+        whole = _row(content, split, "all types", at("overall"))
         table = make_table(name, notes, columns, [whole, *rows], filterable=True)
         return Section(name, "prior", "Prior", (table,)) if table else None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from operator import attrgetter
 from typing import ClassVar
 
 import msgspec
@@ -11,7 +10,7 @@ from vqa_gs.eval.breakdown import BREAKDOWNS, Breakdown, shown
 from vqa_gs.eval.evidence import Scored
 from vqa_gs.eval.report.blocks import Section
 from vqa_gs.eval.report.content import BOLD_NOTE, Content
-from vqa_gs.eval.report.measure_table import MeasureRow, measure_table
+from vqa_gs.eval.report.measure_table import MeasureRow, at, measure_table
 
 from vqa_gs.common.errors import UsageError
 
@@ -79,8 +78,7 @@ class VqaCe(Breakdown, frozen=True):
             BOLD_NOTE,
         )
         measures = [
-            MeasureRow[VqaCe](name, attrgetter(f"{name}.accuracy"), attrgetter(f"{name}.questions"), best_is_high=True)
-            for name in _PARTS
+            MeasureRow[VqaCe](name, at(name, "accuracy"), at(name, "questions"), best_is_high=True) for name in _PARTS
         ]
         table = measure_table(content, VqaCe, "VQA-CE", notes, measures)
         return Section("VQA-CE", "vqa-ce", "VQA-CE", (table,)) if table else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic
+from typing import Any, Generic
 
 from vqa_gs.eval.report.blocks import Cell, Column, Table, count_cell, make_table, text_cell
 from vqa_gs.eval.report.content import Content
@@ -26,6 +26,17 @@ class MeasureRow(Generic[B]):
     value: Callable[[B], float | None]
     count: Callable[[B], int | None] | None = None
     best_is_high: bool = False
+
+
+def at(*path: str) -> Callable[[Any], Any]:
+    """Returns what takes the value at a path of fields and names out of a section, None where the path ends before."""
+
+    def value(found: Any) -> Any:
+        for key in path:
+            found = found.get(key) if isinstance(found, dict) else getattr(found, key, None)
+        return found
+
+    return value
 
 
 def measure_table(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
+import msgspec
 from vqa_gs.eval.report.resampling import OVERALL, Group, answer_type, question_type, subset
 from vqa_gs.eval.runs import PairAccuracy, SplitMetrics
 
 
-class Quantity(NamedTuple):
+class Quantity(msgspec.Struct, frozen=True):
     """One score.
 
     Attributes:

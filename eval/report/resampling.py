@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from vqa_gs.eval.arms import Arm
 from vqa_gs.eval.report.records import SplitRecords
-from vqa_gs.eval.statistics import CHUNK, LEVEL, REPLICATES, Groups, Interval, image_draws
+from vqa_gs.eval.statistics import CHUNK, REPLICATES, Groups, Interval, image_draws, percentile_interval
 
 SEED = 0
 _CHUNKS_AT_ONCE = 4
@@ -80,16 +80,6 @@ def resampled_means(groups: Groups, values: Floats, replicates: int = REPLICATES
     return means
 
 
-def percentile_interval(draws: Floats | Parts, level: float = LEVEL) -> Interval | None:
-    """Returns the middle of some draws in percent, None if none has a value."""
-    known = draws[~np.isnan(draws)].astype(np.float64)
-    if not len(known):
-        return None
-    tail = 50 * (1 - level)
-    low, high = np.percentile(known, [tail, 100 - tail])
-    return Interval(100 * float(low), 100 * float(high))
-
-
 def _drawn_seeds(runs: int, others: int, replicates: int, seed: int) -> tuple[Parts, Parts]:
     """Returns the part of each seed of two arms in each resampling; the draws of `bootstrap_difference`."""
     generator = np.random.default_rng([seed, 1])
@@ -133,9 +123,9 @@ class ArmIntervals:
     def of(self, arm: Arm, group: Group) -> Interval | None:
         """Returns the interval of an arm's accuracy in percent, None if it is not known."""
         rows, column = self._rows.get(arm.name), self._column.get(group)
-        return (
-            None if rows is None or column is None else percentile_interval(self._means[:, rows, column].mean(axis=1))
-        )
+        if rows is None or column is None:
+            return None
+        return percentile_interval(100 * self._means[:, rows, column].mean(axis=1).astype(np.float64))
 
     def of_difference(self, one: Arm, other: Arm, group: Group) -> Interval | None:
         """Returns the interval of a difference in percentage points, on the same questions and draws."""
@@ -144,4 +134,4 @@ class ArmIntervals:
             return None
         parts, others = _drawn_seeds(len(first), len(second), len(self._means), SEED)
         ahead = (parts * self._means[:, first, column]).sum(axis=1)
-        return percentile_interval(ahead - (others * self._means[:, second, column]).sum(axis=1))
+        return percentile_interval(100 * (ahead - (others * self._means[:, second, column]).sum(axis=1)))

@@ -32,9 +32,9 @@ def svg_file(charts: Sequence[Chart], series: Sequence[str]) -> str:
         )
     columns = max(1, len(drawings) * 2)
     for index, name in enumerate(series):
-        x = _GAP + index % columns * (WIDTH + _GAP) / 2
+        left = _GAP + index % columns * (WIDTH + _GAP) / 2
         y = below + index // columns * _ROW
-        parts.append(f'{marker(index, x + 6, y)}<text x="{x + 18:.0f}" y="{y + 4:.0f}">')
+        parts.append(f'{marker(index, left + 6, y)}<text x="{left + 18:.0f}" y="{y + 4:.0f}">')
         parts.append(f"{escape(shorten(name, 28))}</text>")
     height = below + -(-len(series) // columns) * _ROW
     return (

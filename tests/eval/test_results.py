@@ -6,7 +6,7 @@ from vqa_gs.eval.results import (
     check_ids,
     name_ids,
     read_id_list,
-    read_results,
+    read_result_file,
     require_known,
     write_results,
 )
@@ -32,18 +32,18 @@ def results(*pairs):
 def test_written_results_are_read_back(tmp_path):
     answers = {3: "yes", "3": "nö", 1: ""}
     write_results(tmp_path / "r.json", answers)
-    assert read_results(tmp_path / "r.json") == answers
-    assert list(read_results(tmp_path / "r.json")) == [3, "3", 1]
+    assert read_result_file(tmp_path / "r.json").answers == answers
+    assert list(read_result_file(tmp_path / "r.json").answers) == [3, "3", 1]
 
 
 def test_gzip_and_extra_keys(write):
     content = [{"question_id": 1, "answer": "a", "score": 0.5}]
-    assert read_results(write(gzip.compress(json.dumps(content).encode()))) == {1: "a"}
+    assert read_result_file(write(gzip.compress(json.dumps(content).encode()))).answers == {1: "a"}
 
 
 def test_exactly_the_set_is_accepted(write):
     path = write(results((2, "b"), (1, "a")))
-    assert read_results(path, [1, 2]) == {1: "a", 2: "b"}
+    assert read_result_file(path, [1, 2]).answers == {1: "a", 2: "b"}
 
 
 @pytest.mark.parametrize(
@@ -67,13 +67,13 @@ def test_exactly_the_set_is_accepted(write):
 def test_refused(write, content, message):
     path = write(content)
     with pytest.raises(DataError, match=message) as caught:
-        read_results(path, [1, 2])
+        read_result_file(path, [1, 2])
     assert str(caught.value).startswith(str(path))
     assert "\n" not in str(caught.value)
 
 
 def test_missing_answers_can_be_allowed(write):
-    assert read_results(write(results((1, "a"))), [1, 2], allow_missing=True) == {1: "a"}
+    assert read_result_file(write(results((1, "a"))), [1, 2], allow_missing=True).answers == {1: "a"}
 
 
 def test_messages_name_a_few_ids_only():

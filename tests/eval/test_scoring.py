@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from vqa_gs.eval.evaluate import evaluate
-from vqa_gs.eval.results import read_results
+from vqa_gs.eval.results import read_result_file
 from vqa_gs.eval.rules import RULES, score_questions
 
 from vqa_gs.common.errors import DataError, UsageError
@@ -247,7 +247,7 @@ def test_official_is_the_default_rule():
 def test_equal_to_the_official_output(name):
     official = json.loads((SCORER / "official_output.json").read_text())[name]
     question_set = read_question_set(SCORER / "questions.json", SCORER / "annotations.json.gz")
-    answers = read_results(SCORER / f"pred_{name}.json", question_set.question_ids)
+    answers = read_result_file(SCORER / f"pred_{name}.json", question_set.question_ids).answers
     scores = score_questions(question_set.annotations, [answers[key] for key in question_set.question_ids])
     ours = {
         str(key): round(100 * float(score), 2) for key, score in zip(question_set.question_ids, scores, strict=True)

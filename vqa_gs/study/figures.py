@@ -63,7 +63,7 @@ def figures_of(data: Dataset, content: Content, drawn: Sequence[str] = ()) -> li
             if arm.field == field and _is_number(arm.value) and any(arm.name in one.arms for one in overall):
                 families.setdefault(arm.family, []).append(arm)
         if families:
-            panels = [_sweep(field, families, one, content, _levels(data, families)) for one in overall]
+            panels: list[Chart] = [_sweep(field, families, one, content, _levels(data, families)) for one in overall]
             figures.append(figure((data.name, field, rule), f"Accuracy over {field}", panels, list(families)))
     for kind in study_kinds():
         found = [one for one in measures if one.kind == kind.kind]

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 import msgspec
 
 from vqa_gs.eval.breakdown import BREAKDOWNS
-from vqa_gs.eval.report.content import ANSWER_TYPES, Content, Options
-from vqa_gs.eval.report.part import read_content
+from vqa_gs.eval.report.content import ANSWER_TYPES, Content
 from vqa_gs.eval.report.quantities import Quantity, quantities
 from vqa_gs.eval.report.verdicts import same_questions
-from vqa_gs.eval.runs import RunSummary, SplitMetrics
+from vqa_gs.eval.runs import SplitMetrics
 from vqa_gs.eval.statistics import holm
 from vqa_gs.study.arms import PlannedArm
 from vqa_gs.study.statistics import Difference, SeedMean, mean_of, paired_difference
@@ -63,7 +62,7 @@ def measures_of(metrics: SplitMetrics) -> dict[Key, Quantity]:
         if one.subset:
             parts = {"overall": "", "answer_type": f": {one.name}", "pair_accuracy": f": pairs {one.name}"}
             count = one.count if one.kind == "overall" else None
-            found["subset", one.subset + parts[one.kind]] = one._replace(count=count)
+            found["subset", one.subset + parts[one.kind]] = msgspec.structs.replace(one, count=count)
         else:
             found[one.kind, one.name] = one
     for breakdown in map(BREAKDOWNS.__getitem__, BREAKDOWNS):
@@ -78,11 +77,6 @@ def _place(one: Quantity) -> tuple[str, int, int, str]:
     """Sorts by kind, those of subsets last; answer types stand in their usual order."""
     usual = ANSWER_TYPES.index(one.name) if one.name in ANSWER_TYPES else len(ANSWER_TYPES)
     return one.subset, _KINDS.index(one.kind), usual, one.name
-
-
-def read_results(scoring: str, runs: Sequence[RunSummary]) -> Content:
-    """Reads what stands behind the scores of runs under one rule, question by question where it is at hand."""
-    return read_content(scoring, runs, Options(examples=0))
 
 
 def measure(content: Content, arms: Sequence[PlannedArm]) -> list[Measure]:

@@ -11,13 +11,14 @@ import msgspec
 from vqa_gs.common.errors import DataError
 from vqa_gs.common.provenance import environment
 from vqa_gs.eval.model_selection import selection_warnings
-from vqa_gs.eval.report.content import Content, by_scoring
+from vqa_gs.eval.report.content import Content, Options, by_scoring
+from vqa_gs.eval.report.part import read_content
 from vqa_gs.eval.run_files import load_run
 from vqa_gs.eval.runs import RunSummary
 from vqa_gs.eval.statistics import LEVEL
 from vqa_gs.study.arms import PlannedArm
 from vqa_gs.study.plan import PlannedRun, StudyPlan
-from vqa_gs.study.results import Measure, measure, read_results
+from vqa_gs.study.results import Measure, measure
 
 SELECTION = "Epochs were chosen by in-domain accuracy; tests were looked at once, after training."
 
@@ -123,7 +124,7 @@ def outcome_of(plan: StudyPlan) -> Outcome:
             for run in runs
             if run.folder in loaded
         ]
-        contents = [read_results(rule, members) for rule, members in by_scoring(summaries).items()]
+        contents = [read_content(rule, members, Options(examples=0)) for rule, members in by_scoring(summaries).items()]
         states = [_state(arm, [run for run in runs if run.arm.name == arm.name], loaded) for arm in plan.arms]
         measures = [one for content in contents for one in measure(content, plan.arms)]
         datasets.append(Dataset(name, states, measures, contents))

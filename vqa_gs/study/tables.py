@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from vqa_gs.eval.arms import Spread
 from vqa_gs.eval.breakdown import StudyKind, study_kinds
-from vqa_gs.eval.report.blocks import MISSING, Cell, Column, Table, count_cell, interval_text, text_cell
+from vqa_gs.eval.report.blocks import MISSING, Cell, Column, Table, count_cell, interval_text, score_cell, text_cell
 from vqa_gs.eval.report.content import Content, examples_word, quantity, scoring_rule
 from vqa_gs.eval.report.verdicts import points
 from vqa_gs.eval.runs import MEAN_AVERAGE_PRECISION
@@ -34,14 +35,13 @@ def seconds_text(arm: ArmState) -> str:
     return MISSING if arm.mean_seconds is None else f"{arm.mean_seconds:,.0f}"
 
 
-def score_text(score: Score | None, more_is_better: bool = True) -> Cell:
+def score_of(score: Score | None, more_is_better: bool = True) -> Cell:
     """Returns a mean with its deviation and interval over seeds, strong where it is above all it is tested against."""
     if score is None:
-        return Cell(MISSING, sort=-1e9)
+        return score_cell(None)
     found = score.over_seeds
-    std = "" if found.std is None else f"± {found.std:.2f}"
-    interval = interval_text(Interval(*found.interval)) if found.interval else ""
-    return Cell(f"{found.mean:.2f}", std, interval, found.mean, more_is_better and score.is_above)
+    spread = Spread(tuple(found.values.values()))
+    return score_cell(spread, found.interval and Interval(*found.interval), strong=more_is_better and score.is_above)
 
 
 def difference_cell(difference: Difference | None) -> Cell:
@@ -97,7 +97,7 @@ def arms_table(data: Dataset, content: Content) -> Table | None:
     for arm in shown:
         done = f"{len(arm.done)}" if len(arm.done) == arm.planned else f"{len(arm.done)} of {arm.planned}"
         cells = [text_cell(arm.name), text_cell(done, sort=len(arm.done))]
-        cells += [score_text(one.arms.get(arm.name)) for one in measures]
+        cells += [score_of(one.arms.get(arm.name)) for one in measures]
         cells += [text_cell(seconds_text(arm), sort=arm.mean_seconds), count_cell(arm.pairs)]
         rows.append((*cells, count_cell(arm.parameters)))
     lost = [
@@ -169,7 +169,7 @@ def kind_table(
     for name in names:
         found = [at.get((split, name)) for split in splits]
         cells = [text_cell(name or "all"), *(count_cell(one.count if one else None) for one in found)]
-        cells += [score_text(one.arms.get(arm) if one else None, higher_is_better) for arm in arms for one in found]
+        cells += [score_of(one.arms.get(arm) if one else None, higher_is_better) for arm in arms for one in found]
         rows.append(tuple(cells))
     notes = (breakdown.meaning, content.split_note(), SELECTION) if breakdown else _notes(content)
     if higher_is_better:
