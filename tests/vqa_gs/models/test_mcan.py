@@ -16,7 +16,6 @@ from vqa_gs.objectives.terms.gradient_supervision import GradientSupervisionSett
 from vqa_gs.tasks import TASKS
 from vqa_gs.training.step import TrainingStep
 
-pytest_plugins = ["tests.vqa_gs.objectives.conftest"]
 SMALL = {"hidden": 8, "word_dim": 6, "layers": 2, "heads": 2, "reduction": 8, "joint": 12, "glimpses": 2}
 
 
@@ -205,4 +204,6 @@ def test_help_names_its_settings(capsys):
 
 def test_it_trains_predicts_and_resumes_by_command(tiny, tmp_path, monkeypatch):
     sizes = {**SMALL, "hidden": 16, "layers": 1, "dropout": 0.0}
-    assert_trains_by_command(tiny, "mcan", sizes, tmp_path, monkeypatch, **{"objectives.gradient_supervision.weight": 1})
+    assert_trains_by_command(
+        tiny, "mcan", sizes, tmp_path, monkeypatch, **{"objectives.gradient_supervision.weight": 1}
+    )
