@@ -106,7 +106,7 @@ class Classifier(nn.Sequential):
         super().__init__(layer(inputs, 2 * inputs), nn.Dropout(dropout), last)
 
     def answers(self, joint: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-        """Returns the logits (batch, answers), float32 or better, and `ModelOutput.pick`, of ``joint: (batch, inputs)``."""
+        """Returns logits (batch, answers) of ``joint: (batch, inputs)`` in full precision, and `ModelOutput.pick`."""
         first, dropout, last = self
         assert isinstance(last, WeightNormLinear)
         hidden = dropout(first(joint))

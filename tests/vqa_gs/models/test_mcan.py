@@ -16,7 +16,6 @@ from vqa_gs.objectives.terms.gradient_supervision import GradientSupervisionSett
 from vqa_gs.tasks import TASKS
 from vqa_gs.training.step import TrainingStep
 
-pytest_plugins = ["tests.vqa_gs.objectives.conftest"]
 SMALL = {"hidden": 8, "word_dim": 6, "layers": 2, "heads": 2, "reduction": 8, "joint": 12, "glimpses": 2}
 
 

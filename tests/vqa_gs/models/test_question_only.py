@@ -9,6 +9,7 @@ from tests.run_settings import config_of
 from tests.vqa_gs.models.commands import assert_trains_by_command, help_of, without_model
 from tests.vqa_gs.objectives.conftest import ANSWERS, DIM, WORDS
 from tests.vqa_gs.tasks.runs import assert_gradients_are_numeric
+from vqa_gs.cli import main
 from vqa_gs.common.errors import UsageError
 from vqa_gs.models.vqa import MODELS
 from vqa_gs.models.vqa.question_only import QuestionOnlySettings
@@ -17,7 +18,6 @@ from vqa_gs.objectives.terms.gradient_supervision import GradientSupervisionSett
 from vqa_gs.tasks import TASKS
 from vqa_gs.training.step import TrainingStep
 
-pytest_plugins = ["tests.vqa_gs.objectives.conftest"]
 SMALL = {"hidden": 8, "word_dim": 6}
 
 
@@ -111,3 +111,10 @@ def test_it_trains_predicts_and_resumes_by_command(tiny, tmp_path, monkeypatch):
         assert len(file["regions/gradient"]) > 20
         assert not np.any(file["regions/gradient"])
         assert not np.any(file["regions/attention"])
+    files, made = tiny["data"]["train"], tmp_path / "pairs-grounding.h5"
+    words = ["predict", "--run", str(tmp_path / "whole"), "--features", tiny["data"]["features"]]
+    words += ["--questions", files["questions"], "--annotations", files["annotations"], "--grounding", str(made)]
+    assert main([*words, "--pairs", tiny["data"]["pairs"][0], "--out", str(tmp_path / "train.json")]) == 0
+    with h5py.File(made) as file:
+        assert len(file["pairs/cosine"]) > 10
+        assert np.isnan(file["pairs/cosine"]).all()

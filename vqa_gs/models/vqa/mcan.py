@@ -158,7 +158,7 @@ class Reduction(nn.Module):
         )
 
     def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Reduces ``x: (batch, n, hidden)`` to (batch, glimpses * hidden); also returns weights (batch, glimpses, n)."""
+        """Reduces ``x: (batch, n, hidden)`` to (batch, glimpses * hidden), by weights (batch, glimpses, n)."""
         weights = masked_softmax(self.score(x).transpose(1, 2), mask.unsqueeze(1))
         return torch.bmm(weights.to(x.dtype), x).flatten(1), weights
 

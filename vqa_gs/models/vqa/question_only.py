@@ -13,7 +13,7 @@ from vqa_gs.models.vqa import MODELS
 
 @dataclass(frozen=True)
 class QuestionOnlySettings(RecurrentSettings):
-    """Sizes and choices of the model that does not look; those of regions, ``boxes`` and ``standardize``, do nothing."""
+    """Sizes and choices of the model that does not look; ``boxes`` and ``standardize`` do nothing."""
 
 
 @MODELS.register("question_only")
