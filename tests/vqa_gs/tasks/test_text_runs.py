@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from tests.run_settings import config_of, task_of
 from tests.vqa_gs.tasks.runs import assert_gradients_are_numeric, metrics, short_training, train_with_a_break
@@ -61,8 +62,6 @@ def test_fixed_word_vectors_stay(sentiment, tmp_path):
     task = task_of(sentiment, model__words="fixed")
     before = task.build_model().embedding.weight
     run = train(config_of(sentiment, model__words="fixed", training__epochs=1), tmp_path / "run", quiet=True)
-    from safetensors.torch import load_file
-
     assert torch.equal(load_file(run / "model.safetensors")["embedding.weight"], before)
 
 

@@ -1,6 +1,7 @@
 """Debiasing terms in whole runs: the prior they know, the logits they leave at test time, what is saved of them."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -115,7 +116,7 @@ def test_the_prior_is_of_training_questions_alone(tiny, tmp_path):
     by_hand = [colours.count(answer) / 60 for answer in task.data.answers.answers]
     assert prior.shape == (1, len(by_hand))
     np.testing.assert_allclose(prior[0].numpy(), by_hand, rtol=1e-6)
-    everything = json.loads(open(tiny["data"]["train"]["annotations"]).read())
+    everything = json.loads(Path(tiny["data"]["train"]["annotations"]).read_text())
     held = {question.question_id for question in task.data.validation.questions}
     assert len(held) == 20
     for annotation in everything:
