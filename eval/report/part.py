@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 from vqa_gs.eval.arms import Arm, group_runs
 from vqa_gs.eval.breakdown import ordered_breakdowns
 from vqa_gs.eval.report.blocks import Section
-from vqa_gs.eval.report.content import Content, Options, by_scoring
+from vqa_gs.eval.report.content import Content, Options
 from vqa_gs.eval.report.examples import ExampleCollector
 from vqa_gs.eval.report.records import gather
 from vqa_gs.eval.report.section import SECTIONS, Builder
@@ -57,9 +57,3 @@ def build_part(content: Content) -> Part:
         summarize(content),
         build_sections(content),
     )
-
-
-def build_parts(runs: Iterable[RunSummary], options: Options | None = None) -> list[Part]:
-    """Builds a part for each scoring rule."""
-    chosen = options or Options()
-    return [build_part(read_content(scoring, members, chosen)) for scoring, members in by_scoring(runs).items()]

@@ -25,7 +25,7 @@ def svg_file(charts: Sequence[Chart], series: Sequence[str]) -> str:
     parts = [f"<style>{style}</style>", f'<rect width="{width}" height="100%" style="fill: var(--card)"/>']
     for index, found in enumerate(drawings):
         x = _GAP + index * (WIDTH + _GAP)
-        parts.append(f'<text class="name" x="{x}" y="17">{escape(shorten(found.title, 60))}</text>')
+        parts.append(f'<text class="name" x="{x}" y="17">{escape(shorten(found.title, 54))}</text>')
         parts.append(
             f'<svg x="{x}" y="{_TITLE}" width="{WIDTH}" height="{found.height:.0f}" '
             f'viewBox="0 0 {WIDTH} {found.height:.0f}">{"".join(found.parts)}</svg>'

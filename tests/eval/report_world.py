@@ -15,6 +15,8 @@ from vqa_gs.eval.edited import EditedAnswers
 from vqa_gs.eval.evidence import Evidence
 from vqa_gs.eval.grounding_file import GroundingFile, Relevance, write_grounding
 from vqa_gs.eval.metrics_file import write_metrics
+from vqa_gs.eval.report.content import Options, by_scoring
+from vqa_gs.eval.report.part import Part, build_part, read_content
 from vqa_gs.eval.results import Confidence, write_results
 from vqa_gs.eval.run_files import load_run
 from vqa_gs.eval.runs import RunSummary
@@ -143,3 +145,9 @@ def evidence_of(questions: QuestionSet, answers: dict[Any, str], train: Any, dic
         grounding=grounding_of(questions, dice),
         relevance=Relevance("boxes.json", 0.5, boxes={str(ids[0]): np.array([[0, 0, 30, 20]], np.float32)}),
     )
+
+
+def build_parts(runs: list[RunSummary], options: Options | None = None) -> list[Part]:
+    """Returns a part for each scoring rule, as a report has them."""
+    found = by_scoring(runs).items()
+    return [build_part(read_content(scoring, members, options or Options())) for scoring, members in found]

@@ -9,13 +9,13 @@ from vqa_gs.eval.arms import Spread
 from vqa_gs.eval.report.blocks import Table
 from vqa_gs.eval.report.content import Options
 from vqa_gs.eval.report.formats.markdown import escape_markdown, fenced
-from vqa_gs.eval.report.part import build_parts
 from vqa_gs.eval.report.verdicts import compare, points
 from vqa_gs.eval.report.write import summary_table, write_report
 from vqa_gs.eval.run_files import load_run
 
 from vqa_gs.common.errors import UsageError
 
+from .report_world import build_parts
 from .test_report_fixtures import QUESTION_TYPES, load_study, metrics_of, write_run
 
 NASTY = "<script>alert(1)</script>"

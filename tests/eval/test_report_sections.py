@@ -6,7 +6,6 @@ from vqa_gs.eval.arms import Spread
 from vqa_gs.eval.breakdown import BREAKDOWNS
 from vqa_gs.eval.report.charts.answers import AnswerChart, AnswerShares
 from vqa_gs.eval.report.content import Options
-from vqa_gs.eval.report.part import build_parts
 from vqa_gs.eval.report.published_results import load_published, published_names
 from vqa_gs.eval.report.section import SECTIONS
 from vqa_gs.eval.report.sections.answers import answer_chart
@@ -15,7 +14,7 @@ from vqa_gs.eval.report.write import write_report
 
 from vqa_gs.common.errors import UsageError
 
-from .report_world import TYPES, write_world
+from .report_world import TYPES, build_parts, write_world
 
 
 @pytest.fixture(scope="module")
