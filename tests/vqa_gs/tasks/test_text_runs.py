@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from tests.run_settings import config_of, task_of
 from tests.vqa_gs.tasks.runs import assert_gradients_are_numeric, metrics, short_training, train_with_a_break
