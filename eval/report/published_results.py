@@ -22,19 +22,19 @@ class PublishedResult(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         method: the method's name, with its base model where papers give several.
         overall: on all questions.
-        yes_no: on yes/no questions.
+        yes_no: on yes/no questions; None where it was not printed, as for the next two.
         number: on number questions.
         other: on the others.
-        selected_on: ``validation`` if the method was selected on data held out from training, ``test`` if on the
-            test set.
+        selected_on: ``validation`` if the method was selected on data held out from training, ``fixed`` if it is the
+            last epoch of a number fixed before, ``test`` if on the test set, ``unknown`` if that is not known.
     """
 
     method: str
     overall: str
-    yes_no: str = msgspec.field(name="yes/no")
-    number: str
-    other: str
-    selected_on: Literal["validation", "test"]
+    yes_no: str | None = msgspec.field(name="yes/no", default=None)
+    number: str | None = None
+    other: str | None = None
+    selected_on: Literal["validation", "fixed", "test", "unknown"]
 
 
 class PublishedTable(msgspec.Struct, frozen=True):

@@ -62,9 +62,10 @@ def test_latex_table_is_whole(tmp_path):
     assert bare.count("{") == bare.count("}")
     lines = [line for line in text.splitlines() if line.endswith(r"\\") and "multicolumn" not in line]
     assert {len(re.findall(r"(?<!\\)&", line)) for line in lines} == {8}
-    assert len(lines) == 1 + 3 + 16
+    assert len(lines) == 1 + 3 + 38
     assert "scored by official" in text
-    assert "LMH$^\\dagger$" in text
+    assert "GGE-DQ$^\\dagger$" in text
+    assert "LMH &" in text
     assert "GradSup &" in text
     gs = [run.metrics["ood_test"].overall for run in runs if run.arm == "pairs + GS"]
     assert f"\\textbf{{{sum(gs) / 2:.2f}}}" in text

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from vqa_gs.cli._shared import new_parser
+from vqa_gs.cli.parsing import new_parser
 from vqa_gs.common.errors import UsageError
 from vqa_gs.common.files import write_json
 from vqa_gs.data.gqa import is_gqa, read_gqa

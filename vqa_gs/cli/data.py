@@ -8,7 +8,7 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.table import Table
 
-from vqa_gs.cli._shared import dispatch, new_parser
+from vqa_gs.cli.parsing import dispatch, new_parser
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.data.check import PUBLISHED_MIN_QUESTIONS, DataCheck, check_data
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from vqa_gs.cli._shared import new_parser, progress_bar
+from vqa_gs.cli.parsing import new_parser, progress_bar
 from vqa_gs.common.errors import UsageError
 from vqa_gs.demo.object_world import write_object_world
 from vqa_gs.demo.objects import ObjectWorldSettings

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from vqa_gs.cli._shared import new_parser
 from vqa_gs.cli.evidence import add_evidence_arguments, named_files, read_evidence
+from vqa_gs.cli.parsing import new_parser
 from vqa_gs.common.errors import UsageError
 from vqa_gs.common.files import sha256_file
 from vqa_gs.data.gqa import is_gqa, read_gqa

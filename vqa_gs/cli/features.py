@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vqa_gs.cli._shared import Handler, dispatch
 from vqa_gs.cli.features_convert import convert, export
 from vqa_gs.cli.features_extract import extract, merge
 from vqa_gs.cli.features_look import check, info, show
+from vqa_gs.cli.parsing import Handler, dispatch
 
 
 def run(words: Sequence[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from vqa_gs.cli._shared import new_parser, progress_bar
+from vqa_gs.cli.parsing import new_parser, progress_bar
 
 
 def convert(words: Sequence[str]) -> None:

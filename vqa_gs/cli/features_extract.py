@@ -12,7 +12,7 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from vqa_gs.cli._shared import new_parser, progress_bar
+from vqa_gs.cli.parsing import new_parser, progress_bar
 from vqa_gs.common.errors import UsageError
 
 _LINE_EVERY = 30.0

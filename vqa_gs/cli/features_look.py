@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vqa_gs.cli._shared import new_parser, progress_bar
+from vqa_gs.cli.parsing import new_parser, progress_bar
 from vqa_gs.common.errors import DataError
 
 

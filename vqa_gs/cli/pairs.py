@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser
 
-from vqa_gs.cli._shared import dispatch, new_parser, progress_bar
+from vqa_gs.cli.parsing import dispatch, new_parser, progress_bar
 from vqa_gs.common.errors import UsageError
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from vqa_gs.cli._shared import new_parser
+from vqa_gs.cli.parsing import new_parser
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath
 from vqa_gs.data.questions import read_question_set

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from vqa_gs.cli._shared import new_parser
+from vqa_gs.cli.parsing import new_parser
 from vqa_gs.eval.report.content import Options
 from vqa_gs.eval.report.write import write_report
 from vqa_gs.eval.run_files import load_run

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from vqa_gs.cli._shared import dispatch, new_parser
+from vqa_gs.cli.parsing import dispatch, new_parser
 from vqa_gs.common.errors import UsageError
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from vqa_gs.cli._shared import new_parser
+from vqa_gs.cli.parsing import new_parser
 from vqa_gs.common.errors import UsageError, VqaGsError
 
 if TYPE_CHECKING:

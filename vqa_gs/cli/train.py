@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vqa_gs.cli import speaks_for_all
-from vqa_gs.cli._shared import new_parser
+from vqa_gs.cli.parsing import new_parser
 from vqa_gs.common.errors import UsageError
 from vqa_gs.training.config import add_extra_tests, add_run_arguments, config_from_namespace, named_in
 from vqa_gs.training.loop import train

@@ -53,7 +53,7 @@ def _published(table: PublishedTable, columns: Sequence[tuple[str, str]]) -> lis
             "other": result.other,
         }
         mark = r"$^\dagger$" if result.selected_on == "test" else ""
-        cells = [printed.get(kind, "--") if side == "OOD" else "--" for side, kind in columns]
+        cells = [(printed.get(kind) or "--") if side == "OOD" else "--" for side, kind in columns]
         lines.append(f"{escape_latex(result.method)}{mark} & {' & '.join(cells)} \\\\")
     return lines
 

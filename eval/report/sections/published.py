@@ -10,11 +10,15 @@ from vqa_gs.eval.report.section import section
 
 SELECTED = {
     "validation": "held-out validation data",
+    "fixed": "nothing: the last of a fixed number of epochs",
     "test": "the test set itself",
+    "unknown": "not known",
 }
 
 
-def _printed(text: str) -> Cell:
+def _printed(text: str | None) -> Cell:
+    if text is None:
+        return text_cell("–")
     # A figure space for a digit that was not printed keeps the points in one line.
     return Cell(text + "\N{FIGURE SPACE}" * (2 - len(text.partition(".")[2])), sort=float(text))
 

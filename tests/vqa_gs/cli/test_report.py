@@ -41,7 +41,7 @@ def test_report_writes_the_page_and_its_twins(run, tmp_path, capsys):
     ("words", "told"),
     [
         (["--out", "r.pdf"], "end it in .html or .md"),
-        (["--out", "r.html", "--published", "vqa-cp-v9"], "choose one of vqa-cp-v2"),
+        (["--out", "r.html", "--published", "vqa-cp-v9"], "choose one of vqa-cp-v1, vqa-cp-v2, vqa-vs"),
         (["--out", "r.html", "--examples", "-1"], "give 0 for none"),
         (["--out", "r.html", "--image-dir", "absent"], "no such folder of images"),
     ],
