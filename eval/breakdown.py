@@ -6,8 +6,8 @@ from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 from vqa_gs.eval.evidence import Scored
-from vqa_gs.eval.report.blocks import Section
-from vqa_gs.eval.report.content import Content
+from vqa_gs.eval.report_content.blocks import Section
+from vqa_gs.eval.report_content.content import Content
 
 from vqa_gs.common.registry import Registry
 

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from vqa_gs.eval.breakdown import BREAKDOWNS, Breakdown
 from vqa_gs.eval.evidence import Scored
-from vqa_gs.eval.report.blocks import Figures, Section
-from vqa_gs.eval.report.content import Content
-from vqa_gs.eval.report.measure_table import MeasureRow, at, measure_table
-from vqa_gs.eval.report.run_curves import run_curves
+from vqa_gs.eval.report_content.blocks import Figures, Section
+from vqa_gs.eval.report_content.content import Content
+from vqa_gs.eval.report_content.measure_table import MeasureRow, at, measure_table
+from vqa_gs.eval.report_content.run_curves import run_curves
 
 BINS = 15
 

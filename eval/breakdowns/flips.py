@@ -8,9 +8,9 @@ import numpy as np
 from vqa_gs.eval.breakdown import BREAKDOWNS, Breakdown
 from vqa_gs.eval.edited import EditKind
 from vqa_gs.eval.evidence import Scored
-from vqa_gs.eval.report.blocks import Section
-from vqa_gs.eval.report.content import Content
-from vqa_gs.eval.report.measure_table import MeasureRow, at, measure_table
+from vqa_gs.eval.report_content.blocks import Section
+from vqa_gs.eval.report_content.content import Content
+from vqa_gs.eval.report_content.measure_table import MeasureRow, at, measure_table
 from vqa_gs.eval.results import name_ids
 
 from vqa_gs.common.errors import UsageError

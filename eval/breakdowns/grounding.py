@@ -11,9 +11,9 @@ from vqa_gs.eval.breakdown import BREAKDOWNS, Breakdown, Measured, StudyKind
 from vqa_gs.eval.evidence import Scored
 from vqa_gs.eval.grounding_file import GroundingFile, Relevance
 from vqa_gs.eval.metrics import fully_right
-from vqa_gs.eval.report.blocks import Section
-from vqa_gs.eval.report.content import Content
-from vqa_gs.eval.report.measure_table import MeasureRow, at, measure_table
+from vqa_gs.eval.report_content.blocks import Section
+from vqa_gs.eval.report_content.content import Content
+from vqa_gs.eval.report_content.measure_table import MeasureRow, at, measure_table
 
 _MEASURES = {
     "attention on the relevant regions, %": ("regions", "all", "attention"),

@@ -11,10 +11,10 @@ import numpy.typing as npt
 from vqa_gs.eval.breakdown import BREAKDOWNS, Breakdown, shown
 from vqa_gs.eval.evidence import Scored
 from vqa_gs.eval.metrics import codes
-from vqa_gs.eval.report.blocks import Figures, Section
-from vqa_gs.eval.report.content import BOLD_NOTE, Content
-from vqa_gs.eval.report.measure_table import MeasureRow, at, measure_table
-from vqa_gs.eval.report.run_curves import run_curves
+from vqa_gs.eval.report_content.blocks import Figures, Section
+from vqa_gs.eval.report_content.content import BOLD_NOTE, Content
+from vqa_gs.eval.report_content.measure_table import MeasureRow, at, measure_table
+from vqa_gs.eval.report_content.run_curves import run_curves
 
 ALPHA = 0.2
 # The alphas of GQA-OOD's curve, as its file names have them.

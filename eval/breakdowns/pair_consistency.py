@@ -11,9 +11,9 @@ import numpy.typing as npt
 from vqa_gs.eval.breakdown import BREAKDOWNS, Breakdown, shown
 from vqa_gs.eval.evidence import Pair, Scored
 from vqa_gs.eval.metrics import fully_right
-from vqa_gs.eval.report.blocks import Cell, Column, Section, Table, count_cell, make_table, text_cell
-from vqa_gs.eval.report.content import BOLD_NOTE, Content
-from vqa_gs.eval.report.measure_table import MeasureRow, at, measure_table
+from vqa_gs.eval.report_content.blocks import Cell, Column, Section, Table, count_cell, make_table, text_cell
+from vqa_gs.eval.report_content.content import BOLD_NOTE, Content
+from vqa_gs.eval.report_content.measure_table import MeasureRow, at, measure_table
 from vqa_gs.eval.runs import PairAccuracy
 
 _LABELS = {

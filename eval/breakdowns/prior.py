@@ -11,9 +11,18 @@ import numpy as np
 from vqa_gs.eval.arms import Arm, Spread
 from vqa_gs.eval.breakdown import BREAKDOWNS, Breakdown, Measured, StudyKind
 from vqa_gs.eval.evidence import Scored
-from vqa_gs.eval.report.blocks import MISSING, Cell, Column, Section, count_cell, make_table, score_cell, text_cell
-from vqa_gs.eval.report.content import Content
-from vqa_gs.eval.report.measure_table import at
+from vqa_gs.eval.report_content.blocks import (
+    MISSING,
+    Cell,
+    Column,
+    Section,
+    count_cell,
+    make_table,
+    score_cell,
+    text_cell,
+)
+from vqa_gs.eval.report_content.content import Content
+from vqa_gs.eval.report_content.measure_table import at
 
 from vqa_gs.data.normalize import answer_form
 from vqa_gs.data.priors import jensen_shannon

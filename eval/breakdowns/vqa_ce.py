@@ -8,9 +8,9 @@ import msgspec
 import numpy as np
 from vqa_gs.eval.breakdown import BREAKDOWNS, Breakdown, shown
 from vqa_gs.eval.evidence import Scored
-from vqa_gs.eval.report.blocks import Section
-from vqa_gs.eval.report.content import BOLD_NOTE, Content
-from vqa_gs.eval.report.measure_table import MeasureRow, at, measure_table
+from vqa_gs.eval.report_content.blocks import Section
+from vqa_gs.eval.report_content.content import BOLD_NOTE, Content
+from vqa_gs.eval.report_content.measure_table import MeasureRow, at, measure_table
 
 from vqa_gs.common.errors import UsageError
 

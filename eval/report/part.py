@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import msgspec
 from vqa_gs.eval.arms import Arm, group_runs
 from vqa_gs.eval.breakdown import ordered_breakdowns
-from vqa_gs.eval.report.blocks import Section
-from vqa_gs.eval.report.content import Content, Options
-from vqa_gs.eval.report.examples import ExampleCollector
-from vqa_gs.eval.report.records import gather
 from vqa_gs.eval.report.section import SECTIONS, Builder
 from vqa_gs.eval.report.summary import Summary, summarize
-from vqa_gs.eval.report.verdicts import Splits
+from vqa_gs.eval.report_content.blocks import Section
+from vqa_gs.eval.report_content.content import Content, Options
+from vqa_gs.eval.report_content.examples import ExampleCollector
+from vqa_gs.eval.report_content.records import gather
+from vqa_gs.eval.report_content.verdicts import Splits
 from vqa_gs.eval.runs import RunSummary
 
 

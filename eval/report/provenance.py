@@ -6,7 +6,7 @@ import shlex
 from typing import Any
 
 from vqa_gs.eval.arms import Arm
-from vqa_gs.eval.report.blocks import MISSING, RunCard
+from vqa_gs.eval.report_content.blocks import MISSING, RunCard
 from vqa_gs.eval.runs import RunSummary, flatten
 
 

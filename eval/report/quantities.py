@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 import msgspec
-from vqa_gs.eval.report.resampling import OVERALL, Group, answer_type, question_type, subset
+from vqa_gs.eval.report_content.resampling import OVERALL, Group, answer_type, question_type, subset
 from vqa_gs.eval.runs import PairAccuracy, SplitMetrics
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from vqa_gs.eval.report.blocks import Section
-from vqa_gs.eval.report.content import Content
+from vqa_gs.eval.report_content.blocks import Section
+from vqa_gs.eval.report_content.content import Content
 
 from vqa_gs.common.registry import Registry
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import msgspec
 from vqa_gs.eval.arms import Arm, Spread
 from vqa_gs.eval.model_selection import selection_warnings
-from vqa_gs.eval.report.blocks import interval_text
-from vqa_gs.eval.report.content import Content
-from vqa_gs.eval.report.resampling import OVERALL, Group, answer_type
-from vqa_gs.eval.report.verdicts import Headline, cautions, headline, other_sentence
+from vqa_gs.eval.report_content.blocks import interval_text
+from vqa_gs.eval.report_content.content import Content
+from vqa_gs.eval.report_content.resampling import OVERALL, Group, answer_type
+from vqa_gs.eval.report_content.verdicts import Headline, cautions, headline, other_sentence
 from vqa_gs.eval.statistics import Interval
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib import resources
 
 from markupsafe import Markup, escape
-from vqa_gs.eval.report.marks import WIDTH, Chart, marker, shorten
+from vqa_gs.eval.report_content.marks import WIDTH, Chart, marker, shorten
 
 _GAP, _TITLE, _ROW, _FONT = 24, 24, 20, "system-ui, 'DejaVu Sans', sans-serif"
 

@@ -7,7 +7,6 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from rich.table import Table as RichTable
-from vqa_gs.eval.report.content import Options, by_scoring
 from vqa_gs.eval.report.formats.csv_table import render_csv
 from vqa_gs.eval.report.formats.html import render_html
 from vqa_gs.eval.report.formats.latex import render_latex
@@ -15,6 +14,7 @@ from vqa_gs.eval.report.formats.markdown import render_markdown
 from vqa_gs.eval.report.formats.terminal import render_terminal
 from vqa_gs.eval.report.part import build_part, read_content
 from vqa_gs.eval.report.published_results import load_published
+from vqa_gs.eval.report_content.content import Options, by_scoring
 from vqa_gs.eval.runs import RunSummary
 
 from vqa_gs import __version__

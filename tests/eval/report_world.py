@@ -15,8 +15,8 @@ from vqa_gs.eval.edited import EditedAnswers
 from vqa_gs.eval.evidence import Evidence
 from vqa_gs.eval.grounding_file import GroundingFile, Relevance, write_grounding
 from vqa_gs.eval.metrics_file import write_metrics
-from vqa_gs.eval.report.content import Options, by_scoring
 from vqa_gs.eval.report.part import Part, build_part, read_content
+from vqa_gs.eval.report_content.content import Options, by_scoring
 from vqa_gs.eval.results import Confidence, write_results
 from vqa_gs.eval.run_files import load_run
 from vqa_gs.eval.runs import RunSummary

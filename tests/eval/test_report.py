@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 from vqa_gs.eval.arms import Spread
-from vqa_gs.eval.report.blocks import Table
-from vqa_gs.eval.report.content import Options
 from vqa_gs.eval.report.formats.markdown import escape_markdown, fenced
-from vqa_gs.eval.report.verdicts import compare, points
 from vqa_gs.eval.report.write import summary_table, write_report
+from vqa_gs.eval.report_content.blocks import Table
+from vqa_gs.eval.report_content.content import Options
+from vqa_gs.eval.report_content.verdicts import compare, points
 from vqa_gs.eval.run_files import load_run
 
 from vqa_gs.common.errors import UsageError

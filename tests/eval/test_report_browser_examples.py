@@ -1,8 +1,8 @@
 import json
 
 import pytest
-from vqa_gs.eval.report.content import Options
 from vqa_gs.eval.report.write import write_report
+from vqa_gs.eval.report_content.content import Options
 
 from tests.chromium import resize
 

@@ -3,10 +3,10 @@ from xml.etree import ElementTree
 
 import pytest
 from vqa_gs.eval.arms import Spread
-from vqa_gs.eval.report.charts.bars import Bar, BarChart, bar_ceiling
-from vqa_gs.eval.report.charts.dots import DotChart, Series
-from vqa_gs.eval.report.charts.lines import Line, LineChart
-from vqa_gs.eval.report.marks import ARM_COLOURS, WIDTH, Estimate, marker, shorten, ticks
+from vqa_gs.eval.report_content.charts.bars import Bar, BarChart, bar_ceiling
+from vqa_gs.eval.report_content.charts.dots import DotChart, Series
+from vqa_gs.eval.report_content.charts.lines import Line, LineChart
+from vqa_gs.eval.report_content.marks import ARM_COLOURS, WIDTH, Estimate, marker, shorten, ticks
 
 NASTY = "<script>alert(\"1\")</script> & 'x'"
 

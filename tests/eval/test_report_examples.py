@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 from vqa_gs.eval.arms import group_runs
-from vqa_gs.eval.report.examples import ExampleCollector, choose, outcomes
-from vqa_gs.eval.report.images import LONGEST, Embedded, ImageFolder
-from vqa_gs.eval.report.records import gather
+from vqa_gs.eval.report_content.examples import ExampleCollector, choose, outcomes
+from vqa_gs.eval.report_content.images import LONGEST, Embedded, ImageFolder
+from vqa_gs.eval.report_content.records import gather
 
 from vqa_gs.common.errors import DataError
 

@@ -3,10 +3,10 @@ import io
 import re
 
 import pytest
-from vqa_gs.eval.report.content import Options
 from vqa_gs.eval.report.formats.csv_table import COLUMNS
 from vqa_gs.eval.report.formats.latex import escape_latex
 from vqa_gs.eval.report.write import write_report
+from vqa_gs.eval.report_content.content import Options
 from vqa_gs.eval.run_files import load_run
 
 from .report_world import write_world

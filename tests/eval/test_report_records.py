@@ -4,10 +4,10 @@ from collections import Counter
 import numpy as np
 import pytest
 from vqa_gs.eval.arms import group_runs
-from vqa_gs.eval.report.content import Content
-from vqa_gs.eval.report.records import UNANSWERED, find_source, gather
-from vqa_gs.eval.report.resampling import OVERALL, ArmIntervals, answer_type, question_type, resampled_means
 from vqa_gs.eval.report.sections.answers import train_shares
+from vqa_gs.eval.report_content.content import Content
+from vqa_gs.eval.report_content.records import UNANSWERED, find_source, gather
+from vqa_gs.eval.report_content.resampling import OVERALL, ArmIntervals, answer_type, question_type, resampled_means
 from vqa_gs.eval.statistics import Groups, bootstrap, bootstrap_difference
 
 from vqa_gs.common.files import sha256_file

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from vqa_gs.eval.arms import Spread
 from vqa_gs.eval.breakdown import BREAKDOWNS
-from vqa_gs.eval.report.charts.answers import AnswerChart, AnswerShares
-from vqa_gs.eval.report.content import Options
 from vqa_gs.eval.report.published_results import load_published, published_names
 from vqa_gs.eval.report.section import SECTIONS
 from vqa_gs.eval.report.sections.answers import answer_chart
-from vqa_gs.eval.report.verdicts import clear_best, compare
 from vqa_gs.eval.report.write import write_report
+from vqa_gs.eval.report_content.charts.answers import AnswerChart, AnswerShares
+from vqa_gs.eval.report_content.content import Options
+from vqa_gs.eval.report_content.verdicts import clear_best, compare
 
 from vqa_gs.common.errors import UsageError
 

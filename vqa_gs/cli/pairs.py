@@ -131,7 +131,7 @@ def info(words: Sequence[str]) -> None:
 def show(words: Sequence[str]) -> None:
     """Writes a page that shows pairs."""
     from vqa_gs.common.files import write_text
-    from vqa_gs.eval.report.images import Embedded, ImageFolder
+    from vqa_gs.eval.report_content.images import Embedded, ImageFolder
     from vqa_gs.features.joined import open_stores
     from vqa_gs.pair_builders.classes.regions import read_region_classes
     from vqa_gs.pair_builders.ends import Ends

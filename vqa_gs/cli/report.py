@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vqa_gs.cli.parsing import new_parser
-from vqa_gs.eval.report.content import Options
 from vqa_gs.eval.report.write import write_report
+from vqa_gs.eval.report_content.content import Options
 from vqa_gs.eval.run_files import load_run
 
 

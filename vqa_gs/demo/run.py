@@ -13,8 +13,8 @@ from vqa_gs.common.errors import UsageError
 from vqa_gs.data.questions import read_question_set
 from vqa_gs.demo.stores import Bar, draw_and_extract
 from vqa_gs.demo.world import World, WorldSettings, write_world
-from vqa_gs.eval.report.content import Options
 from vqa_gs.eval.report.write import summary_table, write_report
+from vqa_gs.eval.report_content.content import Options
 from vqa_gs.eval.run_files import load_run
 from vqa_gs.features.store import RegionStore
 from vqa_gs.pair_builders.builder import BUILDERS

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from vqa_gs.contracts import PairEnds
-from vqa_gs.objectives.terms.answer import answer_loss
+from vqa_gs.objectives.losses import answer_loss
 
 Variant = Literal["true", "contrast", "loss"]
 

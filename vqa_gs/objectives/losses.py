@@ -8,9 +8,35 @@ import torch
 from torch import Tensor, distributed
 from torch.nn import functional
 
-from vqa_gs.objectives.terms.answer import answer_loss
-
 Output = Literal["sigmoid", "softmax"]
+
+
+def answer_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Binary cross-entropy summed over the answers.
+
+    The sum is the mean times the number of answers, which is how the UpDn family scales the loss (Teney et al.,
+    CVPR 2018, eq. 6).
+
+    Args:
+        logits: (batch, answers) float.
+        targets: (batch, answers) float in [0, 1].
+
+    Returns:
+        (batch,) the loss of each row, in nats.
+
+    Raises:
+        ValueError: the shapes differ.
+
+    Example:
+        >>> import torch
+        >>> round(answer_loss(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]])).item(), 4)
+        1.3863
+    """
+    if logits.shape != targets.shape or logits.ndim != 2:
+        raise ValueError(
+            f"logits and targets must both be (batch, answers), got {tuple(logits.shape)} and {tuple(targets.shape)}"
+        )
+    return functional.binary_cross_entropy_with_logits(logits, targets, reduction="none").sum(dim=1)
 
 
 def loss_of(output: Output, logits: Tensor, targets: Tensor) -> Tensor:

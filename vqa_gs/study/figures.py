@@ -10,10 +10,10 @@ import numpy as np
 
 from vqa_gs.eval.arms import Spread
 from vqa_gs.eval.breakdown import StudyKind, study_kinds
-from vqa_gs.eval.report.charts.dots import DotChart, Series
-from vqa_gs.eval.report.charts.lines import Line, LineChart
-from vqa_gs.eval.report.content import Content
-from vqa_gs.eval.report.marks import ARM_COLOURS, Chart, Estimate, ticks
+from vqa_gs.eval.report_content.charts.dots import DotChart, Series
+from vqa_gs.eval.report_content.charts.lines import Line, LineChart
+from vqa_gs.eval.report_content.content import Content
+from vqa_gs.eval.report_content.marks import ARM_COLOURS, Chart, Estimate, ticks
 from vqa_gs.study.arms import slug
 from vqa_gs.study.results import Measure, Score
 from vqa_gs.study.summary import ArmState, Dataset

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from vqa_gs import __version__
 from vqa_gs.common.files import write_json, write_text
-from vqa_gs.eval.report.blocks import Block, Figures, Section
-from vqa_gs.eval.report.content import Content
 from vqa_gs.eval.report.formats.html import render_html
 from vqa_gs.eval.report.formats.markdown import escape_markdown, render_markdown
 from vqa_gs.eval.report.part import Part
 from vqa_gs.eval.report.summary import Summary
 from vqa_gs.eval.report.svg_file import svg_file
-from vqa_gs.eval.report.verdicts import Headline, cautions, points
+from vqa_gs.eval.report_content.blocks import Block, Figures, Section
+from vqa_gs.eval.report_content.content import Content
+from vqa_gs.eval.report_content.verdicts import Headline, cautions, points
 from vqa_gs.study.arms import slug
 from vqa_gs.study.figures import StudyFigure, figures_of
 from vqa_gs.study.plan import StudyPlan

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import msgspec
 
 from vqa_gs.eval.breakdown import BREAKDOWNS
-from vqa_gs.eval.report.content import ANSWER_TYPES, Content
 from vqa_gs.eval.report.quantities import Quantity, quantities
-from vqa_gs.eval.report.verdicts import same_questions
+from vqa_gs.eval.report_content.content import ANSWER_TYPES, Content
+from vqa_gs.eval.report_content.verdicts import same_questions
 from vqa_gs.eval.runs import SplitMetrics
 from vqa_gs.eval.statistics import holm
 from vqa_gs.study.arms import PlannedArm

@@ -11,8 +11,8 @@ import msgspec
 from vqa_gs.common.errors import DataError
 from vqa_gs.common.provenance import environment
 from vqa_gs.eval.model_selection import selection_warnings
-from vqa_gs.eval.report.content import Content, Options, by_scoring
 from vqa_gs.eval.report.part import read_content
+from vqa_gs.eval.report_content.content import Content, Options, by_scoring
 from vqa_gs.eval.run_files import load_run
 from vqa_gs.eval.runs import RunSummary
 from vqa_gs.eval.statistics import LEVEL

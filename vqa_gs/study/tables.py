@@ -6,9 +6,18 @@ from collections.abc import Sequence
 
 from vqa_gs.eval.arms import Spread
 from vqa_gs.eval.breakdown import StudyKind, study_kinds
-from vqa_gs.eval.report.blocks import MISSING, Cell, Column, Table, count_cell, interval_text, score_cell, text_cell
-from vqa_gs.eval.report.content import Content, examples_word, quantity, scoring_rule
-from vqa_gs.eval.report.verdicts import points
+from vqa_gs.eval.report_content.blocks import (
+    MISSING,
+    Cell,
+    Column,
+    Table,
+    count_cell,
+    interval_text,
+    score_cell,
+    text_cell,
+)
+from vqa_gs.eval.report_content.content import Content, examples_word, quantity, scoring_rule
+from vqa_gs.eval.report_content.verdicts import points
 from vqa_gs.eval.runs import MEAN_AVERAGE_PRECISION
 from vqa_gs.eval.statistics import LEVEL, Interval
 from vqa_gs.study.results import Measure, Score

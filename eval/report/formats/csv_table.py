@@ -7,8 +7,8 @@ import io
 from collections.abc import Iterator, Sequence
 
 from vqa_gs.eval.arms import Arm
-from vqa_gs.eval.report.content import Content
 from vqa_gs.eval.report.quantities import Quantity, quantities
+from vqa_gs.eval.report_content.content import Content
 from vqa_gs.eval.runs import RunSummary
 
 COLUMNS = (

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from vqa_gs.eval.report.blocks import Table
-from vqa_gs.eval.report.marks import swatch
 from vqa_gs.eval.report.part import Part
+from vqa_gs.eval.report_content.blocks import Table
+from vqa_gs.eval.report_content.marks import swatch
 
 from vqa_gs.common.web import script_hash
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from vqa_gs.eval.arms import Arm, Spread
 from vqa_gs.eval.model_selection import selection_warnings
-from vqa_gs.eval.report.content import Content, ordered_answer_types
 from vqa_gs.eval.report.published_results import PublishedTable, load_published
-from vqa_gs.eval.report.resampling import OVERALL, answer_type
+from vqa_gs.eval.report_content.content import Content, ordered_answer_types
+from vqa_gs.eval.report_content.resampling import OVERALL, answer_type
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",

@@ -6,8 +6,8 @@ import html
 import re
 from collections.abc import Sequence
 
-from vqa_gs.eval.report.blocks import Cards, RunCard, Table, plain
 from vqa_gs.eval.report.part import Part
+from vqa_gs.eval.report_content.blocks import Cards, RunCard, Table, plain
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]#|~])")
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from rich.table import Table as RichTable
 from rich.text import Text
 from vqa_gs.eval.arms import Spread
-from vqa_gs.eval.report.blocks import MISSING
-from vqa_gs.eval.report.content import Content, by_scoring
+from vqa_gs.eval.report_content.blocks import MISSING
+from vqa_gs.eval.report_content.content import Content, by_scoring
 from vqa_gs.eval.runs import RunSummary
 
 from vqa_gs.common.errors import UsageError

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from vqa_gs.eval.arms import Arm, Spread
-from vqa_gs.eval.report.blocks import Cell, Column, Figures, Section, Table, score_cell, text_cell
-from vqa_gs.eval.report.charts.bars import Bar, BarChart, bar_ceiling
-from vqa_gs.eval.report.content import BOLD_NOTE, Content, examples_word, ordered_answer_types
-from vqa_gs.eval.report.marks import Estimate
-from vqa_gs.eval.report.resampling import OVERALL, Group, answer_type
 from vqa_gs.eval.report.section import section
+from vqa_gs.eval.report_content.blocks import Cell, Column, Figures, Section, Table, score_cell, text_cell
+from vqa_gs.eval.report_content.charts.bars import Bar, BarChart, bar_ceiling
+from vqa_gs.eval.report_content.content import BOLD_NOTE, Content, examples_word, ordered_answer_types
+from vqa_gs.eval.report_content.marks import Estimate
+from vqa_gs.eval.report_content.resampling import OVERALL, Group, answer_type
 from vqa_gs.eval.runs import MEAN_AVERAGE_PRECISION
 
 Pick = Callable[[Arm, str], Spread | None]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 from vqa_gs.eval.breakdowns.prior import Prior
-from vqa_gs.eval.report.blocks import Figures, Section
-from vqa_gs.eval.report.charts.answers import AnswerChart, AnswerShares
-from vqa_gs.eval.report.content import Content
-from vqa_gs.eval.report.records import SplitRecords
 from vqa_gs.eval.report.section import section
+from vqa_gs.eval.report_content.blocks import Figures, Section
+from vqa_gs.eval.report_content.charts.answers import AnswerChart, AnswerShares
+from vqa_gs.eval.report_content.content import Content
+from vqa_gs.eval.report_content.records import SplitRecords
 
 DRAWN = 6
 FOLDED = 64

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from vqa_gs.eval.arms import Arm
-from vqa_gs.eval.report.blocks import (
+from vqa_gs.eval.report.section import section
+from vqa_gs.eval.report_content.blocks import (
     MISSING,
     Cell,
     Column,
@@ -14,11 +15,10 @@ from vqa_gs.eval.report.blocks import (
     score_cell,
     text_cell,
 )
-from vqa_gs.eval.report.charts.sparks import line_spark
-from vqa_gs.eval.report.content import Content
-from vqa_gs.eval.report.resampling import OVERALL
-from vqa_gs.eval.report.section import section
-from vqa_gs.eval.report.verdicts import COMPARISON_WORDS, Comparison, compare, points
+from vqa_gs.eval.report_content.charts.sparks import line_spark
+from vqa_gs.eval.report_content.content import Content
+from vqa_gs.eval.report_content.resampling import OVERALL
+from vqa_gs.eval.report_content.verdicts import COMPARISON_WORDS, Comparison, compare, points
 
 
 def against(content: Content, arm: Arm, split: str) -> Cell:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from vqa_gs.eval.report.blocks import Browser, Section
-from vqa_gs.eval.report.content import Content
-from vqa_gs.eval.report.examples import RIGHT
 from vqa_gs.eval.report.section import section
+from vqa_gs.eval.report_content.blocks import Browser, Section
+from vqa_gs.eval.report_content.content import Content
+from vqa_gs.eval.report_content.examples import RIGHT
 
 
 @section("examples", 80)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from vqa_gs.eval.report.blocks import Cell, Column, Section, Table, score_cell, text_cell
-from vqa_gs.eval.report.content import ANSWER_TYPES, Content
 from vqa_gs.eval.report.published_results import load_published
-from vqa_gs.eval.report.resampling import OVERALL, answer_type
 from vqa_gs.eval.report.section import section
+from vqa_gs.eval.report_content.blocks import Cell, Column, Section, Table, score_cell, text_cell
+from vqa_gs.eval.report_content.content import ANSWER_TYPES, Content
+from vqa_gs.eval.report_content.resampling import OVERALL, answer_type
 
 SELECTED = {
     "validation": "held-out validation data",

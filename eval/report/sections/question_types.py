@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from vqa_gs.eval.arms import Arm
-from vqa_gs.eval.report.blocks import Cell, Column, Figures, Section, count_cell, make_table, text_cell
-from vqa_gs.eval.report.charts.dots import DotChart, Series
-from vqa_gs.eval.report.charts.sparks import interval_spark
-from vqa_gs.eval.report.content import BOLD_NOTE, Content
-from vqa_gs.eval.report.marks import Estimate
-from vqa_gs.eval.report.resampling import question_type
 from vqa_gs.eval.report.section import section
+from vqa_gs.eval.report_content.blocks import Cell, Column, Figures, Section, count_cell, make_table, text_cell
+from vqa_gs.eval.report_content.charts.dots import DotChart, Series
+from vqa_gs.eval.report_content.charts.sparks import interval_spark
+from vqa_gs.eval.report_content.content import BOLD_NOTE, Content
+from vqa_gs.eval.report_content.marks import Estimate
+from vqa_gs.eval.report_content.resampling import question_type
 
 DRAWN = 20
 DRAWN_BESIDE_MANY = 12

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from vqa_gs.eval.arms import Spread
-from vqa_gs.eval.report.blocks import MISSING, Cards, Cell, Column, Section, Table, score_cell, text_cell
-from vqa_gs.eval.report.content import Content
 from vqa_gs.eval.report.provenance import revision, run_card, versions
 from vqa_gs.eval.report.section import section
+from vqa_gs.eval.report_content.blocks import MISSING, Cards, Cell, Column, Section, Table, score_cell, text_cell
+from vqa_gs.eval.report_content.content import Content
 
 
 @section("runs", 90)

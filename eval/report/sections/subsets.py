@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from vqa_gs.eval.arms import Arm, Spread
-from vqa_gs.eval.report.blocks import Cell, Column, Section, count_cell, make_table, text_cell
-from vqa_gs.eval.report.content import BOLD_NOTE, Content, ordered_answer_types
-from vqa_gs.eval.report.resampling import Group, subset
 from vqa_gs.eval.report.section import section
+from vqa_gs.eval.report_content.blocks import Cell, Column, Section, count_cell, make_table, text_cell
+from vqa_gs.eval.report_content.content import BOLD_NOTE, Content, ordered_answer_types
+from vqa_gs.eval.report_content.resampling import Group, subset
 from vqa_gs.eval.runs import PairAccuracy, SubsetMetrics
 
 _EMPTY = SubsetMetrics()

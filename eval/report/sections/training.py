@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from vqa_gs.eval.arms import Arm
-from vqa_gs.eval.report.blocks import Figures, Section
-from vqa_gs.eval.report.charts.lines import Line, LineChart
-from vqa_gs.eval.report.content import Content
 from vqa_gs.eval.report.section import section
+from vqa_gs.eval.report_content.blocks import Figures, Section
+from vqa_gs.eval.report_content.charts.lines import Line, LineChart
+from vqa_gs.eval.report_content.content import Content
 from vqa_gs.eval.runs import split_domain
 
 _TITLES = {

@@ -11,8 +11,8 @@ PLUGIN = """
 from typing import ClassVar
 
 from vqa_gs.eval.breakdown import BREAKDOWNS, Breakdown, Measured, StudyKind
-from vqa_gs.eval.report.blocks import Section
-from vqa_gs.eval.report.measure_table import MeasureRow, measure_table
+from vqa_gs.eval.report_content.blocks import Section
+from vqa_gs.eval.report_content.measure_table import MeasureRow, measure_table
 
 
 @BREAKDOWNS.register("brevity")

@@ -3,7 +3,8 @@ import torch
 
 from tests.vqa_gs.objectives.outputs import make_ends, make_outputs
 from vqa_gs.objectives import OBJECTIVES
-from vqa_gs.objectives.terms.answer import AnswerSettings, answer_loss
+from vqa_gs.objectives.losses import answer_loss
+from vqa_gs.objectives.terms.answer import AnswerSettings
 
 
 def test_is_the_mean_times_the_number_of_answers():

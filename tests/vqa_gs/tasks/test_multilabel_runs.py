@@ -17,7 +17,8 @@ from tests.vqa_gs.training.test_loop import rows
 from vqa_gs.cli import main
 from vqa_gs.common.errors import UsageError
 from vqa_gs.models.labels import LABEL_MODELS
-from vqa_gs.objectives.terms.answer import AnswerSettings, answer_loss
+from vqa_gs.objectives.losses import answer_loss
+from vqa_gs.objectives.terms.answer import AnswerSettings
 from vqa_gs.objectives.terms.gradient_supervision import GradientSupervisionSettings
 from vqa_gs.pipeline.plan import Plan
 from vqa_gs.tasks.multilabel.examples import changed_classes

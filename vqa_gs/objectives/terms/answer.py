@@ -5,38 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torch import Tensor
-from torch.nn import functional
 
 from vqa_gs.contracts import Objective, ObjectiveOutput, Outputs, reported
 from vqa_gs.objectives import OBJECTIVES
-
-
-def answer_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Binary cross-entropy summed over the answers.
-
-    The sum is the mean times the number of answers, which is how the UpDn family scales the loss (Teney et al.,
-    CVPR 2018, eq. 6).
-
-    Args:
-        logits: (batch, answers) float.
-        targets: (batch, answers) float in [0, 1].
-
-    Returns:
-        (batch,) the loss of each row, in nats.
-
-    Raises:
-        ValueError: the shapes differ.
-
-    Example:
-        >>> import torch
-        >>> round(answer_loss(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]])).item(), 4)
-        1.3863
-    """
-    if logits.shape != targets.shape or logits.ndim != 2:
-        raise ValueError(
-            f"logits and targets must both be (batch, answers), got {tuple(logits.shape)} and {tuple(targets.shape)}"
-        )
-    return functional.binary_cross_entropy_with_logits(logits, targets, reduction="none").sum(dim=1)
+from vqa_gs.objectives.losses import answer_loss
 
 
 def row_weights(outputs: Outputs, pair_rows: float) -> Tensor:

@@ -35,8 +35,8 @@ from vqa_gs.contracts import (
 from vqa_gs.objectives import OBJECTIVES
 from vqa_gs.objectives.decision import cosine, end_decision
 from vqa_gs.objectives.differing import differing
+from vqa_gs.objectives.losses import answer_loss
 from vqa_gs.objectives.schedule import Scheduled
-from vqa_gs.objectives.terms.answer import answer_loss
 
 
 @dataclass(frozen=True)

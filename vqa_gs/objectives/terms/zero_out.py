@@ -12,8 +12,8 @@ import torch
 
 from vqa_gs.contracts import Objective, ObjectiveOutput, Outputs, reported
 from vqa_gs.objectives import OBJECTIVES
+from vqa_gs.objectives.losses import answer_loss
 from vqa_gs.objectives.schedule import Scheduled
-from vqa_gs.objectives.terms.answer import answer_loss
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from vqa_gs.eval.report.charts.lines import Line, LineChart
-from vqa_gs.eval.report.content import Content
+from vqa_gs.eval.report_content.charts.lines import Line, LineChart
+from vqa_gs.eval.report_content.content import Content
 from vqa_gs.eval.runs import SplitMetrics
 
 Points = Sequence[tuple[float, float]]

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic
 
-from vqa_gs.eval.report.blocks import Cell, Column, Table, count_cell, make_table, text_cell
-from vqa_gs.eval.report.content import Content
+from vqa_gs.eval.report_content.blocks import Cell, Column, Table, count_cell, make_table, text_cell
+from vqa_gs.eval.report_content.content import Content
 from vqa_gs.eval.runs import B
 
 

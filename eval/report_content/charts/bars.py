@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 from markupsafe import escape
-from vqa_gs.eval.report.marks import WIDTH, Chart, Drawing, Estimate, shorten, ticks, tip
+from vqa_gs.eval.report_content.marks import WIDTH, Chart, Drawing, Estimate, shorten, ticks, tip
 
 
 class Bar(msgspec.Struct, frozen=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 from markupsafe import escape
-from vqa_gs.eval.report.marks import ARM_COLOURS, WIDTH, Chart, Drawing, Estimate, marker, shorten, ticks, tip
+from vqa_gs.eval.report_content.marks import ARM_COLOURS, WIDTH, Chart, Drawing, Estimate, marker, shorten, ticks, tip
 
 
 class Series(msgspec.Struct, frozen=True):

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 from vqa_gs.eval.arms import Arm
-from vqa_gs.eval.report.records import SplitRecords
+from vqa_gs.eval.report_content.records import SplitRecords
 from vqa_gs.eval.statistics import CHUNK, REPLICATES, Groups, Interval, image_draws, percentile_interval
 
 SEED = 0

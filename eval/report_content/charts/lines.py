@@ -6,7 +6,7 @@ import math
 
 import msgspec
 from markupsafe import escape
-from vqa_gs.eval.report.marks import ARM_COLOURS, WIDTH, Chart, Drawing, marker, shorten, ticks, tip
+from vqa_gs.eval.report_content.marks import ARM_COLOURS, WIDTH, Chart, Drawing, marker, shorten, ticks, tip
 
 
 class Line(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from markupsafe import Markup
-from vqa_gs.eval.report.marks import ARM_COLOURS, Estimate, marker
+from vqa_gs.eval.report_content.marks import ARM_COLOURS, Estimate, marker
 
 _WIDTH = 132
 

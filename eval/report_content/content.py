@@ -10,11 +10,11 @@ from typing import TypeVar
 
 import msgspec
 from vqa_gs.eval.arms import Arm, Spread, group_runs
-from vqa_gs.eval.report.blocks import Cell, Column, score_cell
-from vqa_gs.eval.report.examples import ExampleCollector
-from vqa_gs.eval.report.records import Records
-from vqa_gs.eval.report.resampling import ArmIntervals, Group
-from vqa_gs.eval.report.verdicts import Splits, choose_splits, clear_best, find_baseline, same_questions
+from vqa_gs.eval.report_content.blocks import Cell, Column, score_cell
+from vqa_gs.eval.report_content.examples import ExampleCollector
+from vqa_gs.eval.report_content.records import Records
+from vqa_gs.eval.report_content.resampling import ArmIntervals, Group
+from vqa_gs.eval.report_content.verdicts import Splits, choose_splits, clear_best, find_baseline, same_questions
 from vqa_gs.eval.runs import MEAN_AVERAGE_PRECISION, B, RunSummary, SplitMetrics
 from vqa_gs.eval.statistics import LEVEL, REPLICATES, Interval
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 from markupsafe import escape
-from vqa_gs.eval.report.marks import WIDTH, Chart, Drawing, marker, shorten, ticks, tip
+from vqa_gs.eval.report_content.marks import WIDTH, Chart, Drawing, marker, shorten, ticks, tip
 
 
 class AnswerShares(msgspec.Struct, frozen=True):

@@ -1,0 +1,1 @@
+"""What reports and studies are made of: compared runs and their intervals, blocks, tables, charts."""
