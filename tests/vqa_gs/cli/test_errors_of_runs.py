@@ -141,7 +141,7 @@ def train_foreign_checkpoint(here):
 def train_checkpoint_of_other_shape(here):
     here.out = interrupted(here)
     content = torch.load(here.out / "checkpoint.pt", weights_only=True)
-    content["model"]["gru.bias_hh_l0"] = torch.zeros(5)
+    content["model"]["model.gru.bias_hh_l0"] = torch.zeros(5)
     torch.save(content, here.out / "checkpoint.pt")
     return train(here)
 
@@ -160,7 +160,8 @@ def interrupted(here):
     words = train(here)
     assert main(words) == 0
     (here.out / "done").unlink()
-    state = {"format": FORMAT, "step": 1, "model": load_file(here.out / "model.safetensors"), "optimizer": {}}
+    model = {f"model.{name}": tensor for name, tensor in load_file(here.out / "model.safetensors").items()}
+    state = {"format": FORMAT, "step": 1, "model": model, "optimizer": {}}
     state |= {"best": {"epoch": -1, "accuracy": -1.0, "model": None}, "recent": {}, "epoch_means": {}}
     state |= {"steps_log": [], "epochs_log": []}
     state["sources"] = read(here.out / "run.json")["sources"]

@@ -93,7 +93,7 @@ def test_what_needs_the_image_is_refused(tiny):
     config_of(given, objectives__gradient_supervision={"weight": 1.0, "place": "question"}).check()
     for term, needed in (
         ({"gradient_supervision": {"weight": 1.0}}, "the gradient by regions"),
-        ({"random_image": {"weight": 1.0}}, "another forward pass"),
+        ({"negative_image": {"weight": 1.0}}, "another forward pass"),
     ):
         with pytest.raises(UsageError, match=needed):
             config_of(given, objectives=term).check()
