@@ -4,19 +4,26 @@ import json
 import os
 import subprocess
 import sys
+from unittest.mock import ANY
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.vqa_gs.training.test_interruptions import Commands
 from tests.vqa_gs.training.test_processes import run_two
 
 TERM = """
+import os
 from dataclasses import dataclass
+from pathlib import Path
 import torch
 from torch.nn import functional
 from vqa_gs.contracts import JOINT, PRIOR, Objective, ObjectiveOutput, reported
 from vqa_gs.objectives import OBJECTIVES
+
+# While this file is there, a run ends in its second epoch as if it had been killed.
+KILL = Path(__file__).with_name("kill")
 
 @dataclass(frozen=True)
 class Settings:
@@ -43,6 +50,9 @@ class ScaledPrior(Objective):
         return outputs.targets.clamp(0.01, 0.99)
 
     def forward(self, outputs):
+        if outputs.batch.epoch > 1 and KILL.exists():
+            KILL.unlink()
+            os._exit(9)
         assert outputs.targets.max() <= 0.99
         prior = self.prior[outputs.batch.question_type]
         strength = functional.softplus(self.gate(outputs.of_rows("joint").float())) * self.scale
@@ -88,21 +98,6 @@ class Sums(VqaModel):
         return ModelOutput(self.classify(joint).float(), joint=joint)
 """
 
-# A run that is killed after its third checkpoint.
-KILLED = """
-import os, sys
-from vqa_gs.cli import main
-from vqa_gs.training import loop
-saved, count = loop._Run._save, []
-def save(self):
-    saved(self)
-    count.append(1)
-    if len(count) == 3:
-        os._exit(9)
-loop._Run._save = save
-main(sys.argv[1:])
-"""
-
 
 @pytest.fixture(scope="module")
 def plugins(tmp_path_factory):
@@ -146,12 +141,21 @@ def plain(tiny, out):
 def trained(tiny, plugins, tmp_path_factory):
     """A whole run, one that was killed and went on, one of two processes."""
     folder = tmp_path_factory.mktemp("runs")
-    alone = [sys.executable, "-m", "vqa_gs"]
-    subprocess.run([*alone, *words(tiny, folder / "whole")], check=True)
-    killed = subprocess.run([sys.executable, "-c", KILLED, *words(tiny, folder / "killed")], check=False)
-    assert killed.returncode == 9
+    commands = Commands()
+
+    def ran(arguments):
+        commands.start(arguments)
+        return commands.wait()
+
+    assert ran(words(tiny, folder / "whole")) == [0, ANY]
+    (plugins / "kill").touch()
+    assert ran(words(tiny, folder / "killed")) == [9, ANY]
     assert not (folder / "killed" / "done").exists()
-    subprocess.run([*alone, *words(tiny, folder / "killed")], check=True)
+    assert ran(words(tiny, folder / "killed")) == [0, ANY]
+    files, store = tiny["data"]["tests"]["ood_test"], tiny["data"]["features"]
+    given = ["--run", str(folder / "whole"), "--questions", files["questions"], "--features", store]
+    assert ran(["predict", *given, "--out", str(folder / "again.json")]) == [0, ANY]
+    commands.close()
     (code, error), _ = (rank[0] for rank in run_two([words(tiny, folder / "two")]))
     assert code == 0, error
     return folder
@@ -182,13 +186,9 @@ def test_two_processes_train_what_one_trains(trained):
             torch.testing.assert_close(two[key], tensor, rtol=1e-4, atol=2e-4, msg=lambda text, k=key: f"{k} {text}")
 
 
-def test_predict_knows_the_model(trained, tiny):
-    files = tiny["data"]["tests"]["ood_test"]
-    out = trained / "again.json"
-    given = ["--run", str(trained / "whole"), "--questions", files["questions"], "--features", tiny["data"]["features"]]
-    done = subprocess.run([sys.executable, "-m", "vqa_gs", "predict", *given, "--out", str(out)], check=False)
-    assert done.returncode == 0
-    assert json.loads(out.read_text()) == json.loads((trained / "whole/predictions/ood_test.json").read_text())
+def test_predict_knows_the_model(trained):
+    again, own = trained / "again.json", trained / "whole" / "predictions" / "ood_test.json"
+    assert json.loads(again.read_text()) == json.loads(own.read_text())
 
 
 def test_a_broken_plugin_is_named(tmp_path):

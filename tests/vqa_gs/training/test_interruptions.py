@@ -61,6 +61,12 @@ class Commands:
         """Returns the exit code of the command started last, and what it wrote to standard error."""
         return json.loads(self.server.stdout.readline())
 
+    def close(self):
+        """Ends the server."""
+        self.server.stdin.close()
+        self.server.wait()
+        self.server.stdout.close()
+
 
 @pytest.fixture(scope="module")
 def commands():
@@ -68,9 +74,7 @@ def commands():
     started.start(["--version"])  # it has imported everything when it answers
     assert started.wait()[0] == 0
     yield started
-    started.server.stdin.close()
-    started.server.wait()
-    started.server.stdout.close()
+    started.close()
 
 
 SHORT = {"training__epochs": 3, "training__checkpoint_every": 1, "training__schedule": "cosine"}
