@@ -60,13 +60,16 @@ def changing_priors(words: Sequence[str]) -> None:
         "--groups", type=str, default="question_type,answer", help=f"fields: {', '.join(splitter.GROUP_FIELDS)}"
     )
     parser.add_argument("--test-share", type=float, default=1 / 3, help="share of the questions that test gets")
+    parser.add_argument(
+        "--overlap", type=float, default=0.0, help="share of each group that goes to the other side, 0 to 0.5"
+    )
     parser.add_argument("--val-share", type=float, default=0.1, help="share of training held out in-domain; 0 for none")
     parser.add_argument("--seed", type=int, default=0, help="seed of the assignment")
     parser.add_argument("--top-types", type=int, default=20, help="question types to print")
     given = parser.parse_args(list(words))
     whole = read_question_set(given.questions, given.annotations)
     fields = [name.strip() for name in given.groups.split(",") if name.strip()]
-    outcome = splitter.changing_priors(whole, fields, given.test_share, given.seed)
+    outcome = splitter.changing_priors(whole, fields, given.test_share, given.seed, given.overlap)
     train, parts = whole.subset(outcome.train), {"ood_test": whole.subset(outcome.test)}
     if given.val_share:
         kept, held = hold_out(train, given.val_share, given.seed)
@@ -83,7 +86,13 @@ def changing_priors(words: Sequence[str]) -> None:
         "images_on_both_sides": len(test_images & set(train.image_ids)),
         "questions": {name: len(part) for name, part in parts.items()},
     }
-    settings = {"groups": fields, "test_share": given.test_share, "val_share": given.val_share, "seed": given.seed}
+    settings = {
+        "groups": fields,
+        "test_share": given.test_share,
+        "overlap": given.overlap,
+        "val_share": given.val_share,
+        "seed": given.seed,
+    }
     document = shift_document(shifts, summary)
     write_json(
         out / "split.json", {"settings": settings, "sources": whole.sources, "environment": environment(), **document}

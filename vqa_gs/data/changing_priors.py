@@ -8,7 +8,7 @@ covers the concepts of the test groups.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from vqa_gs.common.errors import UsageError
 from vqa_gs.data.normalize import tokenize
 from vqa_gs.data.priors import answer_key
-from vqa_gs.data.questions import Annotation, QuestionSet
+from vqa_gs.data.questions import Annotation, QuestionId, QuestionSet
 
 Indices = npt.NDArray[np.int64]
 Concept = str | tuple[str, str]
@@ -62,6 +62,7 @@ def changing_priors(
     groups: Sequence[str] = ("question_type", "answer"),
     test_share: float = 1 / 3,
     seed: int = 0,
+    overlap: float = 0.0,
 ) -> ChangingPriors:
     """Splits questions by groups, so that what is a common answer in training is rare in test.
 
@@ -70,11 +71,16 @@ def changing_priors(
     keeps the covering of test concepts, which the original procedure only strives for, without exception. The
     outcome depends on the questions, the settings and the seed, not on the order of the file.
 
+    At an overlap of 0 hardly any test question has a type and answer that training shows together, so that avoiding
+    what training shows is rewarded as if it were looking. With an overlap a share of every group, drawn at random, goes
+    to the side where the group is not: priors change, and support does not vanish.
+
     Args:
         question_set: questions with annotations.
         groups: the fields that make a group, names in `GROUP_FIELDS`.
         test_share: share of the questions that test gets, about.
         seed: of the order in which groups are offered to test.
+        overlap: share of each group's questions that goes to the other side, from 0 to 0.5, where both sides are alike.
 
     Raises:
         UsageError: the settings are unknown or out of range, there are no annotations, or there is one group only.
@@ -87,6 +93,8 @@ def changing_priors(
         )
     if not 0 < test_share < 1:
         raise UsageError(f"a test share of {test_share}", mend="choose one between 0 and 1, such as 0.33")
+    if not 0 <= overlap <= 0.5:
+        raise UsageError(f"an overlap of {overlap}", mend="choose one from 0 to 0.5, such as 0.1")
     if question_set.annotations is None:
         raise UsageError("a split by answers needs annotations", mend="give --annotations")
     rows_of: dict[tuple[str, ...], list[int]] = {}
@@ -111,6 +119,9 @@ def changing_priors(
     test = np.zeros(len(question_set), np.bool_)
     for place in in_test:
         test[rows_of[keys[place]]] = True
+    if overlap:
+        crossing = _drawn(rows_of, question_set.question_ids, overlap, seed)
+        test[crossing] = ~test[crossing]
     return ChangingPriors(np.flatnonzero(~test).astype(np.int64), np.flatnonzero(test).astype(np.int64), len(keys))
 
 
@@ -128,3 +139,16 @@ def _assign(concepts: Sequence[frozenset[Concept]], sizes: Sequence[int], wanted
         in_test.append(place)
         filled += sizes[place]
     return in_test
+
+
+def _drawn(
+    rows_of: Mapping[tuple[str, ...], list[int]], ids: Sequence[QuestionId], share: float, seed: int
+) -> list[int]:
+    """Returns a share of the questions of every group, drawn at random; of small groups on average that share."""
+    rng, drawn = np.random.default_rng([seed, 1]), []
+    for key in sorted(rows_of):
+        # Sorted first, so that the file's order has no say; ids may be of two types, which do not compare.
+        rows = sorted(rows_of[key], key=lambda row: (isinstance(ids[row], str), ids[row]))
+        count = int(share * len(rows) + rng.random())
+        drawn += [rows[place] for place in rng.permutation(len(rows))[:count]]
+    return drawn

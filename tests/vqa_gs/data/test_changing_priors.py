@@ -106,3 +106,31 @@ def test_one_group_and_no_annotations_are_refused():
     whole = sample(20)
     with pytest.raises(UsageError, match="annotations"):
         changing_priors(QuestionSet(whole.questions, None, {}))
+
+
+@pytest.mark.parametrize("overlap", [0.1, 0.25, 0.5])
+def test_an_overlap_keeps_that_share_of_every_group_on_the_other_side(overlap):
+    whole = sample()
+    apart, graded = (changing_priors(whole, seed=2, overlap=share) for share in (0.0, overlap))
+    home = dict.fromkeys(apart.test.tolist(), True)
+    away, sizes = Counter(), Counter()
+    in_test = set(graded.test.tolist())
+    for row, annotation in enumerate(whole.annotations):
+        group = (annotation.question_type, annotation.majority)
+        sizes[group] += 1
+        away[group] += (row in in_test) != home.get(row, False)
+    assert all(abs(away[group] - overlap * size) < 1 for group, size in sizes.items())
+    assert sorted([*graded.train, *graded.test]) == list(range(len(whole)))
+
+
+def test_an_overlap_does_not_depend_on_the_file_s_order():
+    whole = sample(400)
+    order = np.random.default_rng(0).permutation(len(whole))
+    shuffled = whole.subset(order)
+    one, other = (changing_priors(part, overlap=0.2) for part in (whole, shuffled))
+    assert {whole.question_ids[row] for row in one.test} == {shuffled.question_ids[row] for row in other.test}
+
+
+def test_an_overlap_that_makes_no_sense_is_refused():
+    with pytest.raises(UsageError, match=r"an overlap of 0\.6"):
+        changing_priors(sample(50), overlap=0.6)
