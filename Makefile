@@ -19,11 +19,14 @@ install-dev: install
 demo: install
 	$(BIN)/vqa-gs demo --out runs/demo
 
+# Two processes of one thread each: most of a test's time is starting Python and small products.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
 test: install
-	$(BIN)/python -m pytest -m 'not slow'
+	$(PYTEST) -m 'not slow'
 
 test-all: install
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 # features/, pair_builders/ and eval/ are imported from vqa_gs: tools that read files see them where they are imported.
 TREE := build/tree
