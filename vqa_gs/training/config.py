@@ -226,17 +226,22 @@ def is_saved(config: RunConfig, path: Path) -> bool:
         return False  # `load_config` says why
 
 
-def _without_idle_terms(values: Any) -> Any:
-    """Leaves out terms that this version does not know and that were switched off: the run never had them."""
+# Terms of earlier versions that are settings of another one now.
+_FOLDED_TERMS = {"random_image": ("negative_image", {"kind": "random_image"})}
+
+
+def _with_terms_of_today(values: Any) -> Any:
+    """Takes over terms that are settings of another one now, and leaves out unknown ones that were switched off."""
     terms = values.get("objectives") if isinstance(values, dict) else None
     if not isinstance(terms, dict):
         return values
-    known = OBJECTIVES.names()
-    kept = {
-        name: term
-        for name, term in terms.items()
-        if name in known or not isinstance(term, dict) or term.get("weight") != 0
-    }
+    known, kept = OBJECTIVES.names(), {}
+    for name, term in terms.items():
+        if not isinstance(term, dict) or name in known:
+            kept.setdefault(name, term)
+        elif term.get("weight") != 0:
+            today, more = _FOLDED_TERMS.get(name, (name, {}))
+            kept[today] = {**term, **more}
     return {**values, "objectives": kept}
 
 
@@ -248,13 +253,17 @@ def load_config(path: StrPath) -> RunConfig:
     """
     file = require_file(path, "configuration")
     try:
-        return config_from_dict(_without_idle_terms(yaml.safe_load(file.read_text(encoding="utf-8"))))
+        return config_from_dict(_with_terms_of_today(yaml.safe_load(file.read_text(encoding="utf-8"))))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise DataError(f"is not readable YAML: {error}", file=file) from error
     except UsageError:
         raise
     except Exception as error:  # jsonargparse raises several types for a bad value
-        raise DataError(f"has settings that do not fit this version: {error}", file=file) from error
+        raise DataError(
+            f"has settings that do not fit this version: {error}",
+            file=file,
+            mend="train the run anew, or read it with the version whose git revision run.json names",
+        ) from error
 
 
 def add_extra_tests(config: RunConfig, named: Sequence[str]) -> None:

@@ -18,5 +18,11 @@ def test_a_term_that_is_gone_does_not_matter_where_it_was_off(tiny, tmp_path):
     assert load_config(file) == config
     values["objectives"]["gone"]["weight"] = 0.5
     file.write_text(yaml.safe_dump(values))
-    with pytest.raises(DataError, match="gone"):
+    with pytest.raises(DataError, match=r"gone.*train the run anew, or read it with the version"):
         load_config(file)
+    del values["objectives"]["gone"]
+    values["objectives"]["random_image"]["weight"] = 0.5
+    values["objectives"].pop("negative_image")
+    file.write_text(yaml.safe_dump(values))
+    found = load_config(file).objectives.negative_image
+    assert (found.weight, found.kind) == (0.5, "random_image")
