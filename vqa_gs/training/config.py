@@ -235,7 +235,8 @@ def _with_terms_of_today(values: Any) -> Any:
     terms = values.get("objectives") if isinstance(values, dict) else None
     if not isinstance(terms, dict):
         return values
-    known, kept = OBJECTIVES.names(), {}
+    known = OBJECTIVES.names()
+    kept: dict[str, Any] = {}
     for name, term in terms.items():
         if not isinstance(term, dict) or name in known:
             kept.setdefault(name, term)
