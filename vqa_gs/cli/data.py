@@ -10,6 +10,7 @@ from rich.table import Table
 
 from vqa_gs.cli.parsing import dispatch, new_parser
 from vqa_gs.common.errors import DataError, UsageError
+from vqa_gs.common.phases import phase
 from vqa_gs.data.check import PUBLISHED_MIN_QUESTIONS, DataCheck, check_data
 
 _NAMED = 5
@@ -61,15 +62,17 @@ def check(words: Sequence[str]) -> None:
         raise UsageError(f"--min-questions must be at least 1, not {given.min_questions}")
     if given.train_annotations and not given.annotations:
         raise UsageError("--train-annotations needs --annotations")
-    questions = read_question_set(given.questions, given.annotations, repeated_ids=True)
-    train = read_annotations(given.train_annotations) if given.train_annotations else None
+    with phase("reading the questions"):
+        questions = read_question_set(given.questions, given.annotations, repeated_ids=True)
+        train = read_annotations(given.train_annotations) if given.train_annotations else None
     stored = None
     if given.features:
         from vqa_gs.features.store import RegionStore
 
         with RegionStore(given.features) as store:
             stored = set(store.image_ids)
-    found = check_data(questions, stored, train, given.min_questions)
+    with phase("counting"):
+        found = check_data(questions, stored, train, given.min_questions)
     if given.out:
         write_json(given.out, {"sources": questions.sources, **asdict(found)})
     table = Table(box=None, show_header=False, pad_edge=False)
