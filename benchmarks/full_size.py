@@ -17,7 +17,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from threading import Thread
 
@@ -114,7 +116,9 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=given.folder) as name:
         folder, start = Path(name), time.perf_counter()
-        train, test = write_files(folder, given.scale, given.dim)
+        # In a process of its own: a child's peak memory begins at its parent's.
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            train, test = pool.submit(write_files, folder, given.scale, given.dim).result()
         print(f"made {train:,} + {test:,} questions and the store in {time.perf_counter() - start:.0f} s")
         files = {split: [str(folder / f"vqacp_v2_{split}_{kind}.json") for kind in ("questions", "annotations")]
                  for split in ("train", "test")}  # fmt: skip
