@@ -20,6 +20,7 @@ class KnownSet:
         vocabulary: majority answers of at least 9 questions; of training splits, None where nobody states it.
         upper_bound: what the training split's vocabulary can reach at the most on this one, in percent, official.
         images: how many images the questions are about; None where nobody states it.
+        in_papers: whether papers report on it.
     """
 
     name: str
@@ -28,6 +29,7 @@ class KnownSet:
     vocabulary: int | None = None
     upper_bound: float | None = None
     images: int | None = None
+    in_papers: bool = True
 
 
 def _types(yes_no: float, number: float, other: float) -> dict[str, float]:
@@ -60,9 +62,9 @@ KNOWN_SETS = (
     KnownSet("VQA-VS OOD test QT+KO", 27_484, {}),
     KnownSet("VQA-VS OOD test KW+KO", 17_447, {}),
     KnownSet("VQA-VS OOD test QT+KW+KO", 9_249, {}),
-    KnownSet("vqa2-mini train", 21_702, _types(38.47, 19.56, 41.98), images=16_445),
-    KnownSet("vqa2-mini iid_val", 2_411, _types(38.32, 20.24, 41.44), images=2_315),
-    KnownSet("vqa2-mini ood_test", 5_367, _types(34.49, 32.22, 33.30), images=4_951),
+    KnownSet("vqa2-mini train", 21_702, _types(38.47, 19.56, 41.98), images=16_445, in_papers=False),
+    KnownSet("vqa2-mini iid_val", 2_411, _types(38.32, 20.24, 41.44), images=2_315, in_papers=False),
+    KnownSet("vqa2-mini ood_test", 5_367, _types(34.49, 32.22, 33.30), images=4_951, in_papers=False),
 )
 
 
@@ -87,25 +89,28 @@ def recognise(
         'this is VQA-CP v2 test, as the papers used it'
     """
     nearest = min(KNOWN_SETS, key=lambda known: abs(known.questions - questions))
+    used, unlike = ("", "that set") if not nearest.in_papers else (", as the papers used it", "what the papers used")
     off = questions - nearest.questions
     if abs(off) > _CLOSE * nearest.questions:
         return "this is none of the published sets that are known here"
     if off:
         more = f"{-off:,} questions are missing" if off < 0 else f"it has {off:,} questions too many"
-        return f"this is nearly {nearest.name}, but not what the papers used: {more} of {nearest.questions:,}"
-    differences = [
-        f"{name} is {answer_types.get(name, 0.0):.2f} % of it, not {share:.2f}"
-        for name, share in nearest.answer_types.items()
-        if answer_types and abs(answer_types.get(name, 0.0) - share) > 0.0151
-    ]
+        return f"this is nearly {nearest.name}, but not {unlike}: {more} of {nearest.questions:,}"
+    compared, differences = 0, []
+    for name, share in nearest.answer_types.items() if answer_types else ():
+        compared += 1
+        # Shares are stated to two decimals.
+        if abs(answer_types.get(name, 0.0) - share) > 0.0151:
+            differences.append(f"{name} is {answer_types.get(name, 0.0):.2f} % of it, not {share:.2f}")
     for what, found, stated, slack in (
         ("vocabulary", vocabulary, nearest.vocabulary, 0),
         ("upper bound", upper_bound, nearest.upper_bound, 0.0051),
         ("number of images", images, nearest.images, 0),
     ):
-        if found is not None and stated is not None and abs(found - stated) > slack:
-            differences.append(f"its {what} is {found:,.10g}, not {stated:,.10g}")
+        if found is not None and stated is not None:
+            compared += 1
+            if abs(found - stated) > slack:
+                differences.append(f"its {what} is {found:,.10g}, not {stated:,.10g}")
     if differences:
-        return f"this has the size of {nearest.name}, but is not what the papers used: {'; '.join(differences)}"
-    unsure = "" if answer_types or not nearest.answer_types else " (by its size; give the annotations to be sure)"
-    return f"this is {nearest.name}, as the papers used it{unsure}"
+        return f"this has the size of {nearest.name}, but is not {unlike}: {'; '.join(differences)}"
+    return f"this is {nearest.name}{used}" if compared else f"this is {nearest.name}, by its size alone"
