@@ -58,8 +58,7 @@ class Registry(Generic[T]):
             return
         self._discovered = True
         for module in pkgutil.iter_modules(import_module(self.package).__path__):
-            if not module.name.startswith("_"):
-                import_module(f"{self.package}.{module.name}")
+            import_module(f"{self.package}.{module.name}")
         load_plugins()
 
     def names(self) -> list[str]:

@@ -8,8 +8,8 @@ import json
 import pytest
 import yaml
 
+from tests.vqa_gs.tasks.runs import killed_at_the_third_checkpoint
 from vqa_gs.cli import main
-from vqa_gs.training import loop
 
 
 def without_model(tiny):
@@ -43,20 +43,12 @@ def assert_trains_by_command(tiny, architecture, model, folder, monkeypatch, lr=
     training = {**given["training"], **short}
     file.write_text(yaml.safe_dump({**given, "architecture": architecture, "model": model, "training": training}))
     flags = [word for name, value in settings.items() for word in (f"--{name}", str(value))]
-    saved, count = loop._Run._save, []
-
-    def killed(self):
-        saved(self)
-        count.append(1)
-        if len(count) == 3:
-            raise KeyboardInterrupt
 
     def train(out):
         return main(["train", "--config", str(file), *flags, "--out", str(out)])
 
     assert train(folder / "whole") == 0
-    with monkeypatch.context() as patch:
-        patch.setattr(loop._Run, "_save", killed)
+    with killed_at_the_third_checkpoint(monkeypatch):
         assert train(folder / "broken") != 0
     assert not (folder / "broken" / "done").exists()
     assert train(folder / "broken") == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -16,8 +17,9 @@ def metrics(run, split):
     return json.loads((run / "metrics" / f"{split}.json").read_text())
 
 
-def train_with_a_break(config, folder, monkeypatch):
-    """Trains a run that is stopped after its third checkpoint and taken up again."""
+@contextmanager
+def killed_at_the_third_checkpoint(monkeypatch):
+    """A block in which whatever trains is interrupted when its third checkpoint is written."""
     saved, count = loop._Run._save, []
 
     def killed(self):
@@ -28,8 +30,13 @@ def train_with_a_break(config, folder, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(loop._Run, "_save", killed)
-        with pytest.raises(KeyboardInterrupt):
-            loop.train(config, folder, quiet=True)
+        yield
+
+
+def train_with_a_break(config, folder, monkeypatch):
+    """Trains a run that is stopped after its third checkpoint and taken up again."""
+    with killed_at_the_third_checkpoint(monkeypatch), pytest.raises(KeyboardInterrupt):
+        loop.train(config, folder, quiet=True)
     return loop.train(config, folder, quiet=True)
 
 
