@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
+from copy import copy
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 from torch import Tensor, nn
 
@@ -45,6 +46,12 @@ class Split(ABC):
     """
 
     name: str
+
+    def named(self, name: str) -> Self:
+        """Returns the same split, filed under another name."""
+        other = copy(self)
+        other.name = name
+        return other
 
     @abstractmethod
     def predict(

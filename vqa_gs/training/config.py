@@ -46,6 +46,8 @@ class TrainingConfig(OptimizationConfig):
         log_every: steps between two rows of log.csv.
         checkpoint_every: steps between two checkpoints; 0 writes one at the end of every epoch only.
         statistics_images: training images that region means and deviations are taken over.
+        report_last_epoch: also predict and analyse every split with the weights of the last epoch, as NAME_last_epoch;
+            methods whose papers report the last epoch, as LMH's does, are compared there.
     """
 
     epochs: int = 20
@@ -59,6 +61,7 @@ class TrainingConfig(OptimizationConfig):
     log_every: int = 20
     checkpoint_every: int = 0
     statistics_images: int = 4096
+    report_last_epoch: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

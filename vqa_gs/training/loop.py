@@ -273,14 +273,24 @@ class _Run:
         return processes.sum(found)
 
     def _finish(self) -> None:
-        """Takes the epoch chosen in-domain and looks at the tests, once."""
+        """Takes the epoch chosen in-domain and looks at the tests, once; at the last epoch's too, where asked."""
+        if self.settings.report_last_epoch:
+            self._look([split.named(f"{split.name}_last_epoch") for split in (self.validation, *self.tests)])
         self.learned.load_state_dict(self.best["model"])
         with self.processes.together():
             if self.processes.is_main:
                 _save_tensors(self.model, self.directory.path / "model.safetensors")
                 if self.learned.terms.state_dict():
                     _save_tensors(self.learned.terms, self.directory.path / "objectives.safetensors")
-        for split in (self.validation, *self.tests):
+        self._look([self.validation, *self.tests])
+        with self.processes.together():
+            if self.processes.is_main:
+                self.events.close()
+                self.directory.finish()
+
+    def _look(self, splits: list[Split]) -> None:
+        """Predicts and analyses splits with the model as it is."""
+        for split in splits:
             found = self._predict(split)
             with self.processes.together():
                 if self.processes.is_main:
@@ -289,10 +299,6 @@ class _Run:
                         metrics = split.report(found, self.directory.path)
                     if split is not self.validation:
                         self.bar.say(f"{split.name}: {metrics.overall:.2f} % ({metrics.scoring})")
-        with self.processes.together():
-            if self.processes.is_main:
-                self.events.close()
-                self.directory.finish()
 
 
 def _save_tensors(module: nn.Module, file: Path) -> None:

@@ -142,6 +142,22 @@ def test_stops_when_the_in_domain_accuracy_no_longer_rises(tiny, tmp_path):
     assert (run / "done").exists()
 
 
+def test_last_epoch_is_reported_beside_the_chosen_one(tiny, tmp_path):
+    # With so high a learning rate the accuracy jumps about, and the last epoch is not the best.
+    config = config_of(tiny, training__lr=2.0, training__epochs=5, training__report_last_epoch=True)
+    run = train(config, tmp_path / "run", quiet=True)
+    by_epoch = [float(row["iid_val"]) for row in rows(run / "epochs.csv")]
+    assert by_epoch[-1] < max(by_epoch)
+
+    def overall(split):
+        return json.loads((run / "metrics" / f"{split}.json").read_text())["overall"]
+
+    assert overall("iid_val") == pytest.approx(max(by_epoch))
+    assert overall("iid_val_last_epoch") == pytest.approx(by_epoch[-1])
+    names = {"iid_val", "ood_test", "iid_val_last_epoch", "ood_test_last_epoch"}
+    assert {path.stem for path in (run / "predictions").iterdir()} == names
+
+
 def test_loss_that_is_no_number_stops_the_run(tiny, tmp_path):
     config = config_of(tiny, training__lr=1e30, training__clip=1e30)
     with pytest.raises(UsageError, match=r"the loss of .* is (nan|inf) after 2 steps \(lower training.lr"):
