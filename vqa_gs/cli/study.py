@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ def run(words: Sequence[str]) -> None:
     add("--seeds", type=int, nargs="+", default=[], help="only these seeds")
     add("--datasets", type=str, nargs="+", default=[], help="only these datasets")
     add("--set", type=str, nargs="+", default=[], help="section.field=value: settings of all runs, over the arms' own")
+    add("--final", action="store_true", help="open the study's final dataset with the arms chosen on the others")
     add("--dry-run", action="store_true", help="print the plan with time and memory, and do nothing")
     add("--trial-steps", type=int, default=5, help="with --dry-run: steps timed where no finished run tells; 0: none")
     add("--report-only", action="store_true", help="write the report of what is there")
@@ -45,7 +47,13 @@ def run(words: Sequence[str]) -> None:
         raise UsageError("--dry-run and --report-only do not go together")
     shard = Shard.parse(given.shard) if given.shard else Shard(1, 1)
     plan = make_plan(given.config, Path(given.out), read_overrides(given.set))
-    runs = plan.chosen(given.arms, given.seeds, given.datasets)[shard.number - 1 :: shard.of]
+    if given.final and not given.report_only:
+        if given.dry_run:
+            raise UsageError("--dry-run and --final do not go together", mend="the plan without --final shows the rest")
+        from vqa_gs.study.final import open_final
+
+        plan = replace(plan, opening=open_final(plan))
+    runs = plan.chosen(given.arms, given.seeds, given.datasets, given.final)[shard.number - 1 :: shard.of]
     console = Console(stderr=True)
     if given.dry_run:
         from vqa_gs.study.dry_run import print_plan

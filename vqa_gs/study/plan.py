@@ -10,8 +10,9 @@ from typing import Literal
 
 import msgspec
 
-from vqa_gs.common.errors import UsageError, VqaGsError
+from vqa_gs.common.errors import DataError, UsageError, VqaGsError
 from vqa_gs.common.files import StrPath
+from vqa_gs.common.names import filled
 from vqa_gs.eval.runs import flatten
 from vqa_gs.study.arms import PlannedArm, expand_arms, slug
 from vqa_gs.study.spec import Settings, StudySpec, merged, read_study, without_null
@@ -72,6 +73,49 @@ class PlannedRun:
         return "begun" if (self.folder / "config.yaml").exists() else "to do"
 
 
+class Opening(msgspec.Struct, kw_only=True):
+    """That the tests of a final dataset were opened, see `vqa_gs.study.final`.
+
+    Attributes:
+        id: the SHA-256 of the study's folder and all settings of the runs.
+        time: when, in UTC.
+        study: the name of the study's file.
+        dataset: the final dataset.
+        arms: the arms that are trained there.
+        seeds: their seeds.
+        chosen: the means, in percent, by which arms were chosen, by the name of the choice.
+        splits: SHA-256 of the questions of each test split.
+        before: how often each had been opened before.
+        git_revision: of this program.
+    """
+
+    id: str
+    time: str
+    study: str
+    dataset: str
+    arms: list[str]
+    seeds: list[int]
+    chosen: dict[str, dict[str, float]]
+    splits: dict[str, str]
+    before: dict[str, int] = {}
+    git_revision: str | None = None
+
+
+def opening_file(out: Path) -> Path:
+    """Returns where a study's folder records that its final dataset was opened."""
+    return out / "final.json"
+
+
+def _read_opening(out: Path) -> Opening | None:
+    file = opening_file(out)
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=Opening)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.DecodeError) as error:
+        raise DataError(f"is no record of an opening: {error}", file=file, mend="choose another --out") from error
+
+
 @dataclass(frozen=True)
 class StudyPlan:
     """All runs of a study, seeds outermost: after the first round every arm has a number.
@@ -80,22 +124,46 @@ class StudyPlan:
         spec: what was written.
         out: the study's folder.
         arms: its arms.
-        runs: its runs.
+        every_run: its runs, those of a final dataset included whether it was opened or not.
+        opening: that its final dataset was opened; None where it was not, or there is none.
     """
 
     spec: StudySpec
     out: Path
     arms: tuple[PlannedArm, ...]
-    runs: tuple[PlannedRun, ...]
+    every_run: tuple[PlannedRun, ...]
+    opening: Opening | None = None
+
+    @property
+    def runs(self) -> list[PlannedRun]:
+        """Its runs; of a final dataset those of the arms it was opened for."""
+        opened = self.opening.arms if self.opening else []
+        return [run for run in self.every_run if not self._is_final(run) or run.arm.name in opened]
+
+    def _is_final(self, run: PlannedRun) -> bool:
+        return self.spec.final is not None and run.dataset == self.spec.final.dataset
 
     def chosen(
-        self, arms: Sequence[str] = (), seeds: Sequence[int] = (), datasets: Sequence[str] = ()
+        self,
+        arms: Sequence[str] = (),
+        seeds: Sequence[int] = (),
+        datasets: Sequence[str] = (),
+        final: bool = False,
     ) -> list[PlannedRun]:
         """Returns the runs of some arms (or families of swept ones), seeds and datasets; none named: all.
 
+        Args:
+            arms: their names.
+            seeds: their seeds.
+            datasets: their datasets.
+            final: those of the final dataset, and no others; else all others.
+
         Raises:
-            UsageError: one of them is not in the study.
+            UsageError: one of them is not in the study, or is the final dataset, without ``final``.
         """
+        closed = self.spec.final.dataset if self.spec.final else None
+        if closed in datasets and not final:
+            raise UsageError(f"the dataset {closed!r} is opened by --final alone", file=self.spec.file)
         families = {arm.family for arm in self.arms} | {arm.name for arm in self.arms}
         for what, given, known in (
             ("arm", arms, families),
@@ -109,7 +177,8 @@ class StudyPlan:
         return [
             run
             for run in self.runs
-            if (not arms or run.arm.name in arms or run.arm.family in arms)
+            if self._is_final(run) == final
+            and (not arms or run.arm.name in arms or run.arm.family in arms)
             and (not seeds or run.seed in seeds)
             and (not datasets or run.dataset in datasets)
         ]
@@ -148,11 +217,22 @@ def make_plan(path: StrPath, out: StrPath, overrides: Settings | None = None) ->
         for dataset in spec.datasets
         for arm in arms
     ]
-    return StudyPlan(spec, Path(out), tuple(arms), tuple(runs))
+    names = {arm.name for arm in arms}
+    for wanted in _of_final(spec):
+        if wanted not in names:
+            raise UsageError(f"there is no arm {wanted!r}", file=spec.file, record="final")
+    return StudyPlan(spec, Path(out), tuple(arms), tuple(runs), _read_opening(Path(out)) if spec.final else None)
+
+
+def _of_final(spec: StudySpec) -> list[str]:
+    """Returns the arms that the part ``final`` names."""
+    final = spec.final
+    return [] if final is None else [*final.arms, *(arm for choice in final.choose.values() for arm in choice.among)]
 
 
 def _config(spec: StudySpec, dataset: str, own: Settings, arm: PlannedArm, overrides: Settings) -> RunConfig:
     settings = without_null(merged(merged(merged(spec.base, own), arm.settings), overrides))
+    settings = filled(settings, {"dataset": slug(dataset)})
     try:
         config = config_from_dict({**settings, "name": arm.name})
         config.check()

@@ -18,6 +18,7 @@ from vqa_gs.eval.report_content.content import Content
 from vqa_gs.eval.report_content.verdicts import Headline, cautions, points
 from vqa_gs.study.arms import slug
 from vqa_gs.study.figures import StudyFigure, figures_of
+from vqa_gs.study.final import told
 from vqa_gs.study.plan import StudyPlan
 from vqa_gs.study.summary import SELECTION, Dataset, Outcome, outcome_of
 from vqa_gs.study.tables import tables_of
@@ -72,6 +73,7 @@ def _part(outcome: Outcome) -> tuple[Part, list[StudyFigure]]:
             remarks += [before + text for text in _findings(data, content)]
             minds += [before + text for text in cautions(content.arms, content.splits)]
             absent += [before + text for text in content.records.reasons]
+    remarks += [f"{text}." for text in (told(outcome.plan.opening) if outcome.plan.opening else ())]
     headline = Headline(_headline(outcome), "open", None)
     summary = Summary(
         headline, tuple(outcome.warnings), (), tuple(remarks), tuple(dict.fromkeys(minds)), tuple(dict.fromkeys(absent))

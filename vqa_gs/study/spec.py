@@ -61,6 +61,36 @@ class ArmSpec(msgspec.Struct, frozen=True):
     against: tuple[str, ...] = ()
 
 
+class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A choice of one arm, by its mean over the runs of all datasets but the final one.
+
+    Attributes:
+        among: the arms.
+        split: the split whose measure decides.
+        kind: what it is taken over, as in ``study.json``: ``overall``, ``answer_type``, ``subset`` ...
+        name: which of them; "" for all questions.
+    """
+
+    among: Annotated[list[str], msgspec.Meta(min_length=2)]
+    split: str = "ood_test"
+    kind: str = "overall"
+    name: str = ""
+
+
+class Final(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The dataset that is opened once all is chosen.
+
+    Attributes:
+        dataset: its name.
+        arms: arms that are trained there in any case.
+        choose: by what name it goes, and how one more arm is chosen.
+    """
+
+    dataset: str
+    arms: list[str] = []
+    choose: dict[str, Choice] = {}
+
+
 class _File(msgspec.Struct, forbid_unknown_fields=True):
     arms: Annotated[dict[str, dict[str, Any] | None], msgspec.Meta(min_length=1)]
     title: str = ""
@@ -73,6 +103,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     control: str | None = None
     drawn: list[str] = []
     prepare: list[Step] = []
+    final: Final | None = None
 
 
 class StudySpec(msgspec.Struct, frozen=True):
@@ -88,6 +119,7 @@ class StudySpec(msgspec.Struct, frozen=True):
         control: the arm the others are tested against.
         drawn: the arms that bars are drawn of; none: the first few.
         prepare: what is made before the runs, in this order.
+        final: the dataset that ``--final`` opens; None where there is none.
     """
 
     file: Path
@@ -99,6 +131,7 @@ class StudySpec(msgspec.Struct, frozen=True):
     control: str | None
     drawn: tuple[str, ...]
     prepare: tuple[Step, ...]
+    final: Final | None = None
 
 
 class _Loader(yaml.SafeLoader):
@@ -202,6 +235,7 @@ def read_study(path: StrPath, out: StrPath, data: str | None = None) -> StudySpe
         raise DataError(problem, file=path, record=place.strip("`").removeprefix("$").lstrip(".") or None) from error
     if len(set(found.seeds)) < len(found.seeds):
         raise UsageError("a seed stands twice", file=path, record="seeds")
+    _check_final(found, path)
     base = _settings(read_yaml(found.base, "configuration"), path, "base", own=False) if found.base else {}
     return StudySpec(
         Path(path),
@@ -213,7 +247,22 @@ def read_study(path: StrPath, out: StrPath, data: str | None = None) -> StudySpe
         found.control,
         tuple(found.drawn),
         tuple(found.prepare),
+        found.final,
     )
+
+
+def _check_final(found: _File, file: StrPath) -> None:
+    """Refuses a final dataset that is not there, or is the only one."""
+    if found.final is None:
+        return
+    others = [name for name in found.datasets if name != found.final.dataset]
+    if len(others) == len(found.datasets):
+        choices = ", ".join(found.datasets) or "none"
+        raise DataError(f"there is no dataset {found.final.dataset!r}", file=file, record="final", mend=choices)
+    if not others:
+        raise DataError("needs another dataset to choose on", file=file, record="final", mend="add one to `datasets`")
+    if not found.final.arms and not found.final.choose:
+        raise DataError("names no arm", file=file, record="final", mend="name some in final.arms or final.choose")
 
 
 def _settings(given: Mapping[str, Any], file: StrPath, record: str, own: bool = True) -> Settings:

@@ -96,6 +96,7 @@ class Outcome(msgspec.Struct, frozen=True):
             "selection": SELECTION,
             "tests": "paired t-test over seeds, two-sided; p_holm: Holm over the tests of one split and kind",
             "warnings": self.warnings,
+            "opening": msgspec.to_builtins(self.plan.opening),
             "datasets": [
                 {
                     "name": data.name,
@@ -117,6 +118,8 @@ def outcome_of(plan: StudyPlan) -> Outcome:
     datasets = []
     for name in plan.spec.datasets:
         runs = [run for run in plan.runs if run.dataset == name]
+        if not runs:
+            continue  # the final dataset, before it is opened
         loaded = {run.folder: load_run(run.folder) for run in runs if run.status == "done"}
         # Arms go by the study's own names, whatever a later version of a run says.
         summaries = [
