@@ -314,11 +314,15 @@ class Objective(nn.Module):
         """Computes the term."""
         raise NotImplementedError
 
-    def at_test(self, out: ModelOutput) -> Tensor:
+    def at_test(self, out: ModelOutput, question_type: Tensor) -> Tensor:
         """Returns the logits (n, answers) that answers are chosen by, in scoring and by a finished run.
 
-        Unless said otherwise they are the model's own. A finished run makes such a term anew, with `answers` and
-        `sizes` for statistics, and gives it what it learnt.
+        Unless said otherwise they are the model's own. A finished run makes such a term anew, with `answers`,
+        `question_types` and `sizes` for statistics, and gives it what it learnt.
+
+        Args:
+            out: what the model says of n questions.
+            question_type: (n,) int64, codes by the questions' first words; -1 where they tell of no type.
         """
         return out.logits
 
@@ -334,10 +338,10 @@ class Objective(nn.Module):
         return ObjectiveOutput(sum(idle, zero), names, names, 1.0 if idle else 0.0)
 
 
-def asked(terms: Iterable[Objective], out: ModelOutput) -> ModelOutput:
+def asked(terms: Iterable[Objective], out: ModelOutput, question_type: Tensor) -> ModelOutput:
     """Returns what a model says of questions outside of training, see `Objective.at_test`."""
     for term in terms:
-        out = replace(out, logits=term.at_test(out))
+        out = replace(out, logits=term.at_test(out, question_type))
     return out
 
 

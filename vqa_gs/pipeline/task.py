@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from copy import copy
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol
 
 from torch import Tensor, nn
 
@@ -47,7 +47,7 @@ class Split(ABC):
 
     name: str
 
-    def named(self, name: str) -> Self:
+    def named(self, name: str) -> Split:
         """Returns the same split, filed under another name."""
         other = copy(self)
         other.name = name

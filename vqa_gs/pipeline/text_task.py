@@ -143,7 +143,8 @@ class TextSplit(ScoredSplit):
         for start in range(rank * batch_size, len(order), world * batch_size):
             rows = order[start : start + batch_size]
             logits = model(tuple(part.to(device) for part in self.examples.rows(rows)))
-            yield torch.from_numpy(rows), asked(terms, ModelOutput(logits)).logits
+            types = torch.zeros(len(rows), dtype=torch.int64)  # texts have one type
+            yield torch.from_numpy(rows), asked(terms, ModelOutput(logits), types).logits
 
 
 class TextTask(Task):

@@ -237,19 +237,21 @@ def test_cf_vqa_fusions_and_its_answers():
     with torch.no_grad():
         term.nothing_seen.fill_(0.7)
         states, _ = term._branch(question)
-        found = asked([term], ModelOutput(zk.unsqueeze(0), question=question)).logits
+        types = torch.zeros(1, dtype=torch.int64)
+        found = asked([term], ModelOutput(zk.unsqueeze(0), question=question), types).logits
         by_hand = functional.logsigmoid(zk + states) - functional.logsigmoid(0.7 + states)
-        unseen = asked([term], ModelOutput(torch.full((1, 3), 0.7).double(), question=question)).logits
+        unseen = asked([term], ModelOutput(torch.full((1, 3), 0.7).double(), question=question), types).logits
     torch.testing.assert_close(found, by_hand)
     assert unseen.abs().max() < 1e-7  # nothing is left where the model says what it says of nothing
 
 
 def test_only_cf_vqa_has_a_say_at_test_time():
     logits, question = torch.randn(1, 3).double(), torch.randn(1, 2).double()
+    types = torch.zeros(1, dtype=torch.int64)
     for kind in ("rubi", "lpf", "gge"):
         term = term_of("question_branch", QuestionBranchSettings(kind=kind), PRIOR, {"question": 2})
-        assert asked([term], ModelOutput(logits, question=question)).logits is logits
-    assert asked([], ModelOutput(logits)).logits is logits
+        assert asked([term], ModelOutput(logits, question=question), types).logits is logits
+    assert asked([], ModelOutput(logits), types).logits is logits
 
 
 @pytest.mark.parametrize(

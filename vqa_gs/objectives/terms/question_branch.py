@@ -132,7 +132,7 @@ class QuestionBranch(Objective):
         report = reported(question_branch_loss=(changed, weight), question_loss=(own, weight))
         return ObjectiveOutput((loss * weight).sum() / outputs.batch.rows, **report)
 
-    def at_test(self, out: ModelOutput) -> Tensor:
+    def at_test(self, out: ModelOutput, question_type: Tensor) -> Tensor:
         """CF-VQA's total indirect effect; all other kinds are gone at test time."""
         if self.settings.kind != "cf_vqa":
             return out.logits

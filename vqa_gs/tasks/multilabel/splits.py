@@ -70,7 +70,9 @@ class LabelSplit(Split):
         ):
             for rows, regions in batches:
                 there = regions.to(device)
-                out = asked(terms, ModelOutput(model(there.features, there.mask)))
+                out = asked(
+                    terms, ModelOutput(model(there.features, there.mask)), torch.zeros(len(rows), dtype=torch.int64)
+                )
                 scores[torch.from_numpy(rows)] = out.logits.sigmoid().cpu()
                 advance(len(rows))
         model.train(was_training)

@@ -53,7 +53,7 @@ class Vqa(Task):
         data = self.data
         return TrainingStatistics(
             data.answers.answers,
-            data.question_types,
+            data.question_types.names,
             data.answer_types,
             data.answer_counts,
             data.answer_prior,
@@ -65,9 +65,10 @@ class Vqa(Task):
         return BatchReader(self.data, self.store, direction_of("question") in requirements).planned(plan)
 
     def save(self, folder: Path) -> None:
-        """Writes the vocabularies."""
+        """Writes the vocabularies, and how question types are told."""
         self.data.words.save(folder / "words.json")
         self.data.answers.save(folder / "answers.json")
+        self.data.question_types.save(folder / "question_types.json")
 
     def facts(self) -> dict[str, Any]:
         """Returns what the store is and how large the vocabularies are."""

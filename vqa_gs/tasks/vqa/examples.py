@@ -13,6 +13,7 @@ from vqa_gs.common.errors import DataError, found_in
 from vqa_gs.common.files import sha256_file
 from vqa_gs.data.check import missing_half
 from vqa_gs.data.edited import read_edited_set
+from vqa_gs.data.question_types import QuestionTypes
 from vqa_gs.data.questions import QuestionId, QuestionSet, read_question_set, read_questions
 from vqa_gs.data.split import hold_out
 from vqa_gs.data.targets import SoftTargets, soft_targets
@@ -32,7 +33,8 @@ class Examples:
         tokens: (n, length) int64, padding in front.
         targets: soft targets of the n questions, None where answers are not known.
         best: (n,) int64, the label of the highest soft target, -1 for none.
-        question_type: (n,) int64, codes; all 0 where types are not known.
+        question_type: (n,) int64, codes: of training questions by their annotations, of others by their first words,
+            where -1 stands for none.
         answer_type: (n,) int64, codes.
     """
 
@@ -61,7 +63,7 @@ class TrainingData:
         pair_rows: (P, 2) int64, the examples at the pairs' ends.
         sources: path -> SHA-256 of every file read.
         train: the ordinary training questions with their annotations.
-        question_types: the question types of training, by code.
+        question_types: the question types of training.
         answer_types: the answer types of training, by code.
     """
 
@@ -74,7 +76,7 @@ class TrainingData:
     pair_rows: NDArray[np.int64]
     sources: dict[str, str]
     train: QuestionSet
-    question_types: list[str]
+    question_types: QuestionTypes
     answer_types: list[str]
 
     def answer_prior(self) -> torch.Tensor:
@@ -82,7 +84,7 @@ class TrainingData:
 
         A type that only edits have has a prior of zeros. Clark et al. (EMNLP 2019) take the same table as their bias.
         """
-        totals = np.zeros((len(self.question_types), len(self.answers)))
+        totals = np.zeros((len(self.question_types.names), len(self.answers)))
         types = self.examples.question_type[: self.ordinary]
         assert self.examples.targets is not None
         for start in range(0, self.ordinary, 4096):
@@ -112,7 +114,7 @@ def make_examples(
     words: WordVocabulary,
     answers: AnswerVocabulary | None,
     length: int,
-    question_types: Sequence[str] = (),
+    question_types: NDArray[np.int64],
     answer_types: Sequence[str] = (),
 ) -> Examples:
     """Turns questions into tokens and, with an answer vocabulary, annotations into soft targets and codes of types."""
@@ -123,14 +125,11 @@ def make_examples(
     if answers is not None and questions.annotations is not None:
         targets = soft_targets(questions.annotations, answers)
     best = np.full(len(questions), -1, np.int64) if targets is None else targets.best()
-    annotated = questions.annotations or []
-    codes = [
-        type_codes([getattr(annotation, kind) for annotation in annotated], known)
-        if annotated and known
-        else np.zeros(len(questions), np.int64)
-        for kind, known in (("question_type", question_types), ("answer_type", answer_types))
-    ]
-    return Examples(image_ids, tokens, targets, best, *codes)
+    if questions.annotations is not None and answer_types:
+        kinds = type_codes([annotation.answer_type for annotation in questions.annotations], answer_types)
+    else:
+        kinds = np.zeros(len(questions), np.int64)
+    return Examples(image_ids, tokens, targets, best, question_types, kinds)
 
 
 def read_split(split: SplitConfig) -> QuestionSet:
@@ -232,7 +231,10 @@ def load_training_data(
     assert everything.annotations is not None
     types = list(dict.fromkeys(annotation.question_type for annotation in everything.annotations))
     kinds = list(dict.fromkeys(annotation.answer_type for annotation in everything.annotations))
-    examples = make_examples(everything, words, answers, config.question_length, types, kinds)
+    codes = type_codes([annotation.question_type for annotation in everything.annotations], types)
+    examples = make_examples(everything, words, answers, config.question_length, codes, kinds)
+    texts = [question.question for question in train.questions]
+    question_types = QuestionTypes.build(texts, codes[: len(train)].tolist(), types)
     table, rows = None, np.empty((0, 2), np.int64)
     if use_pairs:
         tables = [read_pair_table(path, require_pairs=True) for path in config.pairs]
@@ -241,7 +243,9 @@ def load_training_data(
         table, rows = _usable_pairs(table, everything.question_ids, config, validation)
         _require_regions(table, examples.image_ids[rows], store, config)
         sources.update({path: sha256_file(path) for path in config.pairs})
-    return TrainingData(words, answers, examples, len(train), validation, table, rows, sources, train, types, kinds)
+    return TrainingData(
+        words, answers, examples, len(train), validation, table, rows, sources, train, question_types, kinds
+    )
 
 
 def _of_kinds(table: PairTable, config: DataConfig) -> PairTable:

@@ -43,10 +43,10 @@ class Predictor:
     ) -> Generator[tuple[NDArray[np.int64], ModelOutput], None, None]:
         """Yields rows and what the model says of them, in order; of several processes, each gets a share."""
 
-        def ask(regions: RegionBatch, tokens: Tensor) -> ModelOutput:
+        def ask(regions: RegionBatch, tokens: Tensor, types: Tensor) -> ModelOutput:
             with torch.no_grad(), self._precision():
                 out = self.model(regions.features, regions.boxes, regions.sizes, regions.mask, tokens)
-                return asked(self.terms, out)
+                return asked(self.terms, out, types)
 
         for rows, _, out in self._batches(ask, examples, store, batch_size, rank, world):
             yield rows, out
@@ -69,14 +69,14 @@ class Predictor:
         """
         attention, gradient, boxes, counts = [], [], [], []
 
-        def ask(regions: RegionBatch, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        def ask(regions: RegionBatch, tokens: Tensor, types: Tensor) -> tuple[Tensor, Tensor]:
             model = self.model
             with torch.no_grad():
                 question = model.encode_tokens(tokens)
                 prepared = model.prepare_regions(regions.features, regions.boxes, regions.sizes, regions.mask)
             leaf = prepared.detach().requires_grad_()
             with torch.enable_grad():
-                out = asked(self.terms, model.answer(leaf, regions.mask, question))
+                out = asked(self.terms, model.answer(leaf, regions.mask, question), types)
                 score = out.logits.max(1).values
                 by_region = None
                 if score.requires_grad:
@@ -130,19 +130,20 @@ class Predictor:
 
     def _batches(
         self,
-        ask: Callable[[RegionBatch, Tensor], Any],
+        ask: Callable[[RegionBatch, Tensor, Tensor], Any],
         examples: Examples,
         store: RegionStore,
         batch_size: int,
         rank: int = 0,
         world: int = 1,
     ) -> Generator[tuple[NDArray[np.int64], RegionBatch, Any], None, None]:
-        """Yields rows, their regions on the CPU, and what ``ask`` makes of regions and tokens on the device."""
+        """Yields rows, their regions on the CPU, and what ``ask`` makes of regions, tokens, types on the device."""
         with closing(image_batches(list(examples.image_ids), store, batch_size, rank, world)) as batches:
             for rows, regions in batches:
                 tokens = examples.tokens[torch.from_numpy(rows)].to(self.device)
+                types = torch.from_numpy(examples.question_type[rows]).to(self.device)
                 with self._asked():
-                    answer = ask(regions.to(self.device), tokens)
+                    answer = ask(regions.to(self.device), tokens, types)
                 yield rows, regions, answer
 
     @contextmanager

@@ -97,7 +97,13 @@ def prepare_split(
             relevance=read_relevant_boxes(files.relevant_boxes) if files and files.relevant_boxes else None,
         ),
         settings.data.test_selection == "acknowledged",
-        make_examples(questions, data.words, None, settings.data.question_length),
+        make_examples(
+            questions,
+            data.words,
+            None,
+            settings.data.question_length,
+            data.question_types.of([question.question for question in questions.questions]),
+        ),
         store,
     )
     split.check()

@@ -20,6 +20,7 @@ from vqa_gs.common.phases import phase
 from vqa_gs.common.tensors import tensor_difference
 from vqa_gs.contracts import Objective, TrainingStatistics
 from vqa_gs.data.json_files import decode, read_content
+from vqa_gs.data.question_types import QuestionTypes
 from vqa_gs.data.questions import QuestionSet
 from vqa_gs.data.vocabulary import AnswerVocabulary, WordVocabulary
 from vqa_gs.eval.grounding_file import GroundingFile
@@ -89,6 +90,9 @@ class TrainedModel:
         self.fingerprint = record.features_fingerprint
         self.words = WordVocabulary.load(folder / "words.json")
         self.answers = AnswerVocabulary.load(folder / "answers.json")
+        types = folder / "question_types.json"
+        # Runs of earlier versions have none, and no term that asks for them.
+        self.question_types = QuestionTypes.load(types) if types.exists() else QuestionTypes([], {})
         sizes = record.region_dim, len(self.words), len(self.answers)
         self.model = MODELS[settings.architecture](*sizes, settings.model)
         _load(self.model, folder, "model.safetensors")
@@ -180,7 +184,7 @@ class TrainedModel:
 
     def _terms_at_test(self) -> dict[str, Objective]:
         """Returns the terms of the run that have a say in the logits, as they were before training."""
-        statistics = TrainingStatistics(self.answers.answers, sizes=self.model.sizes())
+        statistics = TrainingStatistics(self.answers.answers, self.question_types.names, sizes=self.model.sizes())
         terms = {}
         for name in OBJECTIVES:
             kind, settings = OBJECTIVES[name], getattr(self.settings.objectives, name)
@@ -196,7 +200,11 @@ class TrainedModel:
                 mend="name the store the run was trained with",
             )
         require_images(questions, store)
-        return make_examples(questions, self.words, None, self.settings.data.question_length)
+        return self._encoded(questions, None)
+
+    def _encoded(self, questions: QuestionSet, answers: AnswerVocabulary | None) -> Examples:
+        types = self.question_types.of([question.question for question in questions.questions])
+        return make_examples(questions, self.words, answers, self.settings.data.question_length, types)
 
     def _paired(self, questions: QuestionSet, partners: QuestionSet | None, table: PairTable) -> PairedQuestions:
         everything = questions
@@ -215,5 +223,5 @@ class TrainedModel:
                 "no pair of the table has both questions here", mend="give the questions the pairs were built from"
             )
         rows = np.array([(row_of[ends[at][0]], row_of[ends[at][1]]) for at in chosen], np.int64)
-        examples = make_examples(everything, self.words, self.answers, self.settings.data.question_length)
+        examples = self._encoded(everything, self.answers)
         return PairedQuestions(self.answers, examples, table.select(chosen), rows)
