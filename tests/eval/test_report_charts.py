@@ -6,6 +6,7 @@ from vqa_gs.eval.arms import Spread
 from vqa_gs.eval.report_content.charts.bars import Bar, BarChart, bar_ceiling
 from vqa_gs.eval.report_content.charts.dots import DotChart, Series
 from vqa_gs.eval.report_content.charts.lines import Line, LineChart
+from vqa_gs.eval.report_content.charts.plane import PlaneChart, Point
 from vqa_gs.eval.report_content.marks import ARM_COLOURS, WIDTH, Estimate, marker, shorten, ticks
 
 NASTY = "<script>alert(\"1\")</script> & 'x'"
@@ -86,3 +87,25 @@ def test_line_panel():
     assert [node.get("class") for node in root.iter("polyline")] == ["arm0 curve thin", "arm0 curve mean"]
     assert LineChart("none", ()).svg() == ""
     assert parsed(LineChart("one", (Line("a", 0, ((3, 1.0),), mean=True),))) is not None
+
+
+def test_plane_panel():
+    points = (
+        Point(NASTY, 0, seeds(40.0), Estimate(Spread((20.0, 22.0)), (18.0, 24.0))),
+        Point("better", 2, seeds(50.0), seeds(30.0)),
+    )
+    root = parsed(PlaneChart("OOD", points, "in-domain", origin=NASTY))
+    one, other = root.iter("g")
+    assert len(list(one.iter("path"))) == 1, "a whisker upwards, none across for a single seed"
+    assert not list(other.iter("path"))
+    circle, triangle = next(one.iter("circle")), next(other.iter("polygon"))
+    x, y = (sum(float(pair.split(",")[at]) for pair in triangle.get("points").split()) / 3 for at in (0, 1))
+    assert x > float(circle.get("cx")) + 50
+    assert y < float(circle.get("cy")) - 50, "upwards is more"
+    quarters = [node.get("d") for node in root.iter("path") if node.get("class") == "diagonal"]
+    assert len(quarters) == 2
+    assert f"{float(circle.get('cy')):.1f}H" in quarters[0]
+    text = "".join(root.itertext())
+    assert "in-domain 50.0" in text
+    assert "OOD 21.0 ± 1.4" in text
+    assert PlaneChart("none", (), "x").svg() == ""

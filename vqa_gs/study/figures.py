@@ -1,4 +1,4 @@
-"""A study drawn: accuracy over the value of a swept field, and what breakdowns measure of each arm."""
+"""A study drawn: in-domain against OOD, accuracy over a swept field, and what breakdowns measure of each arm."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from vqa_gs.eval.arms import Spread
 from vqa_gs.eval.breakdown import StudyKind, study_kinds
 from vqa_gs.eval.report_content.charts.dots import DotChart, Series
 from vqa_gs.eval.report_content.charts.lines import Line, LineChart
+from vqa_gs.eval.report_content.charts.plane import PlaneChart, Point
 from vqa_gs.eval.report_content.content import Content
 from vqa_gs.eval.report_content.marks import ARM_COLOURS, Chart, Estimate, ticks
 from vqa_gs.study.arms import slug
@@ -40,7 +41,7 @@ class StudyFigure:
 
 
 def figures_of(data: Dataset, content: Content, drawn: Sequence[str] = ()) -> list[StudyFigure]:
-    """Returns the figures of one dataset under one scoring rule: sweeps, then breakdowns.
+    """Returns the figures of one dataset under one scoring rule: the trade between splits, sweeps, breakdowns.
 
     Args:
         data: the dataset.
@@ -57,6 +58,10 @@ def figures_of(data: Dataset, content: Content, drawn: Sequence[str] = ()) -> li
 
     figures = []
     overall = [one for one in measures if one.kind == "overall"]
+    planes = _planes(measures, content, data)
+    if planes:
+        names = list(dict.fromkeys(point.label for plane in planes for point in plane.points))
+        figures.append(figure((data.name, "trade", rule), "OOD against in-domain accuracy", [*planes], names))
     for field in dict.fromkeys(arm.field for arm in data.arms if arm.field and _is_number(arm.value)):
         families: dict[str, list[ArmState]] = {}
         for arm in data.arms:
@@ -74,6 +79,29 @@ def figures_of(data: Dataset, content: Content, drawn: Sequence[str] = ()) -> li
             names = (data.name, kind.title.lower(), rule)
             figures.append(figure(names, kind.title, _breakdown(found, content, arms, kind), arms))
     return figures
+
+
+def _planes(measures: Sequence[Measure], content: Content, data: Dataset) -> list[PlaneChart]:
+    """Returns a panel for all OOD questions and one a subset, an arm a point; none where there are no two splits."""
+    inside, outside = content.splits.in_domain, content.splits.ood
+    across = next((one for one in measures if one.split == inside and one.kind == "overall"), None)
+    if across is None or outside is None:
+        return []
+    arms = [arm.name for arm in data.arms if arm.name in across.arms]
+    controls = [arm for state in data.arms for arm in state.against]
+    charts = []
+    for one in measures:
+        # Answer types of subsets go by "subset: type".
+        if one.split == outside and (one.kind == "overall" or (one.kind == "subset" and ":" not in one.name)):
+            points = tuple(
+                Point(arm, index, _estimate(across.arms[arm]), _estimate(one.arms[arm]))
+                for index, arm in enumerate(arms)
+                if arm in one.arms
+            )
+            title = f"{content.splits.label(outside)}{f', {one.name}' if one.name else ''}: accuracy, %"
+            origin = max(dict.fromkeys(controls), key=controls.count) if controls else None
+            charts.append(PlaneChart(title, points, f"{content.splits.label(str(inside))}: accuracy, %", origin))
+    return charts if len(arms) > 1 else []
 
 
 def _is_number(value: Any) -> bool:
