@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -42,20 +43,43 @@ def _print(shifts: Sequence[Any], summary: Mapping[str, Any], shown: int) -> Non
     )
 
 
+def _subsets(words: Sequence[str]) -> dict[str, set[Any]]:
+    """Returns the question ids of each named subset, of all its files."""
+    from vqa_gs.eval.results import read_id_list
+
+    found: dict[str, set[Any]] = {}
+    for word in words:
+        name, equals, file = word.partition("=")
+        if not equals or not re.fullmatch(r"\w[\w-]*", name):
+            raise UsageError(f"--subset {word!r} is not name=FILE")
+        found.setdefault(name, set()).update(read_id_list(file))
+    return found
+
+
 def changing_priors(words: Sequence[str]) -> None:
     """Re-splits a dataset so that answer priors change between training and test."""
     from vqa_gs.common.files import write_json
     from vqa_gs.common.provenance import environment
     from vqa_gs.data import changing_priors as splitter
     from vqa_gs.data.priors import prior_shift, shift_document
-    from vqa_gs.data.questions import read_question_set
-    from vqa_gs.data.split import hold_out
+    from vqa_gs.data.questions import read_question_sets
+    from vqa_gs.data.split import hold_out, without_images
     from vqa_gs.data.write_questions import write_question_set
 
     parser = new_parser("split changing-priors", "Split questions by groups of question type and answer.")
-    parser.add_argument("--questions", type=str, required=True, help="questions JSON")
-    parser.add_argument("--annotations", type=str, required=True, help="annotations JSON")
+    parser.add_argument("--questions", type=str, nargs="+", required=True, help="questions JSON, or several")
+    parser.add_argument("--annotations", type=str, nargs="+", required=True, help="annotations JSON, one each")
     parser.add_argument("--out", type=str, required=True, help="folder of the split's files")
+    parser.add_argument(
+        "--without-images-of", type=str, nargs="+", default=[], help="questions JSON whose images are left out"
+    )
+    parser.add_argument(
+        "--subset",
+        type=str,
+        nargs="+",
+        default=[],
+        help="name=FILE: a list of question ids, split too; a name may have several files",
+    )
     parser.add_argument(
         "--groups", type=str, default="question_type,answer", help=f"fields: {', '.join(splitter.GROUP_FIELDS)}"
     )
@@ -67,7 +91,9 @@ def changing_priors(words: Sequence[str]) -> None:
     parser.add_argument("--seed", type=int, default=0, help="seed of the assignment")
     parser.add_argument("--top-types", type=int, default=20, help="question types to print")
     given = parser.parse_args(list(words))
-    whole = read_question_set(given.questions, given.annotations)
+    whole = read_question_sets(given.questions, given.annotations)
+    whole = without_images(whole, given.without_images_of)
+    subsets = _subsets(given.subset)
     fields = [name.strip() for name in given.groups.split(",") if name.strip()]
     outcome = splitter.changing_priors(whole, fields, given.test_share, given.seed, given.overlap)
     train, parts = whole.subset(outcome.train), {"ood_test": whole.subset(outcome.test)}
@@ -78,6 +104,9 @@ def changing_priors(words: Sequence[str]) -> None:
     out = Path(given.out)
     for name, part in parts.items():
         write_question_set(part, out / f"{name}_questions.json.gz", out / f"{name}_annotations.json.gz")
+        for subset, listed in subsets.items():
+            if found := [key for key in part.question_ids if key in listed]:
+                write_json(out / f"{name}_{subset}.json", found)
     assert train.annotations is not None
     shifts, summary = prior_shift(train.annotations, parts["ood_test"].annotations or [])
     test_images = set(parts["ood_test"].image_ids)
@@ -87,6 +116,7 @@ def changing_priors(words: Sequence[str]) -> None:
         "questions": {name: len(part) for name, part in parts.items()},
     }
     settings = {
+        "without_images_of": given.without_images_of,
         "groups": fields,
         "test_share": given.test_share,
         "overlap": given.overlap,

@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from vqa_gs.common.errors import DataError
+from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath
 from vqa_gs.data.json_files import decode, read_content, record_id
 
@@ -357,3 +357,38 @@ def read_question_set(
         return QuestionSet(read, None, sources)
     answers, sources[str(annotations)] = _read_annotations(annotations, repeated_ids)
     return QuestionSet(read, _align(read, answers, questions, annotations, repeated_ids), sources)
+
+
+def read_question_sets(questions: Sequence[StrPath], annotations: Sequence[StrPath]) -> QuestionSet:
+    """Reads the questions of several files as one set, in the order of the files.
+
+    Args:
+        questions: questions files.
+        annotations: as many annotations files, in the same order.
+
+    Raises:
+        UsageError: there are more of one than of the other.
+        DataError: a file is damaged, see `read_question_set`, or a question id stands in two of them.
+    """
+    if len(questions) != len(annotations):
+        raise UsageError(
+            f"{len(questions)} questions files and {len(annotations)} annotations files",
+            mend="give one annotations file for each questions file, in the same order",
+        )
+    parts = [read_question_set(*files) for files in zip(questions, annotations, strict=True)]
+    seen: set[QuestionId] = set()
+    for file, part in zip(questions, parts, strict=True):
+        twice = next((key for key in part.question_ids if key in seen), None)
+        if twice is not None:
+            raise DataError(
+                "this question id stands in an earlier file too",
+                file=file,
+                record=f"question {twice!r}",
+                mend="give files without common questions",
+            )
+        seen.update(part.question_ids)
+    return QuestionSet(
+        [question for part in parts for question in part.questions],
+        [annotation for part in parts for annotation in part.annotations or []],
+        {file: digest for part in parts for file, digest in part.sources.items()},
+    )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from vqa_gs.common.errors import UsageError
-from vqa_gs.data.questions import UNKNOWN_TYPE, ImageId, QuestionSet
+from vqa_gs.common.files import StrPath
+from vqa_gs.data.questions import UNKNOWN_TYPE, ImageId, QuestionSet, read_question_set
 
 Indices = npt.NDArray[np.int64]
 
@@ -69,3 +72,25 @@ def hold_out(question_set: QuestionSet, fraction: float, seed: int) -> tuple[Ind
         held.remove(ordered[order[0]])
     inside = np.fromiter((image in held for image in images), np.bool_, len(images))
     return np.flatnonzero(~inside).astype(np.int64), np.flatnonzero(inside).astype(np.int64)
+
+
+def without_images(question_set: QuestionSet, others: Sequence[StrPath]) -> QuestionSet:
+    """Leaves out the questions about images that other questions are about.
+
+    Args:
+        question_set: the questions.
+        others: questions files; their hashes are added to the sources.
+
+    Raises:
+        UsageError: no question is left.
+        DataError: one of the files is damaged.
+    """
+    sources, images = dict(question_set.sources), set()
+    for file in others:
+        part = read_question_set(file)
+        images.update(part.image_ids)
+        sources |= part.sources
+    left = [row for row, image in enumerate(question_set.image_ids) if image not in images]
+    if not left:
+        raise UsageError("no question is left: all are about images that are left out")
+    return replace(question_set.subset(left), sources=sources)

@@ -54,7 +54,7 @@ def open_final(plan: StudyPlan) -> Opening:
         study=plan.spec.file.name,
         dataset=final.dataset,
         arms=arms,
-        seeds=list(plan.spec.seeds),
+        seeds=list(dict.fromkeys(run.seed for run in runs)),
         chosen=chosen,
         splits=_test_hashes(runs),
         git_revision=git_revision(),

@@ -167,7 +167,7 @@ class StudyPlan:
         families = {arm.family for arm in self.arms} | {arm.name for arm in self.arms}
         for what, given, known in (
             ("arm", arms, families),
-            ("seed", seeds, set(self.spec.seeds)),
+            ("seed", seeds, set(self.spec.every_seed)),
             ("dataset", datasets, set(self.spec.datasets)),
         ):
             strange = next((one for one in given if one not in known), None)
@@ -213,8 +213,9 @@ def make_plan(path: StrPath, out: StrPath, overrides: Settings | None = None) ->
             replace(configs[dataset, arm.name], seed=seed),
             Path(out) / "runs" / folders[dataset] / arm.folder / f"seed{seed}",
         )
-        for seed in spec.seeds
+        for seed in spec.every_seed
         for dataset in spec.datasets
+        if spec.has(dataset, seed)
         for arm in arms
     ]
     names = {arm.name for arm in arms}

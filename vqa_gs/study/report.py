@@ -90,7 +90,7 @@ def _name(data: Dataset, content: Content) -> str:
 
 def _headline(outcome: Outcome) -> str:
     spec = outcome.plan.spec
-    parts = [_count(len(outcome.plan.arms), "arm"), _count(len(spec.seeds), "seed")]
+    parts = [_count(len(outcome.plan.arms), "arm"), _count(len(spec.every_seed), "seed")]
     if len(spec.datasets) > 1:
         parts.append(_count(len(spec.datasets), "dataset"))
     done = sum(len(arm.done) for data in outcome.datasets for arm in data.arms)

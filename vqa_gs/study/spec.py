@@ -82,11 +82,13 @@ class Final(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         dataset: its name.
+        seeds: the seeds of its runs, so that what is reported is not what was chosen by; none: the study's.
         arms: arms that are trained there in any case.
         choose: by what name it goes, and how one more arm is chosen.
     """
 
     dataset: str
+    seeds: list[Annotated[int, msgspec.Meta(ge=0)]] = []
     arms: list[str] = []
     choose: dict[str, Choice] = {}
 
@@ -132,6 +134,17 @@ class StudySpec(msgspec.Struct, frozen=True):
     drawn: tuple[str, ...]
     prepare: tuple[Step, ...]
     final: Final | None = None
+
+    @property
+    def every_seed(self) -> tuple[int, ...]:
+        """The seeds of all datasets, those of the final one last."""
+        return tuple(dict.fromkeys([*self.seeds, *(self.final.seeds if self.final else [])]))
+
+    def has(self, dataset: str, seed: int) -> bool:
+        """Whether a dataset is trained on with a seed."""
+        final = self.final
+        own = final.seeds if final and final.seeds and dataset == final.dataset else self.seeds
+        return seed in own
 
 
 class _Loader(yaml.SafeLoader):
@@ -233,8 +246,9 @@ def read_study(path: StrPath, out: StrPath, data: str | None = None) -> StudySpe
     except msgspec.ValidationError as error:
         problem, _, place = str(error).partition(" - at ")
         raise DataError(problem, file=path, record=place.strip("`").removeprefix("$").lstrip(".") or None) from error
-    if len(set(found.seeds)) < len(found.seeds):
-        raise UsageError("a seed stands twice", file=path, record="seeds")
+    for record, seeds in (("seeds", found.seeds), ("final.seeds", found.final.seeds if found.final else [])):
+        if len(set(seeds)) < len(seeds):
+            raise UsageError("a seed stands twice", file=path, record=record)
     _check_final(found, path)
     base = _settings(read_yaml(found.base, "configuration"), path, "base", own=False) if found.base else {}
     return StudySpec(

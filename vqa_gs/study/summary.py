@@ -90,7 +90,7 @@ class Outcome(msgspec.Struct, frozen=True):
             "format_version": 1,
             "title": spec.title,
             "study": str(spec.file),
-            "seeds": list(spec.seeds),
+            "seeds": list(spec.every_seed),
             "control": spec.control,
             "level": LEVEL,
             "selection": SELECTION,

@@ -77,3 +77,49 @@ def test_bad_input_is_one_line(dataset, tmp_path, capsys):
     assert error.count("\n") == 1
     assert "colour" in error
     assert not (tmp_path / "x").exists()
+
+
+def test_several_files_without_the_images_of_others_and_with_a_subset(dataset, tmp_path):
+    questions, annotations = (json.loads(open(file).read()) for file in dataset)
+    halves = []
+    for name, rows in (("one", slice(0, 300)), ("two", slice(300, None))):
+        files = tmp_path / f"{name}_q.json", tmp_path / f"{name}_a.json"
+        files[0].write_text(json.dumps(questions["questions"][rows]))
+        files[1].write_text(json.dumps(annotations["annotations"][rows]))
+        halves.append(list(map(str, files)))
+    held = tmp_path / "held.json"
+    held.write_text(json.dumps(questions["questions"][:60]))  # images 0 to 29
+    subset = tmp_path / "subset.json"
+    subset.write_text(json.dumps(list(range(0, 600, 5))))
+    out = tmp_path / "split"
+    words = ["--questions", halves[0][0], halves[1][0], "--annotations", halves[0][1], halves[1][1]]
+    more = ["--without-images-of", str(held), "--subset", f"few={subset}", "--out", str(out)]
+    assert main(["split", "changing-priors", *words, *more]) == 0
+    ids, listed = [], []
+    for name in ("train", "iid_val", "ood_test"):
+        part = read_question_set(out / f"{name}_questions.json.gz", out / f"{name}_annotations.json.gz")
+        few = json.loads((out / f"{name}_few.json").read_text())
+        assert set(few) <= set(part.question_ids)
+        ids += part.question_ids
+        listed += few
+    assert sorted(ids) == list(range(60, 600))
+    assert sorted(listed) == list(range(60, 600, 5))
+    assert set(json.loads((out / "split.json").read_text())["sources"]) == {*halves[0], *halves[1], str(held)}
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["--questions", "{q}", "{q}", "--annotations", "{a}", "{a}"], "question 0: this question id stands in"),
+        (["--questions", "{q}", "{q}", "--annotations", "{a}"], "2 questions files and 1 annotations files"),
+        (["--questions", "{q}", "--annotations", "{a}", "--without-images-of", "{q}"], "no question is left"),
+        (["--questions", "{q}", "--annotations", "{a}", "--subset", "../x={q}"], "--subset"),
+    ],
+)
+def test_files_that_do_not_fit_are_one_line(dataset, tmp_path, capsys, words, problem):
+    words = [word.format(q=dataset[0], a=dataset[1]) for word in words]
+    assert main(["split", "changing-priors", *words, "--out", str(tmp_path / "x")]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert problem in error
+    assert not (tmp_path / "x").exists()

@@ -63,6 +63,18 @@ def test_other_choices_are_another_opening_and_earlier_arms_stay(planned, tmp_pa
     assert [line["before"] for line in ledger(tmp_path)] == [{"ood_test": 0}, {"ood_test": 1}]
 
 
+def test_the_final_dataset_may_have_seeds_of_its_own(planned, tmp_path):
+    plan = planned(final={**FINAL, "seeds": [2, 3, 4]})
+    assert {run.seed for run in plan.chosen()} == {1, 2}
+    opening = open_final(plan)
+    assert opening.chosen == {"best": {"slow": 41.0, "fast": 40.5}}
+    assert opening.seeds == [2, 3, 4]
+    again = planned(final={**FINAL, "seeds": [2, 3, 4]})
+    assert sorted({run.seed for run in again.chosen(final=True)}) == [2, 3, 4]
+    with pytest.raises(UsageError, match=r"seeds: a seed stands twice"):
+        planned(final={**FINAL, "seeds": [2, 2]})
+
+
 def test_command_trains_the_chosen_arms_alone_and_the_report_counts(planned, tmp_path):
     plan = planned()
     assert main(["study", "--config", str(plan.spec.file), "--out", str(plan.out), "--final", "--seeds", "1"]) == 0
