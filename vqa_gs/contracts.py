@@ -25,6 +25,7 @@ PRIOR = "the answer prior by question type"  # of the task: `TrainingStatistics.
 ANOTHER_PASS = "another forward pass"  # of model and task: `Outputs.again`
 JOINT = "the joint vector"  # of the model: `ModelOutput.joint`
 QUESTION = "the question vector"  # of the model: `ModelOutput.question`
+IMAGE = "the mean of the regions"  # of the task: `Outputs.regions` and `ModelOutput.image`
 ATTENTION = "the attention"  # of the model: `ModelOutput.attention`
 TRACE = "the attention's trace"  # of the model: `ModelOutput.trace`
 
@@ -121,6 +122,7 @@ class ModelOutput:
         pick: (n,) int64 answers -> (n,), the logit of one answer a row. Its gradient goes through one row of the last
             layer each, not through all answers.
         trace: what the attention computed on its way, where it was asked for.
+        image: () -> (n, dim), the mean of the regions that are there; the task sets it.
     """
 
     logits: Tensor
@@ -130,6 +132,13 @@ class ModelOutput:
     joint: Tensor | None = None
     pick: Callable[[Tensor], Tensor] | None = None
     trace: AttentionTrace | None = None
+    image: Callable[[], Tensor] | None = None
+
+
+def mean_of_regions(regions: Tensor, mask: Tensor) -> Tensor:
+    """Returns the mean (n, dim) of the regions (n, regions, dim) that are there, zero where none is."""
+    there = mask.unsqueeze(-1).to(regions.dtype)
+    return (regions * there).sum(1) / there.sum(1).clamp_min(1)
 
 
 @dataclass
@@ -248,7 +257,7 @@ class TrainingStatistics:
         answer_types: names of answer types, by code.
         answer_counts: () -> (answers,) float32, the sum of each answer's soft targets.
         answer_prior: () -> (question types, answers) float32, the mean soft target of each answer by type.
-        sizes: the model's widths by name: ``joint``, ``question``, ``attended``, ``regions``, where it has them.
+        sizes: the model's widths by name: ``joint``, ``question``, ``attended``, ``image``, where it has them.
     """
 
     answers: Sequence[str] = ()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from vqa_gs.contracts import ModelOutput
+from vqa_gs.contracts import ModelOutput, mean_of_regions
 from vqa_gs.features.geometry import normalized_boxes
 from vqa_gs.models.regions_and_words import StandardizedRegions, WordVectors, check_widths
 
@@ -75,6 +76,10 @@ class VqaModel(StandardizedRegions, WordVectors):
         """Returns the widths of the vectors that the model provides, by their name in `ModelOutput`."""
         return {}
 
+    def widths(self) -> dict[str, int]:
+        """Returns `sizes`, and the width of a region, which every model has."""
+        return {**self.sizes(), "image": self.dim}
+
     def prepare_regions(self, features: Tensor, boxes: Tensor, sizes: Tensor, mask: Tensor) -> Tensor:
         """Standardises, appends box numbers where asked for, zeroes padding.
 
@@ -135,7 +140,12 @@ class VqaModel(StandardizedRegions, WordVectors):
     def forward(self, features: Tensor, boxes: Tensor, sizes: Tensor, mask: Tensor, tokens: Tensor) -> ModelOutput:
         """Answers from the store's features (batch, regions, region_dim) and tokens (batch, length)."""
         regions = self.prepare_regions(features, boxes, sizes, mask)
-        return self.answer(regions, mask, self.encode_tokens(tokens))
+        return seeing(self.answer(regions, mask, self.encode_tokens(tokens)), regions, mask)
+
+
+def seeing(out: ModelOutput, regions: Tensor, mask: Tensor) -> ModelOutput:
+    """Returns a model's output that can tell the mean of the regions it saw, for terms that ask at test time."""
+    return replace(out, image=partial(mean_of_regions, regions, mask))
 
 
 def take(question: Encoded, rows: slice) -> Encoded:

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 
@@ -80,7 +81,7 @@ def test_bad_input_is_one_line(dataset, tmp_path, capsys):
 
 
 def test_several_files_without_the_images_of_others_and_with_a_subset(dataset, tmp_path):
-    questions, annotations = (json.loads(open(file).read()) for file in dataset)
+    questions, annotations = (json.loads(Path(file).read_bytes()) for file in dataset)
     halves = []
     for name, rows in (("one", slice(0, 300)), ("two", slice(300, None))):
         files = tmp_path / f"{name}_q.json", tmp_path / f"{name}_a.json"

@@ -93,7 +93,7 @@ def make_step():
         prior = torch.rand(TYPES, ANSWERS, generator=torch.Generator().manual_seed(2))
         prior[0, :2] = torch.tensor([0.0, 1.0])
         statistics = TrainingStatistics(
-            [str(answer) for answer in range(ANSWERS)], answer_prior=lambda: prior, sizes=model.sizes()
+            [str(answer) for answer in range(ANSWERS)], answer_prior=lambda: prior, sizes=model.widths()
         )
         torch.manual_seed(3)
         step = TrainingStep(model, objectives, TASKS["vqa"], statistics)

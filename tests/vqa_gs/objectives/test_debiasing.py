@@ -8,9 +8,9 @@ from torch.nn import functional
 
 from tests.vqa_gs.objectives.outputs import make_ends, make_outputs
 from vqa_gs.common.errors import UsageError
-from vqa_gs.contracts import ModelOutput, TrainingStatistics, asked
+from vqa_gs.contracts import ModelOutput, TrainingStatistics, asked, mean_of_regions
 from vqa_gs.objectives import OBJECTIVES
-from vqa_gs.objectives.losses import entropy, loss_of, residual_targets
+from vqa_gs.objectives.losses import answer_loss, entropy, loss_of, residual_targets
 from vqa_gs.objectives.terms.answer import AnswerSettings
 from vqa_gs.objectives.terms.expert import ExpertSettings, bias_logits
 from vqa_gs.objectives.terms.gradient_supervision import GradientSupervisionSettings
@@ -232,11 +232,12 @@ def test_cf_vqa_fusions_and_its_answers():
     assert (total - direct).tolist() == pytest.approx([0.4550, -0.3354, 0.4224], abs=6e-5)
     x = torch.sigmoid(zk) * torch.sigmoid(zq) * torch.sigmoid(zv)
     torch.testing.assert_close(total, torch.log(x) - torch.log1p(x))
-    term = term_of("question_branch", QuestionBranchSettings(kind="cf_vqa"), PRIOR, {"question": 2})
+    settings = QuestionBranchSettings(kind="cf_vqa", image_branch=False)
+    term = term_of("question_branch", settings, PRIOR, {"question": 2})
     question = torch.randn(1, 2, dtype=torch.float64)
     with torch.no_grad():
         term.nothing_seen.fill_(0.7)
-        states, _ = term._branch(question)
+        states, _ = term.question(question)
         types = torch.zeros(1, dtype=torch.int64)
         found = asked([term], ModelOutput(zk.unsqueeze(0), question=question), types).logits
         by_hand = functional.logsigmoid(zk + states) - functional.logsigmoid(0.7 + states)
@@ -245,10 +246,36 @@ def test_cf_vqa_fusions_and_its_answers():
     assert unseen.abs().max() < 1e-7  # nothing is left where the model says what it says of nothing
 
 
+def test_cf_vqa_with_its_image_branch():
+    term = term_of("question_branch", QuestionBranchSettings(kind="cf_vqa"), PRIOR, {"question": 2, "image": 4})
+    zk, question = numbers([2, -1, 0.5]), torch.randn(1, 2, dtype=torch.float64)
+    regions, mask = torch.randn(1, 3, 4, dtype=torch.float64), torch.tensor([[True, True, False]])
+    mean = regions[:, :2].mean(1)
+    with torch.no_grad():
+        term.nothing_seen.fill_(0.7)
+        (zq, _), (zv, _) = term.question(question), term.image(mean)
+        seen = ModelOutput(zk, question=question, image=lambda: mean_of_regions(regions, mask))
+        found = asked([term], seen, torch.zeros(1, dtype=torch.int64)).logits
+        by_hand = functional.logsigmoid(zk + zq + zv) - functional.logsigmoid(0.7 + zq + 0.7)
+    torch.testing.assert_close(found, by_hand)
+    assert mean_of_regions(regions, mask & False).abs().max() == 0
+
+
+def test_gge_dq_takes_away_the_prior_and_the_branch():
+    z, q, b, y = numbers([1, -1, 0.5]), numbers([0.5, 2, -1]), numbers([0.9, 0.1, 0]), numbers([1, 0, 0])
+    term = term_of("question_branch", QuestionBranchSettings(kind="gge_dq"), PRIOR, {"question": 2})
+    bias = torch.sigmoid(q) + b
+    target = 2 * y * torch.sigmoid(-2 * y * bias)
+    torch.testing.assert_close(term._changed(z, q, q, y, b), answer_loss(z, target))
+    one = term_of("question_branch", QuestionBranchSettings(kind="gge_dq", output="softmax"), PRIOR, {"question": 2})
+    left = (y - torch.softmax(q, 1) - b).clamp(0, 1)
+    torch.testing.assert_close(one._changed(z, q, q, y, b), -(left * torch.log_softmax(z, 1)).sum(1))
+
+
 def test_only_cf_vqa_has_a_say_at_test_time():
     logits, question = torch.randn(1, 3).double(), torch.randn(1, 2).double()
     types = torch.zeros(1, dtype=torch.int64)
-    for kind in ("rubi", "lpf", "gge"):
+    for kind in ("rubi", "lpf", "gge", "gge_dq"):
         term = term_of("question_branch", QuestionBranchSettings(kind=kind), PRIOR, {"question": 2})
         assert asked([term], ModelOutput(logits, question=question), types).logits is logits
     assert asked([], ModelOutput(logits), types).logits is logits

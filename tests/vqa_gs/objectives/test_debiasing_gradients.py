@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tests.vqa_gs.objectives.test_terms import differs_as_told
+from vqa_gs.contracts import mean_of_regions
 from vqa_gs.objectives.losses import loss_of, residual_targets
 from vqa_gs.objectives.terms.answer import AnswerSettings
 from vqa_gs.objectives.terms.expert import ExpertSettings
@@ -25,7 +26,7 @@ OTHERS = {
     "margin": {"margin": MarginSettings(1.0, scale=4.0)},
     "residual": {"residual_target": ResidualTargetSettings(1.0), "answer": AnswerSettings()},
 }
-KINDS = ["rubi", "lpf", "gge", "cf_vqa"]
+KINDS = ["rubi", "lpf", "gge", "gge_dq", "cf_vqa"]
 
 
 @pytest.mark.parametrize("name", EXPERTS | OTHERS)
@@ -53,20 +54,26 @@ def test_the_branch_against_finite_differences(make_model, make_batch, make_step
         parameters = [parameter for name, parameter in term.named_parameters() if name != "nothing_seen"]
     else:
         # The difference of probabilities is a constant, through which the branch learns nothing.
-        parameters = [] if (kind, output) == ("gge", "softmax") else list(term.parameters())
+        constant = kind in ("gge", "gge_dq") and output == "softmax"
+        parameters = [] if constant else list(term.parameters())
     for parameter in [*parameters, model.get_parameter(MODEL[0]), model.get_parameter(MODEL[1])]:
         differs_as_told(step, batch, parameter)
 
 
-def by_hand(kind, output, z, m, q, y):
-    """Returns the loss of the model, (n,), the branch's states and answers given."""
+def by_hand(kind, output, z, m, q, y, b, v):
+    """Returns the loss of the model, (n,), given the branch's states and answers, the prior and the image's states."""
     if kind == "rubi":
         return loss_of(output, z * torch.sigmoid(m), y)
     if kind == "lpf":
         return focal_weight(q, y, 5.0) * loss_of(output, z, y)
     if kind == "gge":
         return loss_of(output, z, residual_targets(output, y, q if output == "sigmoid" else q.softmax(1)))
-    return loss_of(output, z + m if output == "sigmoid" else torch.nn.functional.logsigmoid(z + m), y)
+    if kind == "gge_dq":
+        return loss_of(
+            output, z, residual_targets(output, y, (q.sigmoid() if output == "sigmoid" else q.softmax(1)) + b)
+        )
+    u = z + m + v
+    return loss_of(output, u if output == "sigmoid" else torch.nn.functional.logsigmoid(u), y)
 
 
 @pytest.mark.parametrize("output", FORMS)
@@ -79,8 +86,10 @@ def test_no_gradient_reaches_the_question_through_the_branch(make_model, make_ba
     loss = step(batch)[0]
     (outputs,) = seen
     with torch.no_grad():
-        m, q = term._branch(outputs.of_rows("question"))
-    rows = by_hand(kind, output, outputs.logits, m, q, batch.targets)
+        m, q = term.question(outputs.of_rows("question"))
+        b = term.prior[batch.question_type] if kind == "gge_dq" else None
+        v = term.image(mean_of_regions(outputs.regions, outputs.mask))[0] if kind == "cf_vqa" else None
+    rows = by_hand(kind, output, outputs.logits, m, q, batch.targets, b, v)
     parameters = list(model.parameters())
     expected = torch.autograd.grad(2 * rows.mean(), parameters, retain_graph=True, allow_unused=True)
     found = torch.autograd.grad(loss, parameters, allow_unused=True)
@@ -97,8 +106,9 @@ def test_what_is_said_without_the_model_teaches_its_one_number_alone(make_model,
     term, seen = step.terms["question_branch"], []
     term.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     step(batch)
-    states, _ = term._branch(seen[0].of_rows("question"))
-    alone = term._towards_the_fact(seen[0].logits.detach(), states.detach()).mean()
+    states, _ = term.question(seen[0].of_rows("question"))
+    fact = term._outputs(seen[0].logits, states, states).detach()
+    alone = term._towards_the_fact(fact, states.detach()).mean()
     gradients = torch.autograd.grad(alone, list(step.parameters()), allow_unused=True)
     taught = [p for p, gradient in zip(step.parameters(), gradients, strict=True) if gradient is not None]
     assert taught == [term.nothing_seen]

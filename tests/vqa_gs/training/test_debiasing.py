@@ -19,7 +19,7 @@ from vqa_gs.data.questions import read_question_set
 from vqa_gs.objectives import losses
 from vqa_gs.training.loop import train
 
-MIXES, KINDS = ("reweight", "product", "learned"), ("rubi", "lpf", "gge", "cf_vqa")
+MIXES, KINDS = ("reweight", "product", "learned"), ("rubi", "lpf", "gge", "gge_dq", "cf_vqa")
 REPLACING = {
     "expert": [{"mix": mix, "output": form} for mix in MIXES for form in ("sigmoid", "softmax")],
     "question_branch": [{"kind": kind, "hidden": 8} for kind in KINDS],
@@ -76,10 +76,11 @@ def test_predict_subtracts_as_the_run_did(counterfactual, tiny, tmp_path):
     (term,) = model.predictor.terms
     model.predictor.terms = ()
     ((_, plain),) = model.predictor.outputs(examples, store, 100)
-    states = term.states(plain.question)
-    effect = torch.nn.functional.logsigmoid(plain.logits + states) - torch.nn.functional.logsigmoid(
-        learnt["question_branch.nothing_seen"] + states
-    )
+    with torch.no_grad():
+        states, image = term.question.states(plain.question), term.image.states(plain.image())
+    number = learnt["question_branch.nothing_seen"]
+    with_image, without = plain.logits + states + image, number + states + number
+    effect = torch.nn.functional.logsigmoid(with_image) - torch.nn.functional.logsigmoid(without)
     torch.testing.assert_close(out.logits, effect)
     assert [model.answers.answers[label] for label in effect.argmax(1)] == list(run.values())
     assert (effect - plain.logits).abs().max() > 0.1
@@ -92,7 +93,7 @@ def test_a_branch_that_was_changed_changes_the_answers(counterfactual, tiny, tmp
     tensors = load_file(other / "objectives.safetensors")
     # All that is said of the other answers is said without the image, of the first one nothing.
     tensors["question_branch.nothing_seen"].fill_(-50)
-    tensors["question_branch.states.4.bias"] = torch.tensor([-100.0, 60.0, 60.0, 60.0])
+    tensors["question_branch.question.states.4.bias"] = torch.tensor([-100.0, 60.0, 60.0, 60.0])
     save_file(tensors, other / "objectives.safetensors")
     first = json.loads((other / "answers.json").read_text())["answers"][0]
     assert set(predicted(counterfactual, tiny, tmp_path).values()) != {first}

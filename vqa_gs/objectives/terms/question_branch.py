@@ -9,21 +9,24 @@ are ``q``, trained by a loss of their own, ``L(q, y)``, and it changes the loss 
 ``lpf``      ``(1 - p)^gamma L(z, y)``; p is what softmax(q) gives   LPF, Liang et al., SIGIR 2021
              to the right answer
 ``gge``      ``L(z, y')``, y' what q leaves of the targets           GGE-Q, Han et al., ICCV 2021; `residual_targets`
-``cf_vqa``   ``L(h(z, m), y)`` and the cross-entropy of              CF-VQA, Niu et al., CVPR 2021
-             ``h(c, m)`` against it; c is one learned number
+``gge_dq``   the same with what the prior b of the question type     GGE-DQ of the same, both steps together (its
+             and ``sigmoid(q)`` leave; q itself learns what b        authors' `tog`)
+             leaves
+``cf_vqa``   ``L(h(z, m, v), y)`` and the cross-entropy of           CF-VQA, Niu et al., CVPR 2021
+             ``h(c, m, c)`` against it; c is one learned number
 ===========  ======================================================  =================================================
 
-``h = log sigmoid(u)`` with ``u = z + m`` (``sum``) or ``u = log sigmoid(z) + log sigmoid(m)`` (``harmonic``): the
-published ``log(x) - log1p(x)``, x the product of sigmoids, is just that. Its sigmoid form is the answer loss of u.
-The last cross-entropy trains c and nothing else.
+v are the states of a second branch, over the mean of the image's regions, with a loss of its own too; without
+``image_branch`` there is none (its authors' `is_va: False`). ``h = log sigmoid(u)`` with ``u = z + m + v`` (``sum``) or
+u the sum of their log-sigmoids (``harmonic``): the published ``log(x) - log1p(x)``, x the product of sigmoids, is just
+that. Its sigmoid form is the answer loss of u. The last cross-entropy trains c and nothing else.
 
 At test time the branch is taken away: answers are those of z. Only CF-VQA keeps it, as what to subtract: answers are
-those of ``h(z, m) - h(c, m)``, the total indirect effect; the model's own logits are still what other terms see.
+those of ``h(z, m, v) - h(c, m, c)``, the total indirect effect; the model's own logits are still what other terms see.
 
 As in the authors' codes: RUBi's m is trained through the mask as well as through q; LPF's weight and GGE's targets
 let gradient into the branch. Otherwise: these codes draw one answer for each question, here targets stay soft (p is the
-mean over the shares of answers), and the sigmoid form is that of GGE's port to UpDn. CF-VQA's second branch, from the
-image alone, is left out: its authors' `is_va: False`.
+mean over the shares of answers), and the sigmoid form is that of GGE's port to UpDn.
 """
 
 from __future__ import annotations
@@ -37,7 +40,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vqa_gs.common.checks import at_least
-from vqa_gs.contracts import QUESTION, ModelOutput, Objective, ObjectiveOutput, Outputs, TrainingStatistics, reported
+from vqa_gs.contracts import (
+    IMAGE,
+    PRIOR,
+    QUESTION,
+    ModelOutput,
+    Objective,
+    ObjectiveOutput,
+    Outputs,
+    TrainingStatistics,
+    mean_of_regions,
+    reported,
+)
 from vqa_gs.objectives import OBJECTIVES
 from vqa_gs.objectives.losses import Output, loss_of, precise, residual_targets, share_of_answers
 from vqa_gs.objectives.terms.answer import AnswerSettings, row_weights
@@ -51,21 +65,23 @@ class QuestionBranchSettings(AnswerSettings):
 
     Attributes:
         weight: the term's weight in the loss; 0 switches it off and leaves the answer loss.
-        kind: what the branch does: ``rubi``, ``lpf``, ``gge`` or ``cf_vqa``.
+        kind: what the branch does: ``rubi``, ``lpf``, ``gge``, ``gge_dq`` or ``cf_vqa``.
         branch_weight: weight of the branch's own loss.
         hidden: width of the branch's two hidden layers.
         gamma: for ``lpf``; 0 is the plain loss.
         fusion: for ``cf_vqa``: ``sum`` or ``harmonic``.
+        image_branch: for ``cf_vqa``: whether a branch over the image stands beside that over the question.
         start_epoch: before it the model's loss is the plain one; the branch learns from the start.
         output: answers as independent decisions (``sigmoid``) or one choice (``softmax``).
     """
 
     weight: float = 0.0
-    kind: Literal["rubi", "lpf", "gge", "cf_vqa"] = "rubi"
+    kind: Literal["rubi", "lpf", "gge", "gge_dq", "cf_vqa"] = "rubi"
     branch_weight: float = 1.0
     hidden: int = 1024
     gamma: float = 5.0
     fusion: Fusion = "sum"
+    image_branch: bool = True
     start_epoch: float = 0.0
     output: Output = "sigmoid"
 
@@ -93,6 +109,21 @@ def focal_weight(branch: Tensor, targets: Tensor, gamma: float) -> Tensor:
     return (1 - known).clamp_min(1e-7) ** gamma
 
 
+class _Branch(nn.Module):
+    """States and answers from one vector, of which none gets a gradient."""
+
+    def __init__(self, width: int, hidden: int, answers: int) -> None:
+        super().__init__()
+        layers = [nn.Linear(*sizes) for sizes in pairwise((width, hidden, hidden, answers))]
+        self.states = nn.Sequential(layers[0], nn.ReLU(), layers[1], nn.ReLU(), layers[2])
+        self.classify = nn.Linear(answers, answers)
+
+    def forward(self, vector: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns states and answers, (n, answers) each, of vectors (n, width)."""
+        states = self.states(vector.detach())
+        return precise(states), precise(self.classify(states))
+
+
 @OBJECTIVES.register("question_branch")
 class QuestionBranch(Objective):
     """The answer loss as a branch over the question vector changes it, and the branch's own."""
@@ -101,34 +132,54 @@ class QuestionBranch(Objective):
     settings: QuestionBranchSettings
     logged = ("question_branch_loss", "question_loss")
     replaces = frozenset({"answer"})
+    prior: Tensor
 
     def __init__(self, settings: QuestionBranchSettings, statistics: TrainingStatistics) -> None:
         super().__init__(settings, statistics)
-        answers, hidden = len(statistics.answers), settings.hidden
-        widths = statistics.sizes["question"], hidden, hidden, answers
-        layers = [nn.Linear(*sizes) for sizes in pairwise(widths)]
-        self.states = nn.Sequential(layers[0], nn.ReLU(), layers[1], nn.ReLU(), layers[2])
-        self.classify = nn.Linear(answers, answers)
+        answers = len(statistics.answers)
+        self.question = _Branch(statistics.sizes["question"], settings.hidden, answers)
+        self.image: _Branch | None = None
         if settings.kind == "cf_vqa":
             self.nothing_seen = nn.Parameter(torch.zeros(()))
+            if settings.image_branch:
+                self.image = _Branch(statistics.sizes["image"], settings.hidden, answers)
+        if settings.kind == "gge_dq" and statistics.answer_prior is not None:  # a finished run needs it no more
+            self.register_buffer("prior", statistics.answer_prior(), persistent=False)
 
     @classmethod
     def requirements(cls, settings: QuestionBranchSettings) -> frozenset[str]:
-        """The branch sees the question vector."""
-        return frozenset({QUESTION})
+        """The branch sees the question vector; some kinds the prior, or the image."""
+        needs = {QUESTION}
+        if settings.kind == "gge_dq":
+            needs.add(PRIOR)
+        if settings.kind == "cf_vqa" and settings.image_branch:
+            needs.add(IMAGE)
+        return frozenset(needs)
 
     def forward(self, outputs: Outputs) -> ObjectiveOutput:
         """Averages over all rows, pair ends weighted by ``pair_rows``."""
         settings, weight = self.settings, row_weights(outputs, self.settings.pair_rows)
-        states, branch = self._branch(outputs.of_rows("question"))
-        own = loss_of(settings.output, branch, outputs.targets)
+        logits, targets = outputs.logits, outputs.targets
+        states, branch = self.question(outputs.of_rows("question"))
+        seen: list[Tensor] = []
+        prior = self.prior[outputs.batch.question_type] if settings.kind == "gge_dq" else None
+        own_targets = targets if prior is None else residual_targets(settings.output, targets, prior)
+        own = loss_of(settings.output, branch, own_targets)
+        if self.image is not None:
+            assert outputs.regions is not None and outputs.mask is not None  # noqa: PT018
+            image_states, image_answers = self.image(mean_of_regions(outputs.regions, outputs.mask))
+            seen = [image_states]
+            own = own + loss_of(settings.output, image_answers, targets)
         if outputs.batch.epoch < settings.start_epoch:
-            changed = loss_of(settings.output, outputs.logits, outputs.targets)
+            changed = loss_of(settings.output, logits, targets)
+        elif settings.kind == "cf_vqa":
+            changed = loss_of(settings.output, self._outputs(logits, states, *seen), targets)
         else:
-            changed = self._changed(outputs.logits, states, branch, outputs.targets)
+            changed = self._changed(logits, states, branch, targets, prior)
         loss = changed + settings.branch_weight * own
         if settings.kind == "cf_vqa":
-            loss = loss + self._towards_the_fact(outputs.logits.detach(), states.detach())
+            fact = self._outputs(logits, states, *seen).detach()
+            loss = loss + self._towards_the_fact(fact, states.detach())
         report = reported(question_branch_loss=(changed, weight), question_loss=(own, weight))
         return ObjectiveOutput((loss * weight).sum() / outputs.batch.rows, **report)
 
@@ -137,36 +188,44 @@ class QuestionBranch(Objective):
         if self.settings.kind != "cf_vqa":
             return out.logits
         assert out.question is not None
-        states = self._branch(out.question)[0]
-        with_image, without = (fused(self.settings.fusion, z, states) for z in (out.logits, self._unseen(states)))
+        states = self.question(out.question)[0]
+        seen = []
+        if self.image is not None:
+            assert out.image is not None
+            seen = [self.image(out.image())[0]]
+        with_image = fused(self.settings.fusion, out.logits, states, *seen)
+        without = fused(self.settings.fusion, *self._unseen(states))
         return functional.logsigmoid(with_image) - functional.logsigmoid(without)
 
-    def _branch(self, question: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns states and answers (n, answers) of question vectors, of which none gets a gradient."""
-        states = self.states(question.detach())
-        return precise(states), precise(self.classify(states))
-
-    def _changed(self, logits: Tensor, states: Tensor, branch: Tensor, targets: Tensor) -> Tensor:
+    def _changed(
+        self, logits: Tensor, states: Tensor, branch: Tensor, targets: Tensor, prior: Tensor | None = None
+    ) -> Tensor:
+        """Returns the loss (n,) of the model, for all kinds but CF-VQA."""
         kind, output = self.settings.kind, self.settings.output
         if kind == "lpf":
             return focal_weight(branch, targets, self.settings.gamma) * loss_of(output, logits, targets)
-        if kind == "gge":
-            bias = branch if output == "sigmoid" else torch.softmax(branch, 1)
-            return loss_of(output, logits, residual_targets(output, targets, bias))
         if kind == "rubi":
             return loss_of(output, logits * torch.sigmoid(states), targets)
-        return loss_of(output, self._outputs(logits, states), targets)
+        return loss_of(output, logits, residual_targets(output, targets, self._bias(branch, prior)))
 
-    def _outputs(self, logits: Tensor, states: Tensor) -> Tensor:
+    def _bias(self, branch: Tensor, prior: Tensor | None) -> Tensor:
+        """What GGE takes out of the targets; GGE-Q's sigmoid form takes the branch's logits as they are."""
+        probabilities = torch.softmax(branch, 1) if self.settings.output == "softmax" else torch.sigmoid(branch)
+        if prior is not None:
+            return probabilities + prior
+        return branch if self.settings.output == "sigmoid" else probabilities
+
+    def _outputs(self, *parts: Tensor) -> Tensor:
         """CF-VQA's logits as the loss takes them: u of independent decisions, h of one choice."""
-        u = fused(self.settings.fusion, logits, states)
+        u = fused(self.settings.fusion, *parts)
         return u if self.settings.output == "sigmoid" else functional.logsigmoid(u)
 
-    def _unseen(self, states: Tensor) -> Tensor:
-        return self.nothing_seen.expand_as(states)
+    def _unseen(self, states: Tensor) -> list[Tensor]:
+        """What is fused where the model sees nothing: the one number, the question's states, the number once more."""
+        number = self.nothing_seen.expand_as(states)
+        return [number, states] if self.image is None else [number, states, number]
 
-    def _towards_the_fact(self, logits: Tensor, states: Tensor) -> Tensor:
+    def _towards_the_fact(self, fact: Tensor, states: Tensor) -> Tensor:
         """The cross-entropy (n,) of what is said without the model against what is said with it, both constants."""
-        fact = self._outputs(logits, states)
         shares = torch.sigmoid(fact) if self.settings.output == "sigmoid" else torch.softmax(fact, 1)
-        return loss_of(self.settings.output, self._outputs(self._unseen(states), states), shares)
+        return loss_of(self.settings.output, self._outputs(*self._unseen(states)), shares)

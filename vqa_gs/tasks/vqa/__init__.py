@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from vqa_gs.contracts import PRIOR, TrainingStatistics, direction_of
+from vqa_gs.contracts import IMAGE, PRIOR, TrainingStatistics, direction_of
 from vqa_gs.features.joined import open_stores
 from vqa_gs.models.vqa import MODELS
 from vqa_gs.models.vqa_model import VqaModel
@@ -29,7 +29,7 @@ class Vqa(Task):
     models = MODELS
     architecture = "updn"
     scoring = "official"
-    provides = frozenset({PRIOR, *map(direction_of, ("regions", "attended", "question"))})
+    provides = frozenset({PRIOR, IMAGE, *map(direction_of, ("regions", "attended", "question"))})
     tests_are_files = False
     forward = staticmethod(forward)
 
@@ -57,7 +57,7 @@ class Vqa(Task):
             data.answer_types,
             data.answer_counts,
             data.answer_prior,
-            model.sizes(),
+            model.widths(),
         )
 
     def batcher(self, plan: Plan, requirements: frozenset[str]) -> Callable[[int], VqaBatch]:

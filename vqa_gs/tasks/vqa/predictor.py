@@ -15,7 +15,7 @@ from vqa_gs.contracts import ModelOutput, Objective, asked, direction_of, gradie
 from vqa_gs.data.questions import QuestionId
 from vqa_gs.eval.grounding_file import GroundingFile
 from vqa_gs.features.store import RegionBatch, RegionStore
-from vqa_gs.models.vqa_model import VqaModel
+from vqa_gs.models.vqa_model import VqaModel, seeing
 from vqa_gs.objectives.decision import Variant, cosine, end_decision
 from vqa_gs.pipeline.region_batches import image_batches
 from vqa_gs.tasks.vqa.batches import BatchReader, PairedExamples
@@ -76,7 +76,8 @@ class Predictor:
                 prepared = model.prepare_regions(regions.features, regions.boxes, regions.sizes, regions.mask)
             leaf = prepared.detach().requires_grad_()
             with torch.enable_grad():
-                out = asked(self.terms, model.answer(leaf, regions.mask, question), types)
+                seen = seeing(model.answer(leaf, regions.mask, question), leaf, regions.mask)
+                out = asked(self.terms, seen, types)
                 score = out.logits.max(1).values
                 by_region = None
                 if score.requires_grad:

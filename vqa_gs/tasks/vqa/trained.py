@@ -184,7 +184,7 @@ class TrainedModel:
 
     def _terms_at_test(self) -> dict[str, Objective]:
         """Returns the terms of the run that have a say in the logits, as they were before training."""
-        statistics = TrainingStatistics(self.answers.answers, self.question_types.names, sizes=self.model.sizes())
+        statistics = TrainingStatistics(self.answers.answers, self.question_types.names, sizes=self.model.widths())
         terms = {}
         for name in OBJECTIVES:
             kind, settings = OBJECTIVES[name], getattr(self.settings.objectives, name)
