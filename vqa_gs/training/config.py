@@ -22,7 +22,7 @@ from vqa_gs.common.checks import at_least
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath, require_file
 from vqa_gs.common.names import data_dir, filled
-from vqa_gs.contracts import PAIRS, gradient_by, missing
+from vqa_gs.contracts import PAIRS, PRIOR, gradient_by, missing
 from vqa_gs.models.vqa.updn import UpDnSettings
 from vqa_gs.objectives import OBJECTIVES
 from vqa_gs.tasks import TASKS
@@ -48,6 +48,8 @@ class TrainingConfig(OptimizationConfig):
         statistics_images: training images that region means and deviations are taken over.
         report_last_epoch: also predict and analyse every split with the weights of the last epoch, as NAME_last_epoch;
             methods whose papers report the last epoch, as LMH's does, are compared there.
+        report_priors: also predict and analyse every split with so much of the question type's answer prior given back
+            at test time, or taken away, as NAME_prior_0.4; the term `prior_at_test` of the loss does the same for good.
     """
 
     epochs: int = 20
@@ -62,9 +64,14 @@ class TrainingConfig(OptimizationConfig):
     checkpoint_every: int = 0
     statistics_images: int = 4096
     report_last_epoch: bool = False
+    report_priors: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not all(math.isfinite(weight) and weight for weight in self.report_priors):
+            raise UsageError(f"training.report_priors must be numbers other than 0, not {self.report_priors}")
+        if len(set(self.report_priors)) < len(self.report_priors):
+            raise UsageError("training.report_priors names a number twice")
         at_least(self, "training", 1, "epochs", "batch_size", "log_every", "statistics_images")
         at_least(self, "training", 0, "pairs_per_batch", "patience", "max_steps", "checkpoint_every")
         if not 0 < self.clip < math.inf:
@@ -142,6 +149,10 @@ class RunConfig:
                 )
             if PAIRS in OBJECTIVES[name].requirements(settings) and not self.data.pairs:
                 raise UsageError(f"the objective {name} needs pairs", mend="name pair tables in data.pairs")
+        if self.training.report_priors and PRIOR not in provided:
+            raise UsageError(
+                f"training.report_priors needs {PRIOR}, which the task {self.task} does not have", mend="leave it empty"
+            )
         if self.data.pairs and self.training.pairs_per_batch == 0:
             raise UsageError("data.pairs are given but training.pairs_per_batch is 0", mend="set it above 0")
         return objectives

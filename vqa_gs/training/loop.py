@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +18,8 @@ from torch import Tensor, nn
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import atomic_path
 from vqa_gs.common.phases import FileHandler, listening, phase
-from vqa_gs.contracts import Batch
+from vqa_gs.contracts import Batch, Objective
+from vqa_gs.objectives import OBJECTIVES
 from vqa_gs.pipeline.plan import Plan
 from vqa_gs.pipeline.read_ahead import read_ahead
 from vqa_gs.pipeline.task import Split
@@ -106,7 +108,8 @@ class _Run:
 
         with phase("building the model"):
             self.model = self.task.build_model()
-        self.learned = TrainingStep(self.model, objectives, type(self.task), self.task.statistics(self.model))
+        self.statistics = self.task.statistics(self.model)
+        self.learned = TrainingStep(self.model, objectives, type(self.task), self.statistics)
         self.step: Any = self.learned  # several processes wrap it
         self.batcher = self.task.batcher(self.plan, self.learned.requirements)
         self.logged = list(dict.fromkeys([*_LOGGED, *self.learned.logged]))
@@ -265,37 +268,45 @@ class _Run:
             }
         )
 
-    def _predict(self, split: Split) -> Tensor:
+    def _predict(self, split: Split, more: Sequence[Objective] = ()) -> Tensor:
         """Looks at a split; each process at a share of it, of which all learn, so that all take the same decisions."""
         processes, batch = self.processes, self.settings.batch_size
         with processes.together(), processes.accelerator.autocast():
-            found = split.predict(self.model, batch, processes.rank, processes.size, self.learned.at_test)
+            terms = [*self.learned.at_test, *more]
+            found = split.predict(self.model, batch, processes.rank, processes.size, terms)
         return processes.sum(found)
+
+    def _splits(self) -> list[Split]:
+        return [self.validation, *self.tests]
 
     def _finish(self) -> None:
         """Takes the epoch chosen in-domain and looks at the tests, once; at the last epoch's too, where asked."""
         if self.settings.report_last_epoch:
-            self._look([split.named(f"{split.name}_last_epoch") for split in (self.validation, *self.tests)])
+            self._look([split.named(f"{split.name}_last_epoch") for split in self._splits()])
         self.learned.load_state_dict(self.best["model"])
         with self.processes.together():
             if self.processes.is_main:
                 _save_tensors(self.model, self.directory.path / "model.safetensors")
                 if self.learned.terms.state_dict():
                     _save_tensors(self.learned.terms, self.directory.path / "objectives.safetensors")
-        self._look([self.validation, *self.tests])
+        self._look(self._splits())
+        for weight in self.settings.report_priors:
+            kind = OBJECTIVES["prior_at_test"]
+            term = kind(kind.Settings(weight=weight), self.statistics).to(self.processes.accelerator.device)
+            self._look([split.named(f"{split.name}_prior_{weight:g}") for split in self._splits()], [term])
         with self.processes.together():
             if self.processes.is_main:
                 self.events.close()
                 self.directory.finish()
 
-    def _look(self, splits: list[Split]) -> None:
-        """Predicts and analyses splits with the model as it is."""
+    def _look(self, splits: list[Split], more: Sequence[Objective] = ()) -> None:
+        """Predicts and analyses splits with the model as it is, its answers chosen with a say of further terms."""
         for split in splits:
-            found = self._predict(split)
+            found = self._predict(split, more)
             with self.processes.together():
                 if self.processes.is_main:
                     with phase(f"analysing {split.name}"):
-                        split.ground(self.model, self.learned.at_test)
+                        split.ground(self.model, [*self.learned.at_test, *more])
                         metrics = split.report(found, self.directory.path)
                     if split is not self.validation:
                         self.bar.say(f"{split.name}: {metrics.overall:.2f} % ({metrics.scoring})")

@@ -52,3 +52,30 @@ def test_training_is_the_same_and_predict_gives_the_runs_own_answers(tiny, tmp_p
     asked_for = json.loads((given / "question_types.json").read_text())["names"]
     assert len({row["answer"] for row in own}) <= len(asked_for) + 1  # questions of no type have one too
     assert own != json.loads((plain / "predictions" / "ood_test.json").read_text())
+
+
+def test_priors_reported_beside_are_those_of_the_term(tiny, tmp_path):
+    short = {"training__max_steps": 4, "training__report_priors": [-2.0, 0.4]}
+    beside = train(config_of(tiny, **short), tmp_path / "beside", quiet=True)
+    for weight, name in ((-2.0, "-2"), (0.4, "0.4")):
+        with_term = config_of(tiny, training__max_steps=4, objectives__prior_at_test__weight=weight)
+        given = train(with_term, tmp_path / f"given{name}", quiet=True)
+        for split in ("iid_val", "ood_test"):
+            for folder in ("metrics", "predictions"):
+                found, expected = (
+                    json.loads((run / folder / f"{file}.json").read_text())
+                    for run, file in ((beside, f"{split}_prior_{name}"), (given, split))
+                )
+                if folder == "metrics":
+                    assert found.pop("split") == f"{split}_prior_{name}"
+                    expected.pop("split")
+                assert found == expected
+    assert (beside / "predictions" / "ood_test.json").read_bytes() != (
+        beside / "predictions" / "ood_test_prior_-2.json"
+    ).read_bytes()
+
+
+@pytest.mark.parametrize("weights", [[0.4, 0.4], [0.0], [math.inf]])
+def test_priors_that_make_no_report_are_refused(tiny, weights):
+    with pytest.raises(UsageError, match=r"training.report_priors"):
+        config_of(tiny, training__report_priors=weights)
