@@ -7,14 +7,16 @@ seeded; the same call gives the same numbers.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array
 from vqa_gs.eval.metrics import codes
 
 from vqa_gs.common.errors import UsageError
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 Scores = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float64]
@@ -71,6 +73,8 @@ class Groups:
 
     def sums(self, values: Floats) -> csr_array:
         """Returns the sums of (n,) values by group and image: sparse (groups, images)."""
+        from scipy.sparse import csr_array  # here: most commands have no use for it, and it takes its time
+
         rows = self.column.reshape(-1)
         data = np.tile(values, len(self.column))
         there = data != 0

@@ -7,13 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 from vqa_gs.features.convert import Progress
 from vqa_gs.features.layout import ImageId
 from vqa_gs.features.memory import copy_alone
 from vqa_gs.features.store import RegionStore
 
 from vqa_gs.common.files import StrPath
+from vqa_gs.common.lazy import torch
 
 OUTSIDE = 1.0
 """Pixels by which a box may leave its image: detectors and their rounding do that."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 import numpy as np
-import torch
 
-Array = TypeVar("Array", np.ndarray, torch.Tensor)
+from vqa_gs.common.lazy import torch
+
+Array = TypeVar("Array", np.ndarray, "torch.Tensor")
 
 
 def _check_last(array: Any, length: int, what: str) -> None:
@@ -32,7 +33,7 @@ def normalized_boxes(boxes: Array, sizes: Array) -> Array:
     """
     _check_last(boxes, 4, "boxes")
     _check_last(sizes, 2, "sizes")
-    if isinstance(boxes, torch.Tensor):
+    if not isinstance(boxes, np.ndarray):
         kind = boxes.dtype if boxes.dtype == torch.float64 else torch.float32
         scale = torch.as_tensor(sizes).to(boxes.device, kind).clamp(min=1.0)[..., None, :]
         corners = boxes.to(kind)
@@ -57,7 +58,7 @@ def box_intersection(a: Array, b: Array) -> Array:
     _check_last(a, 4, "boxes")
     _check_last(b, 4, "boxes")
     one, other = a[..., :, None, :], b[..., None, :, :]
-    larger, smaller = (torch.maximum, torch.minimum) if isinstance(a, torch.Tensor) else (np.maximum, np.minimum)
+    larger, smaller = (np.maximum, np.minimum) if isinstance(a, np.ndarray) else (torch.maximum, torch.minimum)
     sides = (smaller(one[..., 2:], other[..., 2:]) - larger(one[..., :2], other[..., :2])).clip(0)
     return sides[..., 0] * sides[..., 1]
 

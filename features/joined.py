@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from vqa_gs.features.layout import ImageId
 from vqa_gs.features.store import RegionBatch, Regions, RegionStore, StoreTables
 
 from vqa_gs.common.errors import DataError
+from vqa_gs.common.lazy import torch
 
 
 class JoinedStore(RegionStore):
@@ -94,7 +94,7 @@ class JoinedStore(RegionStore):
         self,
         image_ids: Sequence[ImageId] | np.ndarray,
         out: RegionBatch | None = None,
-        dtype: torch.dtype = torch.float32,
+        dtype: torch.dtype | None = None,
     ) -> RegionBatch:
         """Reads images into one padded batch; see `RegionStore.read_batch`."""
         ids = list(image_ids)

@@ -6,7 +6,8 @@ import mmap
 from math import prod
 
 import numpy as np
-import torch
+
+from vqa_gs.common.lazy import torch
 
 _HUGE_PAGE = 1 << 21
 # Torch cuts copies of 2^15 numbers and more into threads.

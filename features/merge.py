@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from vqa_gs.features.fingerprint import differences
 from vqa_gs.features.layout import REMAKE_HINT, ImageId
 from vqa_gs.features.store import RegionBatch, RegionStore
@@ -16,6 +15,7 @@ from vqa_gs.features.writer import RegionStoreWriter
 
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath
+from vqa_gs.common.lazy import torch
 
 _STEP = 64
 

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-import torch
 from vqa_gs.features import layout
 from vqa_gs.features.index import StoreIndex, damage
 from vqa_gs.features.memory import all_finite, copy_alone, empty
 
 from vqa_gs.common.errors import DataError
+from vqa_gs.common.lazy import torch
 
 # Images to be widened are read in pieces of at most this many bytes: few enough to stay in a cache, and enough for the
 # processor to find its stride in reading and in writing, and for large pages.

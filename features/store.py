@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
-import torch
 from vqa_gs.features import layout
 from vqa_gs.features.index import StoreIndex, read_index
 from vqa_gs.features.layout import ContentHash, ImageId
@@ -23,6 +22,7 @@ from vqa_gs.features.reader import PIECE, OpenStore
 
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath
+from vqa_gs.common.lazy import torch
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ class RegionStore:
         self,
         image_ids: Sequence[ImageId] | np.ndarray,
         out: RegionBatch | None = None,
-        dtype: torch.dtype = torch.float32,
+        dtype: torch.dtype | None = None,
     ) -> RegionBatch:
         """Reads images into one padded batch, in the order asked for; an image may occur more than once.
 
@@ -196,7 +196,7 @@ class RegionStore:
             image_ids: B ids.
             out: an earlier batch nobody reads any more; its memory is used again where it is large enough,
                 and the result may share it.
-            dtype: of the features. ``torch.float16`` gives a float16 store's numbers as they lie in the file,
+            dtype: of the features, float32 if left out. ``torch.float16`` gives a float16 store's numbers as they are,
                 twice as fast and for the device to widen; a float32 store has none.
 
         Returns:
@@ -206,6 +206,7 @@ class RegionStore:
             DataError: an image is not in the store, or its features are not finite.
             UsageError: the store's numbers would lose precision in ``dtype``.
         """
+        dtype = torch.float32 if dtype is None else dtype
         if dtype not in (torch.float32, torch.float16) or dtype.itemsize < self.dtype.itemsize:
             raise UsageError(
                 f"{self.path} holds {self.dtype}, which cannot be read as {dtype}",
@@ -269,7 +270,7 @@ class RegionStore:
         return self._opened().blocks(2 * PIECE)
 
     def _rows(self, image_ids: Sequence[ImageId] | np.ndarray) -> np.ndarray:
-        ids = image_ids.tolist() if isinstance(image_ids, np.ndarray | torch.Tensor) else image_ids
+        ids = image_ids.tolist() if hasattr(image_ids, "tolist") else image_ids
         rows = self._index.rows
         try:
             return np.fromiter(map(rows.__getitem__, ids), np.int64, len(ids))

@@ -10,7 +10,6 @@ from types import TracebackType
 from typing import Any, BinaryIO
 
 import numpy as np
-import torch
 from vqa_gs.features import layout
 from vqa_gs.features.hdf5_frame import id_array, write_frame
 from vqa_gs.features.layout import ContentHash, ImageId
@@ -18,6 +17,7 @@ from vqa_gs.features.memory import copy_alone
 
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath, atomic_path
+from vqa_gs.common.lazy import torch
 
 # HDF5 holds attributes of up to 64 kB.
 _LONGEST_FINGERPRINT = 60_000

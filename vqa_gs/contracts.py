@@ -2,10 +2,7 @@
 
 A training step goes like this. A task makes a `Batch`. Its forward pass runs the model and returns `Outputs`, with
 `PairEnds` where the batch has pairs. Every `Objective` turns these into a term of the loss. Before any file is read,
-`missing` compares what the terms require with what task and model provide.
-
-Requirements are sets of short texts, so that a message can name them: `gradient_by`, `direction_of` and the constants
-below make them.
+`missing` compares what the terms require with what task and model provide, in the words of `vqa_gs.requirements`.
 """
 
 from __future__ import annotations
@@ -18,26 +15,21 @@ from typing import Any, ClassVar, NamedTuple, TypedDict, TypeVar
 import torch
 from torch import Tensor, nn
 
+from vqa_gs.requirements import (  # noqa: F401 - who writes a term or a model finds all of the contract here
+    ANOTHER_PASS,
+    ATTENTION,
+    IMAGE,
+    JOINT,
+    PAIRS,
+    PRIOR,
+    QUESTION,
+    TRACE,
+    direction_of,
+    gradient_by,
+    missing,
+)
+
 SomeBatch = TypeVar("SomeBatch", bound="Batch")
-
-PAIRS = "pairs"  # of the data: counterfactual pairs
-PRIOR = "the answer prior by question type"  # of the task: `TrainingStatistics.answer_prior`
-ANOTHER_PASS = "another forward pass"  # of model and task: `Outputs.again`
-JOINT = "the joint vector"  # of the model: `ModelOutput.joint`
-QUESTION = "the question vector"  # of the model: `ModelOutput.question`
-IMAGE = "the mean of the regions"  # of the task: `Outputs.regions` and `ModelOutput.image`
-ATTENTION = "the attention"  # of the model: `ModelOutput.attention`
-TRACE = "the attention's trace"  # of the model: `ModelOutput.trace`
-
-
-def gradient_by(name: str) -> str:
-    """The requirement of a gradient by an input: ``regions``, ``attended``, ``question``, ``words``, ..."""
-    return f"the gradient by {name}"
-
-
-def direction_of(name: str) -> str:
-    """The requirement of the direction between the two ends of a pair, in an input."""
-    return f"the direction in {name}"
 
 
 @dataclass(kw_only=True)
@@ -312,7 +304,7 @@ class Objective(nn.Module):
 
     @classmethod
     def requirements(cls, settings: Any) -> frozenset[str]:
-        """Returns what the term needs of data, task and model, see the top of this file."""
+        """Returns what the term needs of data, task and model, see `vqa_gs.requirements`."""
         return frozenset()
 
     def rewrite(self, outputs: Outputs) -> Tensor:
@@ -369,8 +361,3 @@ def reported(**values: tuple[Tensor, Tensor]) -> Report:
     """
     sums = {name: (value.detach() * weight).sum() for name, (value, weight) in values.items()}
     return Report(sums=sums, counts={name: weight.sum() for name, (_, weight) in values.items()})
-
-
-def missing(required: Iterable[str], provided: Iterable[str]) -> list[str]:
-    """Returns what is required and not provided, gradients before the directions they are compared with."""
-    return sorted(set(required) - set(provided), reverse=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-import torch
 from PIL import Image, ImageOps
 
 from vqa_gs.common.errors import DataError
 from vqa_gs.common.files import StrPath, require_file
+from vqa_gs.common.lazy import torch
 
 
 def load_image(path: StrPath) -> Image.Image:

@@ -12,11 +12,12 @@ import warnings
 from typing import Any
 
 import numpy as np
-import torch
 from vqa_gs.features.formats import FORMATS
 from vqa_gs.features.reading.folder import FolderFormat
 from vqa_gs.features.reading.record import Record
 from vqa_gs.features.reading.sizes import image_size
+
+from vqa_gs.common.lazy import torch
 
 _FEATURES = ("image_feature", "pooled_feat")
 

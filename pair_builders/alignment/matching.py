@@ -19,7 +19,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from vqa_gs.common.errors import DataError
 
@@ -133,6 +132,8 @@ def match_batch(a: Side, b: Side, box_weight: float = BOX_WEIGHT) -> Matches:
     Raises:
         DataError: a feature or box is not finite; ``record`` names the pair by its number.
     """
+    from scipy.optimize import linear_sum_assignment  # here, as it takes longer to import than most commands
+
     distance = pairwise_distances(a, b)
     both = a.present()[:, :, None] & b.present()[:, None, :]
     entries = np.maximum(a.counts * b.counts, 1)

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools.coco import COCO
 from vqa_gs.features.geometry import box_iou
 from vqa_gs.pair_builders.classes.questions import classes_in_question
 from vqa_gs.pair_builders.classes.words import ClassWords
@@ -55,7 +54,7 @@ def from_instances(sources: PairSources, settings: Settings) -> tuple[Iterator[E
     return _instances(sources, settings, coco), {str(settings.file): digest}
 
 
-def _instances(sources: PairSources, settings: Settings, coco: COCO) -> Iterator[Evidence]:
+def _instances(sources: PairSources, settings: Settings, coco: Any) -> Iterator[Evidence]:
     store = sources.require_store()
     categories = sorted(coco.cats.values(), key=lambda category: category["id"])
     words = ClassWords([category["name"] for category in categories])
@@ -78,7 +77,7 @@ def _instances(sources: PairSources, settings: Settings, coco: COCO) -> Iterator
             yield Evidence(row, [unit for unit in units if len(unit)], name, complete, number)
 
 
-def _shown(coco: COCO, given: dict[str, Any], boxes: NDArray[np.float64], settings: Settings) -> NDArray[np.int64]:
+def _shown(coco: Any, given: dict[str, Any], boxes: NDArray[np.float64], settings: Settings) -> NDArray[np.int64]:
     """Returns the regions that show one instance."""
     try:
         mask = coco.annToMask(given).astype(np.float64)

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import faiss
 import numpy as np
 from numpy.typing import NDArray
 from vqa_gs.features.store import RegionBatch, RegionStore
@@ -123,6 +122,8 @@ def nearest_images(
     Returns:
         (M, k) images, nearest first, -1 where there are fewer; (M, k) distances, NaN there.
     """
+    import faiss  # here, as listing a builder's options needs none of it
+
     count, dim = vectors.shape
     if count == 0:
         return np.zeros((0, neighbours), np.int64), np.zeros((0, neighbours), np.float32)
@@ -154,6 +155,8 @@ def _reduced(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _search(vectors: NDArray[np.float32], wanted: int) -> NDArray[np.int64]:
+    import faiss
+
     count, dim = vectors.shape
     cells = count // _CELL
     quantizer = faiss.IndexFlatL2(dim)

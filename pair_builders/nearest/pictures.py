@@ -11,11 +11,9 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import faiss
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.fft import dctn
 from vqa_gs.features.extract.images import load_image
 from vqa_gs.features.extract.listing import list_images
 from vqa_gs.pair_builders.sources import Progress
@@ -30,6 +28,8 @@ _TOGETHER = 256
 
 def picture_hash(picture: Image.Image) -> NDArray[np.uint8]:
     """Returns the hash of a picture as 8 bytes."""
+    from scipy.fft import dctn
+
     grey = np.asarray(picture.convert("L").resize((_SIDE, _SIDE), Image.Resampling.LANCZOS), np.float64)
     # Without the first row and column: they hold brightness, and light that falls from one side.
     low = dctn(grey, norm="ortho")[1 : _FREQUENCIES + 1, 1 : _FREQUENCIES + 1].ravel()
@@ -82,6 +82,8 @@ def nearest_hashes(
     Returns:
         (E,) images and (E,) others.
     """
+    import faiss
+
     index = faiss.IndexBinaryFlat(BITS)
     index.add(hashes)
     distance, near = index.search(hashes, min(neighbours + 1, len(hashes)))

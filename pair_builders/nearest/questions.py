@@ -10,8 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from vqa_gs.data.normalize import normalize_question
 
@@ -157,6 +155,9 @@ class Texts:
 
 def _joined(codes: NDArray[np.int64], a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
     """Merges the classes that links (a, b) connect; returns the new class of every code given."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
     count = int(codes.max(initial=-1)) + 1
     graph = coo_matrix((np.ones(len(a), np.int8), (a, b)), shape=(count, count))
     return connected_components(graph, directed=False)[1].astype(np.int64)[codes]

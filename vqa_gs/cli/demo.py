@@ -9,11 +9,8 @@ from rich.console import Console
 
 from vqa_gs.cli.parsing import new_parser, progress_bar
 from vqa_gs.common.errors import UsageError
-from vqa_gs.demo.object_world import write_object_world
 from vqa_gs.demo.objects import ObjectWorldSettings
-from vqa_gs.demo.run import prepare_demo, run_demo
 from vqa_gs.demo.settings import WorldSettings
-from vqa_gs.demo.stores import draw_and_extract
 
 
 def run(words: Sequence[str]) -> None:
@@ -33,6 +30,10 @@ def run(words: Sequence[str]) -> None:
     given = parser.parse_args(list(words))
     if given.noise and not (given.prepare_only or given.objects_only):
         raise UsageError("--noise goes with --prepare-only or --objects-only")
+    from vqa_gs.demo.object_world import write_object_world
+    from vqa_gs.demo.run import prepare_demo, run_demo
+    from vqa_gs.demo.stores import draw_and_extract
+
     console = Console(width=120)
     if given.objects_only:
         settings = ObjectWorldSettings(**vars(given.objects))

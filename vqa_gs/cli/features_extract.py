@@ -22,6 +22,8 @@ _SHOWN = 20
 
 def extract(words: Sequence[str]) -> None:
     """Makes a region store from image files."""
+    given = _extract_parser().parse_args(list(words))
+
     from vqa_gs.features.extract.backbones import load_backbone
     from vqa_gs.features.extract.boxes import BoxSettings, load_boxes
     from vqa_gs.features.extract.listing import list_images
@@ -29,7 +31,6 @@ def extract(words: Sequence[str]) -> None:
     from vqa_gs.features.extract.run import extract_regions, fingerprint_of, is_finished
     from vqa_gs.features.extract.shards import Shard, gather, launched
 
-    given = _extract_parser().parse_args(list(words))
     limits = RegionLimits.parse(given.regions)
     started = launched(os.environ) if given.shard is None else None
     shard = started[0] if started else Shard.parse(given.shard or "1/1")

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vqa_gs.cli.parsing import new_parser
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath
-from vqa_gs.data.questions import read_question_set
-from vqa_gs.eval.grounding_file import write_grounding
-from vqa_gs.eval.results import write_rows
-from vqa_gs.features.fingerprint import differences
-from vqa_gs.features.store import RegionStore
-from vqa_gs.pair_builders.table import read_pair_table
-from vqa_gs.tasks.vqa.trained import TrainedModel
-from vqa_gs.training.config import load_config
+
+if TYPE_CHECKING:
+    from vqa_gs.tasks.vqa.trained import TrainedModel
 
 
 def open_run(run: StrPath, device: str = "auto") -> TrainedModel:
@@ -25,6 +21,9 @@ def open_run(run: StrPath, device: str = "auto") -> TrainedModel:
         DataError: files of the run are missing or damaged.
         UsageError: it learnt another task, or the device is not there.
     """
+    from vqa_gs.tasks.vqa.trained import TrainedModel
+    from vqa_gs.training.config import load_config
+
     folder = Path(run)
     if not folder.is_dir():
         raise DataError("no such run directory", file=folder, mend="train one with `vqa-gs train`")
@@ -58,6 +57,13 @@ def run(words: Sequence[str]) -> None:
         raise UsageError("--pairs needs --grounding and --annotations")
     if bool(given.edited_questions) != bool(given.edited_annotations) or (given.edited_questions and not given.pairs):
         raise UsageError("--pairs, --edited-questions and --edited-annotations go together")
+    from vqa_gs.data.questions import read_question_set
+    from vqa_gs.eval.grounding_file import write_grounding
+    from vqa_gs.eval.results import write_rows
+    from vqa_gs.features.fingerprint import differences
+    from vqa_gs.features.store import RegionStore
+    from vqa_gs.pair_builders.table import read_pair_table
+
     model = open_run(given.run, given.device)
     store = RegionStore(given.features)
     different = differences(store.fingerprint, model.fingerprint)

@@ -18,12 +18,6 @@ if TYPE_CHECKING:
 
 def run(words: Sequence[str]) -> None:
     """Runs what is left of a study and writes its report."""
-    from vqa_gs.features.extract.shards import Shard
-    from vqa_gs.study.checks import require_ours
-    from vqa_gs.study.plan import make_plan
-    from vqa_gs.study.run import prepare_study, run_study
-    from vqa_gs.study.spec import read_overrides
-
     parser = new_parser("study", "Train arms x seeds x datasets and compare them; called again it goes on.")
     add = parser.add_argument
     add("--config", type=str, required=True, help="the study, a YAML file")
@@ -45,6 +39,12 @@ def run(words: Sequence[str]) -> None:
         raise UsageError(f"--trial-steps must be at least 0, not {given.trial_steps}")
     if given.dry_run and given.report_only:
         raise UsageError("--dry-run and --report-only do not go together")
+    from vqa_gs.features.extract.shards import Shard
+    from vqa_gs.study.checks import require_ours
+    from vqa_gs.study.plan import make_plan
+    from vqa_gs.study.run import prepare_study, run_study
+    from vqa_gs.study.spec import read_overrides
+
     shard = Shard.parse(given.shard) if given.shard else Shard(1, 1)
     plan = make_plan(given.config, Path(given.out), read_overrides(given.set))
     if given.final and not given.report_only:

@@ -10,7 +10,6 @@ from vqa_gs.cli import speaks_for_all
 from vqa_gs.cli.parsing import new_parser
 from vqa_gs.common.errors import UsageError
 from vqa_gs.training.config import add_extra_tests, add_run_arguments, config_from_namespace, named_in
-from vqa_gs.training.loop import train
 
 
 def run(words: Sequence[str]) -> None:
@@ -30,6 +29,8 @@ def run(words: Sequence[str]) -> None:
         add_extra_tests(config, given.extra_test)
     except UsageError as error:
         raise UsageError(error.problem, file=_blamed(words, error.problem), mend=error.mend) from error
+    from vqa_gs.training.loop import train  # here: torch is for those who train, not for those who read the options
+
     folder = train(config, Path(given.out))
     if speaks_for_all():
         print(folder)

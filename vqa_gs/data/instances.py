@@ -6,11 +6,10 @@ import contextlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools.coco import COCO
 
 from vqa_gs.common.errors import DataError
 from vqa_gs.common.files import StrPath
@@ -18,6 +17,9 @@ from vqa_gs.data.edited import removed_from
 from vqa_gs.data.json_files import decode, read_content
 from vqa_gs.data.pair_lists import read_pair_list
 from vqa_gs.data.questions import ImageId
+
+if TYPE_CHECKING:
+    from pycocotools.coco import COCO
 
 _SHAPE = "a COCO instances file: an object with images, annotations and categories"
 
@@ -28,6 +30,8 @@ def read_instances(path: StrPath) -> tuple[COCO, str]:
     Raises:
         DataError: the file is damaged or of another shape.
     """
+    from pycocotools.coco import COCO
+
     content, digest = read_content(path, "COCO instances")
     parsed: Any = decode(content, dict[str, Any], file=path, expected=_SHAPE)
     if not all(isinstance(parsed.get(part), list) for part in ("images", "annotations", "categories")):

@@ -2,35 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from torch import Tensor, nn
 
 from vqa_gs.contracts import gradient_by
 from vqa_gs.models.layers import full_precision
 from vqa_gs.models.pooling import Pooling
-from vqa_gs.models.regions_and_words import StandardizedRegions, check_widths
-
-
-@dataclass(frozen=True)
-class LabelModelSettings:
-    """Sizes and choices of a multi-label classifier.
-
-    Attributes:
-        hidden: width of the hidden layers: the attention's, and the MLP's.
-        pooling: how regions become one vector: their ``mean``, or their sum weighted by ``attention``.
-        standardize: bring every feature dimension to mean 0 and deviation 1 over the training regions.
-        dropout: on the pooled vector, and inside the MLP.
-    """
-
-    hidden: int = 256
-    pooling: Literal["mean", "attention"] = "mean"
-    standardize: bool = True
-    dropout: float = 0.0
-
-    def __post_init__(self) -> None:
-        check_widths(self, "hidden", "dropout")
+from vqa_gs.models.regions_and_words import StandardizedRegions
+from vqa_gs.models.shared_settings import LabelModelSettings
 
 
 class LabelModel(StandardizedRegions):

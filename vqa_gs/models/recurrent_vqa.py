@@ -2,35 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
 from torch import Tensor, nn
 
 from vqa_gs.models.gru import last_state
 from vqa_gs.models.layers import Classifier, GatedTanh, WeightNormReLU, recurrence
-from vqa_gs.models.regions_and_words import check_widths
-from vqa_gs.models.vqa_model import VqaModel, VqaModelSettings
-
-
-@dataclass(frozen=True)
-class RecurrentSettings(VqaModelSettings):
-    """Sizes and choices of these models, beside those of all models.
-
-    Attributes:
-        activation: ``relu`` (weight-normed, the public code) or ``gated_tanh`` (the paper).
-        dropout_classifier: dropout inside the classifier.
-        rare_answers: start with every answer at the odds of one among all, see `start_rare`, instead of at even odds as
-            in the public code. On a few thousand questions more is learnt in as many steps.
-    """
-
-    activation: Literal["relu", "gated_tanh"] = "relu"
-    dropout_classifier: float = 0.5
-    rare_answers: bool = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_widths(self, "dropout_classifier")
+from vqa_gs.models.shared_settings import RecurrentSettings
+from vqa_gs.models.vqa_model import VqaModel
 
 
 class RecurrentVqaModel(VqaModel):

@@ -65,18 +65,3 @@ class WordVectors(nn.Module):
         found[0] = False
         self.embedding.weight.mul_(self.unknown_scale)
         self.embedding.weight[found] = vectors[found]
-
-
-def check_widths(settings: object, *names: str) -> None:
-    """Refuses settings of a model in which a width is not positive, or a dropout (``dropout...``) not in [0, 1).
-
-    Raises:
-        UsageError: naming the field.
-    """
-    for name in names:
-        value = getattr(settings, name)
-        if name.startswith("dropout"):
-            if not 0 <= value < 1:
-                raise UsageError(f"model.{name} must be in [0, 1), not {value}")
-        elif value < 1:
-            raise UsageError(f"model.{name} must be positive, not {value}")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,31 +10,8 @@ from torch import Tensor, nn
 from vqa_gs.contracts import JOINT, gradient_by
 from vqa_gs.models.layers import full_precision, tanh_classifier
 from vqa_gs.models.pooling import Comparison, Pooling
-from vqa_gs.models.regions_and_words import WordVectors, check_widths
-
-
-@dataclass(frozen=True)
-class TextSettings:
-    """Sizes and choices of a text model.
-
-    Attributes:
-        hidden: width of every hidden layer.
-        word_dim: numbers a word vector has; with pretrained vectors it must be theirs.
-        pooling: how word states become one vector: their ``mean``, or their sum weighted by ``attention``.
-        words: ``tuned`` learns the word vectors too, ``fixed`` keeps them as they were loaded.
-        dropout_words: share of words whose vectors are left out as a whole.
-        dropout_classifier: dropout on the pooled vector and inside the classifier.
-    """
-
-    hidden: int = 100
-    word_dim: int = 50
-    pooling: Literal["mean", "attention"] = "attention"
-    words: Literal["tuned", "fixed"] = "tuned"
-    dropout_words: float = 0.2
-    dropout_classifier: float = 0.5
-
-    def __post_init__(self) -> None:
-        check_widths(self, "hidden", "word_dim", "dropout_words", "dropout_classifier")
+from vqa_gs.models.regions_and_words import WordVectors
+from vqa_gs.models.shared_settings import TextSettings
 
 
 class TextModel(WordVectors):

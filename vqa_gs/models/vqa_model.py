@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -11,34 +11,12 @@ from torch import Tensor, nn
 
 from vqa_gs.contracts import ModelOutput, mean_of_regions
 from vqa_gs.features.geometry import normalized_boxes
-from vqa_gs.models.regions_and_words import StandardizedRegions, WordVectors, check_widths
+from vqa_gs.models.regions_and_words import StandardizedRegions, WordVectors
 
 BOX_NUMBERS = 6
 
 # A question as the model encodes it: a tensor, or a tuple of them, with a row an example.
 Encoded = Any
-
-
-@dataclass(frozen=True)
-class VqaModelSettings:
-    """Sizes and choices that all models of visual questions have.
-
-    Attributes:
-        hidden: width of the hidden layers.
-        word_dim: numbers a word vector has; with pretrained vectors it must be theirs.
-        boxes: append the six normalised box numbers to a region; questions about position need them.
-        standardize: bring every feature dimension to mean 0 and deviation 1 over the training regions.
-        dropout_words: dropout on word vectors.
-    """
-
-    hidden: int = 1024
-    word_dim: int = 300
-    boxes: bool = False
-    standardize: bool = False
-    dropout_words: float = 0.0
-
-    def __post_init__(self) -> None:
-        check_widths(self, "hidden", "word_dim", "dropout_words")
 
 
 class VqaModel(StandardizedRegions, WordVectors):

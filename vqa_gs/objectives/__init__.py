@@ -1,8 +1,14 @@
 """The terms of the training loss, one a file in `vqa_gs.objectives.terms`, found by name through `OBJECTIVES`."""
 
-from vqa_gs.common.registry import Registry
-from vqa_gs.contracts import Objective
+from __future__ import annotations
 
-OBJECTIVES: Registry[type[Objective]] = Registry("objective", "vqa_gs.objectives.terms")
+from typing import TYPE_CHECKING
+
+from vqa_gs.common.registry import Registry
+
+if TYPE_CHECKING:
+    from vqa_gs.contracts import Objective
+
+OBJECTIVES: Registry[type[Objective]] = Registry("objective", "vqa_gs.objectives.terms", "vqa_gs.objectives.settings")
 
 __all__ = ["OBJECTIVES"]

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from vqa_gs.contracts import PairEnds
+from vqa_gs.objectives.choices import Variant
 from vqa_gs.objectives.losses import answer_loss
-
-Variant = Literal["true", "contrast", "loss"]
 
 # Rows are scaled in pieces of about this many numbers: few enough to stay in a core's cache.
 _PIECE = 1 << 19

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor, distributed
 from torch.nn import functional
 
-Output = Literal["sigmoid", "softmax"]
+from vqa_gs.objectives.choices import Output
 
 
 def answer_loss(logits: Tensor, targets: Tensor) -> Tensor:

@@ -6,14 +6,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from copy import copy
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
-
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from vqa_gs.common.registry import Registry
-from vqa_gs.contracts import Batch, Objective, Outputs, TrainingStatistics
 from vqa_gs.eval.runs import SplitMetrics
 from vqa_gs.pipeline.plan import Lengths, Plan
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from vqa_gs.contracts import Batch, Objective, Outputs, TrainingStatistics
 
 
 class RunSettings(Protocol):
@@ -83,7 +85,8 @@ class Split(ABC):
 class Task(ABC):
     """A task with its data read: everything of a run that depends on what is being learnt.
 
-    Making one reads, checks and encodes all files of the run.
+    Making one reads, checks and encodes all files of the run. The class itself is asked for its settings by commands
+    that only parse them, so that its module imports torch, and what stands on it, inside methods.
 
     Args:
         settings: the run's settings.
@@ -95,7 +98,7 @@ class Task(ABC):
             ``provides(settings)``, what terms may require of it, and ``sizes()``.
         architecture: the one taken where a run names none.
         scoring: the rule taken where a run names none.
-        provides: what terms may require of the task, see `vqa_gs.contracts`.
+        provides: what terms may require of the task, see `vqa_gs.requirements`.
         tests_are_files: whether a split in ``data.tests`` is one file, ``name: file``.
         sources: path -> SHA-256 of every file read.
         ordinary: how many ordinary training examples there are.

@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from vqa_gs.common.checks import at_least
 from vqa_gs.common.errors import DataError, UsageError, found_in
+from vqa_gs.common.lazy import torch
 from vqa_gs.data.labelled_texts import GROUP, LabelledTexts, plain_words, read_labelled_texts
 from vqa_gs.data.questions import Annotation, Answer, Question, QuestionSet
 from vqa_gs.data.vocabulary import WordVocabulary
@@ -93,7 +92,7 @@ class TextExamples:
         labels: (n,) int64.
     """
 
-    tokens: tuple[Tensor, ...]
+    tokens: tuple[torch.Tensor, ...]
     labels: NDArray[np.int64]
 
     def __len__(self) -> int:
@@ -103,7 +102,7 @@ class TextExamples:
         """Returns the number of words of each example, (n,), all its texts together."""
         return np.sum([(part != 0).sum(1).numpy() for part in self.tokens], axis=0)
 
-    def rows(self, rows: NDArray[np.int64]) -> tuple[Tensor, ...]:
+    def rows(self, rows: NDArray[np.int64]) -> tuple[torch.Tensor, ...]:
         """Returns some rows' tokens without the padding that all of them share; one column at the least."""
         chosen = [part[torch.from_numpy(rows)] for part in self.tokens]
         widths = [max(1, int((part != 0).any(0).sum())) for part in chosen]

@@ -22,12 +22,11 @@ from vqa_gs.common.checks import at_least
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath, require_file
 from vqa_gs.common.names import data_dir, filled
-from vqa_gs.contracts import PAIRS, PRIOR, gradient_by, missing
-from vqa_gs.models.vqa.updn import UpDnSettings
+from vqa_gs.models.settings.updn import UpDnSettings
 from vqa_gs.objectives import OBJECTIVES
+from vqa_gs.requirements import PAIRS, PRIOR, gradient_by, missing
 from vqa_gs.tasks import TASKS
 from vqa_gs.training.optimization import OptimizationConfig
-from vqa_gs.training.step import computed
 
 
 @dataclass
@@ -84,7 +83,7 @@ _DEFAULT_TASK = "vqa"
 ObjectivesConfig: Any = dataclasses.make_dataclass(
     "ObjectivesConfig",
     [
-        (name, OBJECTIVES[name].Settings, field(default_factory=OBJECTIVES[name].Settings))
+        (name, OBJECTIVES.settings_of(name), field(default_factory=OBJECTIVES.settings_of(name)))
         for name in OBJECTIVES.names()
     ],
 )
@@ -174,6 +173,23 @@ def _fill(part: Any, names: dict[str, str | None]) -> None:
             setattr(part, one.name, filled(value, names))
 
 
+def computed(objectives: dict[str, Any]) -> list[str]:
+    """Returns which of the active objectives are computed: not those that another one stands in the place of.
+
+    Raises:
+        UsageError: two of them stand in the place of one.
+    """
+    replaced: dict[str, str] = {}
+    for name in objectives:
+        for other in OBJECTIVES[name].replaces:
+            if replaced.setdefault(other, name) != name:
+                raise UsageError(
+                    f"objectives.{replaced[other]} and objectives.{name} both stand in the place of objectives.{other}",
+                    mend="set the weight of one of them to 0",
+                )
+    return [name for name in objectives if name not in replaced]
+
+
 def who_has(what: str, provided: frozenset[str]) -> str:
     """Says which tasks and models have something that a term requires, with their default settings.
 
@@ -185,7 +201,7 @@ def who_has(what: str, provided: frozenset[str]) -> str:
     here = f"here gradients can be taken by {', '.join(own)}; " if own and what.startswith(gradient_by("")) else ""
     found = []
     for name, task in ((name, TASKS[name]) for name in TASKS):
-        models = [kind for kind in task.models if what in task.models[kind].provides(task.models[kind].Settings())]
+        models = [kind for kind in task.models if what in task.models[kind].provides(task.models.settings_of(kind)())]
         if models or what in task.provides:
             found.append(f"{name} ({', '.join(models)})" if models else name)
     if not found:
@@ -207,7 +223,7 @@ def add_run_arguments(parser: ArgumentParser, task: str | None = None, architect
     chosen = TASKS[task or _DEFAULT_TASK]
     architecture = architecture or chosen.architecture
     parser.add_class_arguments(chosen.Data, "data")
-    parser.add_class_arguments(chosen.models[architecture].Settings, "model")
+    parser.add_class_arguments(chosen.models.settings_of(architecture), "model")
     parser.add_class_arguments(RunConfig, None, skip={"data", "model"})
     parser.set_defaults(architecture=architecture, scoring=chosen.scoring)
 

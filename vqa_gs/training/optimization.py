@@ -7,16 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-import torch
-from torch import nn
-
 from vqa_gs.common.errors import UsageError
-
-_OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
-    "adamax": torch.optim.Adamax,
-    "adam": torch.optim.Adam,
-    "adamw": torch.optim.AdamW,
-}
+from vqa_gs.common.lazy import torch
 
 
 @dataclass
@@ -58,10 +50,14 @@ class OptimizationConfig:
             raise UsageError("training.decay_epochs and training.schedule step go together")
 
 
-def make_optimizer(settings: OptimizationConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+def make_optimizer(settings: OptimizationConfig, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
     """Returns the optimiser of a run."""
-    kind: type[torch.optim.Optimizer] = _OPTIMIZERS[settings.optimizer]
-    return kind(parameters, lr=settings.lr, weight_decay=settings.weight_decay)  # type: ignore[call-arg]
+    kinds: dict[str, type[torch.optim.Optimizer]] = {
+        "adamax": torch.optim.Adamax,
+        "adam": torch.optim.Adam,
+        "adamw": torch.optim.AdamW,
+    }
+    return kinds[settings.optimizer](parameters, lr=settings.lr, weight_decay=settings.weight_decay)  # type: ignore[call-arg]
 
 
 def learning_rate(settings: OptimizationConfig, step: int, steps_per_epoch: int, total: int) -> float:

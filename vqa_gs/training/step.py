@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vqa_gs.common.errors import UsageError
 from vqa_gs.contracts import NO_STATISTICS, Batch, Objective, TrainingStatistics
 from vqa_gs.objectives import OBJECTIVES
 from vqa_gs.pipeline.task import Task
+from vqa_gs.training.config import computed
 
 
 class TrainingStep(nn.Module):
@@ -69,20 +69,3 @@ class TrainingStep(nn.Module):
             sums.update(out.sums)
             counts.update(out.counts)
         return loss, sums, counts
-
-
-def computed(objectives: dict[str, Any]) -> list[str]:
-    """Returns which of the active objectives are computed: not those that another one stands in the place of.
-
-    Raises:
-        UsageError: two of them stand in the place of one.
-    """
-    replaced: dict[str, str] = {}
-    for name in objectives:
-        for other in OBJECTIVES[name].replaces:
-            if replaced.setdefault(other, name) != name:
-                raise UsageError(
-                    f"objectives.{replaced[other]} and objectives.{name} both stand in the place of objectives.{other}",
-                    mend="set the weight of one of them to 0",
-                )
-    return [name for name in objectives if name not in replaced]

@@ -1,7 +1,5 @@
 import gzip
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -241,17 +239,6 @@ def test_refused(files, capsys, more, message):
     error = capsys.readouterr().err
     assert message in error
     assert len(error.splitlines()) == 1
-
-
-def test_the_command_does_not_import_torch(files):
-    words = ["--questions", files["questions"], "--annotations", files["annotations"], "--results", files["results"]]
-    code = "import sys; from vqa_gs.cli import main; sys.exit(main(sys.argv[1:]) or 'torch' in sys.modules)"
-    table = Path(files["out"]).with_name("pairs.h5")
-    write_pair_table(table, PairTable.of_one_kind("same-question", [1], [2]))
-    run = [sys.executable, "-c", code]
-    assert subprocess.run([*run, "evaluate", *words, "--out", files["out"], "--pairs", f"x={table}"]).returncode == 0
-    compared = [*run, "compare", files["results"], files["results"], *words[:4]]
-    assert subprocess.run(compared, capture_output=True).returncode == 0
 
 
 @needs_data

@@ -9,8 +9,8 @@ from vqa_gs.common.errors import UsageError
 from vqa_gs.contracts import Objective
 from vqa_gs.objectives import OBJECTIVES
 from vqa_gs.objectives.terms.answer import AnswerSettings
+from vqa_gs.training.config import computed
 from vqa_gs.training.loop import train
-from vqa_gs.training.step import computed
 
 MISSING = {"data": {"train": {"questions": "none", "annotations": "none"}, "features": "none", "pairs": ["none"]}}
 

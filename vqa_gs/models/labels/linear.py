@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from torch import nn
 
-from vqa_gs.models.label_model import LabelModel, LabelModelSettings
+from vqa_gs.models.label_model import LabelModel
 from vqa_gs.models.labels import LABEL_MODELS
-
-
-@dataclass(frozen=True)
-class LinearSettings(LabelModelSettings):
-    """Sizes and choices of the linear classifier."""
+from vqa_gs.models.settings.linear import LinearSettings
 
 
 @LABEL_MODELS.register("linear")

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from torch import nn
 
-from vqa_gs.models.label_model import LabelModel, LabelModelSettings
+from vqa_gs.models.label_model import LabelModel
 from vqa_gs.models.labels import LABEL_MODELS
 from vqa_gs.models.layers import tanh_classifier
-
-
-@dataclass(frozen=True)
-class MlpSettings(LabelModelSettings):
-    """Sizes and choices of the MLP."""
+from vqa_gs.models.settings.mlp import MlpSettings
 
 
 @LABEL_MODELS.register("mlp")

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from torch import Tensor
 
+from vqa_gs.models.settings.bag import BagSettings
 from vqa_gs.models.text import TEXT_MODELS
 from vqa_gs.models.text_model import TextModel, TextSettings
-
-
-@dataclass(frozen=True)
-class BagSettings(TextSettings):
-    """Sizes and choices of the bag of word embeddings."""
 
 
 @TEXT_MODELS.register("bag")

@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from torch import Tensor, nn
 
 from vqa_gs.models.layers import recurrence
+from vqa_gs.models.settings.bigru import BiGruSettings
 from vqa_gs.models.text import TEXT_MODELS
 from vqa_gs.models.text_model import TextModel, TextSettings
-
-
-@dataclass(frozen=True)
-class BiGruSettings(TextSettings):
-    """Sizes and choices of the bidirectional GRU.
-
-    Attributes:
-        states: numbers a state has in each direction.
-    """
-
-    states: int = 32
 
 
 @TEXT_MODELS.register("bigru")

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from torch import Tensor
 
 from vqa_gs.contracts import JOINT, QUESTION, ModelOutput, gradient_by
-from vqa_gs.models.recurrent_vqa import RecurrentSettings, RecurrentVqaModel
+from vqa_gs.models.recurrent_vqa import RecurrentVqaModel
+from vqa_gs.models.settings.question_only import QuestionOnlySettings
 from vqa_gs.models.vqa import MODELS
-
-
-@dataclass(frozen=True)
-class QuestionOnlySettings(RecurrentSettings):
-    """Sizes and choices of the model that does not look; ``boxes`` and ``standardize`` do nothing."""
 
 
 @MODELS.register("question_only")

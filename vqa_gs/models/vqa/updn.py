@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
@@ -18,24 +16,9 @@ from vqa_gs.contracts import (
     gradient_by,
 )
 from vqa_gs.models.layers import WeightNormLinear, WeightNormReLU, masked_softmax, relu_slope
-from vqa_gs.models.recurrent_vqa import RecurrentSettings, RecurrentVqaModel
-from vqa_gs.models.regions_and_words import check_widths
+from vqa_gs.models.recurrent_vqa import RecurrentVqaModel
+from vqa_gs.models.settings.updn import UpDnSettings
 from vqa_gs.models.vqa import MODELS
-
-
-@dataclass(frozen=True)
-class UpDnSettings(RecurrentSettings):
-    """Sizes and choices of the UpDn model, beside those of all models.
-
-    Attributes:
-        dropout_attention: dropout on the attention's joint vector.
-    """
-
-    dropout_attention: float = 0.2
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_widths(self, "dropout_attention")
 
 
 @MODELS.register("updn")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from torch import Tensor
 
 from vqa_gs.contracts import Objective, ObjectiveOutput, Outputs, reported
 from vqa_gs.objectives import OBJECTIVES
 from vqa_gs.objectives.losses import answer_loss
+from vqa_gs.objectives.settings.answer import AnswerSettings
 
 
 def row_weights(outputs: Outputs, pair_rows: float) -> Tensor:
@@ -18,20 +17,6 @@ def row_weights(outputs: Outputs, pair_rows: float) -> Tensor:
         weight = weight.clone()
         weight[: len(outputs.ends.labels)] *= pair_rows
     return weight
-
-
-@dataclass(frozen=True)
-class AnswerSettings:
-    """Settings of the answer loss.
-
-    Attributes:
-        weight: the term's weight in the loss; 0 switches it off.
-        pair_rows: weight of a pair's end as an ordinary training example. 1 trains on the pairs as data beside
-            gradient supervision, as every "+ GS" row of the paper does; 0 uses pairs for their gradient only.
-    """
-
-    weight: float = 1.0
-    pair_rows: float = 1.0
 
 
 @OBJECTIVES.register("answer")

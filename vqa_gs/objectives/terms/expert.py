@@ -24,43 +24,16 @@ terms beside it. Each example is part of its own prior.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vqa_gs.common.errors import UsageError
 from vqa_gs.contracts import JOINT, PRIOR, Objective, ObjectiveOutput, Outputs, TrainingStatistics, reported
 from vqa_gs.objectives import OBJECTIVES
-from vqa_gs.objectives.losses import Output, entropy, loss_of, mean_over_processes, precise, share_of_answers
-from vqa_gs.objectives.terms.answer import AnswerSettings, row_weights
-
-
-@dataclass(frozen=True)
-class ExpertSettings(AnswerSettings):
-    """Settings of the ensemble with the answer prior, which stands in the place of the answer loss.
-
-    Attributes:
-        weight: the term's weight in the loss; 0 switches it off and leaves the answer loss.
-        mix: how the prior enters: ``reweight``, ``product`` or ``learned``.
-        entropy: weight of the expert's entropy, for ``learned``.
-        smooth: whether s, which keeps logarithms from 0, is ``learned`` or ``fixed``.
-        smooth_logit: s at the start is its sigmoid; -1 is 0.269.
-        output: answers as independent decisions (``sigmoid``) or one choice (``softmax``).
-    """
-
-    weight: float = 0.0
-    mix: Literal["reweight", "product", "learned"] = "learned"
-    entropy: float = 0.36
-    smooth: Literal["learned", "fixed"] = "learned"
-    smooth_logit: float = -1.0
-    output: Output = "sigmoid"
-
-    def __post_init__(self) -> None:
-        if not self.entropy >= 0:
-            raise UsageError(f"objectives.expert.entropy must not be negative, got {self.entropy}")
+from vqa_gs.objectives.choices import Output
+from vqa_gs.objectives.losses import entropy, loss_of, mean_over_processes, precise, share_of_answers
+from vqa_gs.objectives.settings.expert import ExpertSettings
+from vqa_gs.objectives.terms.answer import row_weights
 
 
 def bias_logits(output: Output, prior: Tensor, smooth: Tensor) -> Tensor:

@@ -12,13 +12,11 @@ first, taken literally, trains the model backwards.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
 
-from vqa_gs.common.errors import UsageError
 from vqa_gs.contracts import (
     PAIRS,
     TRACE,
@@ -32,12 +30,11 @@ from vqa_gs.contracts import (
     reported,
 )
 from vqa_gs.objectives import OBJECTIVES
+from vqa_gs.objectives.choices import Variant
 from vqa_gs.objectives.closed_form.cosine import closed_form_cosine
-from vqa_gs.objectives.decision import Variant, cosine, decision, end_decision
+from vqa_gs.objectives.decision import cosine, decision, end_decision
 from vqa_gs.objectives.differing import differing
-from vqa_gs.objectives.schedule import Scheduled
-
-EndsChoice = Literal["both", "a", "b"]
+from vqa_gs.objectives.settings.gradient_supervision import GradientSupervisionSettings
 
 
 def gradient_supervision_loss(
@@ -140,54 +137,6 @@ class GradientSupervision(nn.Module):
         counted = (answered & moves).to(loss.dtype)
         counted = counted if weight is None else counted * weight
         return (loss * counted).sum() / counted.sum().clamp_min(torch.finfo(loss.dtype).tiny)
-
-
-@dataclass(frozen=True)
-class GradientSupervisionSettings(Scheduled):
-    """Settings of gradient supervision; ``weight`` is the paper's lambda.
-
-    Attributes:
-        variant: the decision function: ``true``, ``contrast`` or ``loss``.
-        place: the input to differentiate by, one that task and model provide: of a question about an image the
-            ``regions``, the ``attended`` (pooled) image vector, or the word vectors of the ``question``; of a text the
-            vectors of its ``words``, the ``encoded`` words (the encoder's states), or the ``pooled`` vector.
-        ends: ends of a pair it acts on: ``both``, ``a`` or ``b``.
-        b_weight: weight of an end b beside an end a, as where b is an edited image.
-        sparse: use the direction only on so many regions (or words), those that differ most; 0: on all that the pair
-            table aligns.
-        rest: what becomes of the gradient on regions without a direction: ``zero``, it lowers the cosine, or
-            ``free``, it does not count.
-        cost: how the gradient is taken: ``double_backward`` holds for every model, ``closed_form`` for product
-            attention with ReLU and the place ``regions``; both give the same numbers.
-    """
-
-    variant: Variant = "contrast"
-    place: str = "regions"
-    ends: EndsChoice = "both"
-    b_weight: float = 1.0
-    sparse: int = 0
-    rest: Literal["zero", "free"] = "zero"
-    cost: Literal["double_backward", "closed_form"] = "double_backward"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("b_weight", "sparse"):
-            if not getattr(self, name) >= 0:
-                raise UsageError(f"objectives: {name} must not be negative, got {getattr(self, name)}")
-        if self.place in ("attended", "pooled") and (self.sparse or self.rest == "free"):
-            raise UsageError(
-                f"objectives.gradient_supervision: the {self.place} vector has no regions or words to choose from",
-                mend="leave sparse and rest out, or choose another place",
-            )
-        if self.cost == "closed_form" and self.place != "regions":
-            raise UsageError(
-                f"objectives.gradient_supervision: there is no closed form at the place {self.place}",
-                mend="choose the place regions, or the cost double_backward",
-            )
-
-    def end_weights(self) -> tuple[float, float]:
-        """Returns the weights of the ends a and b."""
-        return float(self.ends != "b"), self.b_weight if self.ends != "a" else 0.0
 
 
 @OBJECTIVES.register("gradient_supervision")

@@ -13,30 +13,14 @@ margins.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
 from vqa_gs.contracts import PRIOR, Objective, ObjectiveOutput, Outputs, TrainingStatistics, reported
 from vqa_gs.objectives import OBJECTIVES
 from vqa_gs.objectives.losses import loss_of, share_of_answers
-from vqa_gs.objectives.terms.answer import AnswerSettings, row_weights
-
-
-@dataclass(frozen=True)
-class MarginSettings(AnswerSettings):
-    """Settings of the margins, whose term stands in the place of the answer loss.
-
-    Attributes:
-        weight: the term's weight in the loss; 0 switches it off and leaves the answer loss.
-        scale: s, the bias logit of an answer that is the only one to its question type.
-        max_entropy: bits at which a question type has no margins any more.
-    """
-
-    weight: float = 0.0
-    scale: float = 32.0
-    max_entropy: float = 4.5
+from vqa_gs.objectives.settings.margin import MarginSettings
+from vqa_gs.objectives.terms.answer import row_weights
 
 
 def margins(prior: Tensor, max_entropy: float) -> Tensor:

@@ -11,28 +11,12 @@ without an answer in the vocabulary cost nothing; in their code the first answer
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
 import torch
 from torch import Tensor
 
 from vqa_gs.contracts import ANOTHER_PASS, Objective, ObjectiveOutput, Outputs, reported
 from vqa_gs.objectives import OBJECTIVES
-from vqa_gs.objectives.schedule import Scheduled
-
-Kind = Literal["random_image", "ssl"]
-
-
-@dataclass(frozen=True)
-class NegativeImageSettings(Scheduled):
-    """Settings of questions about other images.
-
-    Attributes:
-        kind: ``random_image`` or ``ssl``.
-    """
-
-    kind: Kind = "random_image"
+from vqa_gs.objectives.settings.negative_image import Kind, NegativeImageSettings
 
 
 def answer_scores(logits: Tensor, targets: Tensor, kind: Kind = "random_image") -> Tensor:

@@ -13,31 +13,12 @@ model does. The smoothing keeps answers that training never shows with a type wi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
-from vqa_gs.common.errors import UsageError
 from vqa_gs.contracts import PRIOR, ModelOutput, Objective, ObjectiveOutput, Outputs, TrainingStatistics
 from vqa_gs.objectives import OBJECTIVES
-
-
-@dataclass(frozen=True)
-class PriorAtTestSettings:
-    """Settings of the prior at test time, which adds nothing to the loss.
-
-    Attributes:
-        weight: how much of the log prior is added to the logits; 0 switches it off, below 0 the prior is taken away.
-        smooth: the share of the prior that is spread evenly over all answers, above 0 and up to 1.
-    """
-
-    weight: float = 0.0
-    smooth: float = 0.6
-
-    def __post_init__(self) -> None:
-        if not 0 < self.smooth <= 1:
-            raise UsageError(f"objectives.prior_at_test.smooth must be above 0 and at most 1, got {self.smooth}")
+from vqa_gs.objectives.settings.prior_at_test import PriorAtTestSettings
 
 
 def log_prior(prior: Tensor, smooth: float) -> Tensor:

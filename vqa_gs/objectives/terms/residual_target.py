@@ -11,34 +11,14 @@ Half the effect at ``weight: 0.5``: targets are ``y + weight * (y' - y)``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
 import torch
 from torch import Tensor
 
-from vqa_gs.common.errors import UsageError
 from vqa_gs.contracts import PRIOR, Objective, ObjectiveOutput, Outputs, TrainingStatistics, reported
 from vqa_gs.objectives import OBJECTIVES
-from vqa_gs.objectives.losses import Output, residual_targets
-from vqa_gs.objectives.schedule import Scheduled
-
-
-@dataclass(frozen=True)
-class ResidualTargetSettings(Scheduled):
-    """Settings of the targets without the prior.
-
-    Attributes:
-        weight: how far the targets are moved, at most 1; 0 leaves them as they are.
-        residual: ``published`` or ``difference``.
-    """
-
-    residual: Literal["published", "difference"] = "published"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.weight > 1:
-            raise UsageError(f"objectives.residual_target.weight must be in [0, 1], got {self.weight}")
+from vqa_gs.objectives.choices import Output
+from vqa_gs.objectives.losses import residual_targets
+from vqa_gs.objectives.settings.residual_target import ResidualTargetSettings
 
 
 @OBJECTIVES.register("residual_target")

@@ -6,23 +6,12 @@ result means anything without it as a control.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 
 from vqa_gs.contracts import Objective, ObjectiveOutput, Outputs, reported
 from vqa_gs.objectives import OBJECTIVES
 from vqa_gs.objectives.losses import answer_loss
-from vqa_gs.objectives.schedule import Scheduled
-
-
-@dataclass(frozen=True)
-class ZeroOutSettings(Scheduled):
-    """Settings of the zero-out regulariser.
-
-    The paper adds it with weight 2 to a model that was trained without it before; ``start_epoch`` does the same
-    within one run.
-    """
+from vqa_gs.objectives.settings.zero_out import ZeroOutSettings
 
 
 @OBJECTIVES.register("zero_out")

@@ -4,27 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from vqa_gs.common.errors import UsageError
 from vqa_gs.common.files import write_json
-from vqa_gs.contracts import TrainingStatistics, direction_of
+from vqa_gs.common.lazy import torch
 from vqa_gs.data.instances import LabelledImages, is_pair_list, unseen
 from vqa_gs.eval.runs import MEAN_AVERAGE_PRECISION
-from vqa_gs.features.joined import open_stores
-from vqa_gs.models.label_model import LabelModel
 from vqa_gs.models.labels import LABEL_MODELS
 from vqa_gs.pipeline.plan import Plan
-from vqa_gs.pipeline.region_batches import region_statistics
 from vqa_gs.pipeline.task import RunSettings, Task
+from vqa_gs.requirements import direction_of
 from vqa_gs.tasks import TASKS
-from vqa_gs.tasks.multilabel.batches import LabelBatch, LabelBatcher
 from vqa_gs.tasks.multilabel.examples import load_label_training, read_split, refuse_shared, require_regions
-from vqa_gs.tasks.multilabel.forward import forward
 from vqa_gs.tasks.multilabel.settings import LabelData
-from vqa_gs.tasks.multilabel.splits import LabelSplit, make_split
+
+if TYPE_CHECKING:
+    from vqa_gs.contracts import Outputs, TrainingStatistics
+    from vqa_gs.models.label_model import LabelModel
+    from vqa_gs.tasks.multilabel.batches import LabelBatch
+    from vqa_gs.tasks.multilabel.splits import LabelSplit
 
 
 @TASKS.register("multilabel")
@@ -36,9 +35,11 @@ class MultiLabel(Task):
     architecture = "linear"
     scoring = MEAN_AVERAGE_PRECISION
     provides = frozenset(map(direction_of, ("regions", "pooled")))
-    forward = staticmethod(forward)
 
     def __init__(self, settings: RunSettings) -> None:
+        from vqa_gs.features.joined import open_stores
+        from vqa_gs.tasks.multilabel.splits import make_split
+
         self.settings, config = settings, settings.data
         if settings.scoring != self.scoring:
             raise UsageError(
@@ -79,6 +80,8 @@ class MultiLabel(Task):
         return images
 
     def _unseen(self, name: str, images: LabelledImages, acknowledged: bool) -> LabelSplit:
+        from vqa_gs.tasks.multilabel.splits import make_split
+
         return make_split(
             name, [images], unseen(images.labels, [part.labels for part in self.data.parts]), self.store, acknowledged
         )
@@ -99,6 +102,8 @@ class MultiLabel(Task):
 
     def build_model(self) -> LabelModel:
         """Returns the network, with region statistics where asked for."""
+        from vqa_gs.pipeline.region_batches import region_statistics
+
         settings = self.settings
         torch.manual_seed(settings.seed)
         model: LabelModel = LABEL_MODELS[settings.architecture](
@@ -113,13 +118,24 @@ class MultiLabel(Task):
 
     def statistics(self, model: LabelModel) -> TrainingStatistics:
         """Returns the classes and how many images show each."""
+        from vqa_gs.contracts import TrainingStatistics
+
         labels = torch.from_numpy(self.data.labels[: self.ordinary])
         names = list(self.data.categories.values())
         return TrainingStatistics(names, answer_counts=lambda: labels.float().sum(0), sizes=model.sizes())
 
     def batcher(self, plan: Plan, requirements: frozenset[str]) -> Callable[[int], LabelBatch]:
         """Returns what reads the regions of a step's images."""
+        from vqa_gs.tasks.multilabel.batches import LabelBatcher
+
         return LabelBatcher(self.data, self.store, plan, direction_of("regions") in requirements)
+
+    @staticmethod
+    def forward(model: LabelModel, batch: LabelBatch, requirements: frozenset[str]) -> Outputs:
+        """Classifies a batch, pair ends and ordinary images apart from each other."""
+        from vqa_gs.tasks.multilabel.forward import forward
+
+        return forward(model, batch, requirements)
 
     def save(self, folder: Path) -> None:
         """Writes the classes, in the order of the model's outputs."""

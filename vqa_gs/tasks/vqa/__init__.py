@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from vqa_gs.contracts import IMAGE, PRIOR, TrainingStatistics, direction_of
-from vqa_gs.features.joined import open_stores
 from vqa_gs.models.vqa import MODELS
-from vqa_gs.models.vqa_model import VqaModel
 from vqa_gs.pipeline.plan import Plan
 from vqa_gs.pipeline.task import RunSettings, Task
+from vqa_gs.requirements import IMAGE, PRIOR, direction_of
 from vqa_gs.tasks import TASKS
-from vqa_gs.tasks.vqa.batches import BatchReader, VqaBatch
-from vqa_gs.tasks.vqa.build import build_model
-from vqa_gs.tasks.vqa.examples import load_training_data, read_split
-from vqa_gs.tasks.vqa.forward import forward
 from vqa_gs.tasks.vqa.settings import DataConfig
-from vqa_gs.tasks.vqa.splits import prepare_split
+
+if TYPE_CHECKING:
+    from vqa_gs.contracts import Outputs, TrainingStatistics
+    from vqa_gs.models.vqa_model import VqaModel
+    from vqa_gs.tasks.vqa.batches import VqaBatch
 
 
 @TASKS.register("vqa")
@@ -31,9 +29,12 @@ class Vqa(Task):
     scoring = "official"
     provides = frozenset({PRIOR, IMAGE, *map(direction_of, ("regions", "attended", "question"))})
     tests_are_files = False
-    forward = staticmethod(forward)
 
     def __init__(self, settings: RunSettings) -> None:
+        from vqa_gs.features.joined import open_stores
+        from vqa_gs.tasks.vqa.examples import load_training_data, read_split
+        from vqa_gs.tasks.vqa.splits import prepare_split
+
         self.settings, config = settings, settings.data
         self.store = open_stores(config.stores())
         self.data = load_training_data(config, self.store, settings.seed, bool(config.pairs), settings.scoring)
@@ -46,10 +47,14 @@ class Vqa(Task):
 
     def build_model(self) -> VqaModel:
         """Returns the network, with region statistics and word vectors where asked for."""
+        from vqa_gs.tasks.vqa.build import build_model
+
         return build_model(self.settings, self.data, self.store)
 
     def statistics(self, model: VqaModel) -> TrainingStatistics:
         """Returns answers, types, their prior and counts over ordinary training questions."""
+        from vqa_gs.contracts import TrainingStatistics
+
         data = self.data
         return TrainingStatistics(
             data.answers.answers,
@@ -62,7 +67,16 @@ class Vqa(Task):
 
     def batcher(self, plan: Plan, requirements: frozenset[str]) -> Callable[[int], VqaBatch]:
         """Returns what reads the regions of a step's questions."""
+        from vqa_gs.tasks.vqa.batches import BatchReader
+
         return BatchReader(self.data, self.store, direction_of("question") in requirements).planned(plan)
+
+    @staticmethod
+    def forward(model: VqaModel, batch: VqaBatch, requirements: frozenset[str]) -> Outputs:
+        """Answers a batch, pair ends and ordinary questions apart from each other."""
+        from vqa_gs.tasks.vqa.forward import forward
+
+        return forward(model, batch, requirements)
 
     def save(self, folder: Path) -> None:
         """Writes the vocabularies, and how question types are told."""

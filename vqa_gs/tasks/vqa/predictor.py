@@ -16,7 +16,8 @@ from vqa_gs.data.questions import QuestionId
 from vqa_gs.eval.grounding_file import GroundingFile
 from vqa_gs.features.store import RegionBatch, RegionStore
 from vqa_gs.models.vqa_model import VqaModel, seeing
-from vqa_gs.objectives.decision import Variant, cosine, end_decision
+from vqa_gs.objectives.choices import Variant
+from vqa_gs.objectives.decision import cosine, end_decision
 from vqa_gs.pipeline.region_batches import image_batches
 from vqa_gs.tasks.vqa.batches import BatchReader, PairedExamples
 from vqa_gs.tasks.vqa.examples import Examples

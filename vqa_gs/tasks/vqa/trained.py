@@ -28,7 +28,7 @@ from vqa_gs.eval.results import Result
 from vqa_gs.features.store import RegionStore
 from vqa_gs.models.vqa import MODELS
 from vqa_gs.objectives import OBJECTIVES
-from vqa_gs.objectives.decision import Variant
+from vqa_gs.objectives.choices import Variant
 from vqa_gs.pair_builders.table import PairTable
 from vqa_gs.pipeline.task import RunSettings
 from vqa_gs.tasks.vqa.examples import Examples, make_examples, require_images
