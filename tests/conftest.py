@@ -6,6 +6,7 @@ from PIL import Image
 from vqa_gs.features.convert import convert
 
 from tests.chromium import start
+from tests.processes import Processes
 
 
 @pytest.fixture(scope="session")
@@ -14,6 +15,14 @@ def browser(tmp_path_factory):
     chrome = start(tmp_path_factory.mktemp("profile"))
     yield chrome
     chrome.quit()
+
+
+@pytest.fixture(scope="session")
+def processes(tmp_path_factory):
+    """Starts programs, the command line most often, in processes of their own that have imported everything."""
+    started = Processes(tmp_path_factory.mktemp("said"))
+    yield started
+    started.close()
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -92,18 +90,14 @@ def words(make_store, tmp_path):
     return [*files.split(), f"--out={tmp_path / 'p.h5'}"]
 
 
-def test_a_file_each_is_enough(words, tmp_path):
+def test_a_file_each_is_enough(processes, words, tmp_path):
     files = {name: tmp_path / f"my_{name}.py" for name in PLUGINS}
     for name, file in files.items():
         file.write_text(PLUGINS[name])
     mine = "--kind=my-kind --my_kind.step=2 --my_kind.alignment=identity --select=my-rule --my_rule.below=1"
     mine += " --kind=masked --masked.evidence=my-eyes --my_eyes.region=2"
-    done = subprocess.run(
-        [sys.executable, "-m", "vqa_gs", "pairs", "build", *mine.split(), *words],
-        env={**os.environ, "VQA_GS_PLUGINS": os.pathsep.join(map(str, files.values()))},
-        capture_output=True,
-        text=True,
-    )
+    plugins = os.pathsep.join(map(str, files.values()))
+    done = processes.run("pairs", "build", *mine.split(), *words, VQA_GS_PLUGINS=plugins)
     assert done.returncode == 0, done.stderr
     table = read_pair_table(tmp_path / "p.h5")
     assert table.kinds == ("my-kind", "masked")

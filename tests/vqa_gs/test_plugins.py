@@ -2,15 +2,11 @@
 
 import json
 import os
-import subprocess
-import sys
-from unittest.mock import ANY
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.vqa_gs.training.test_interruptions import Commands
 from tests.vqa_gs.training.test_processes import run_two
 
 TERM = """
@@ -138,25 +134,18 @@ def plain(tiny, out):
 
 
 @pytest.fixture(scope="module")
-def trained(tiny, plugins, tmp_path_factory):
+def trained(processes, tiny, plugins, tmp_path_factory):
     """A whole run, one that was killed and went on, one of two processes."""
     folder = tmp_path_factory.mktemp("runs")
-    commands = Commands()
-
-    def ran(arguments):
-        commands.start(arguments)
-        return commands.wait()
-
-    assert ran(words(tiny, folder / "whole")) == [0, ANY]
+    assert processes.run(*words(tiny, folder / "whole")).returncode == 0
     (plugins / "kill").touch()
-    assert ran(words(tiny, folder / "killed")) == [9, ANY]
+    assert processes.run(*words(tiny, folder / "killed")).returncode == 9
     assert not (folder / "killed" / "done").exists()
-    assert ran(words(tiny, folder / "killed")) == [0, ANY]
+    assert processes.run(*words(tiny, folder / "killed")).returncode == 0
     files, store = tiny["data"]["tests"]["ood_test"], tiny["data"]["features"]
     given = ["--run", str(folder / "whole"), "--questions", files["questions"], "--features", store]
-    assert ran(["predict", *given, "--out", str(folder / "again.json")]) == [0, ANY]
-    commands.close()
-    (code, error), _ = (rank[0] for rank in run_two([words(tiny, folder / "two")]))
+    assert processes.run("predict", *given, "--out", folder / "again.json").returncode == 0
+    (code, error), _ = (rank[0] for rank in run_two(processes, [words(tiny, folder / "two")]))
     assert code == 0, error
     return folder
 
@@ -191,15 +180,9 @@ def test_predict_knows_the_model(trained):
     assert json.loads(again.read_text()) == json.loads(own.read_text())
 
 
-def test_a_broken_plugin_is_named(tmp_path):
+def test_a_broken_plugin_is_named(processes, tmp_path):
     (tmp_path / "broken.py").write_text("1 / 0")
-    done = subprocess.run(
-        [sys.executable, "-m", "vqa_gs", "train", "--help"],
-        env={**os.environ, "VQA_GS_PLUGINS": str(tmp_path / "broken.py")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = processes.run("train", "--help", VQA_GS_PLUGINS=str(tmp_path / "broken.py"))
     assert done.returncode == 2
     assert "broken.py cannot be imported: ZeroDivisionError" in done.stderr
     assert "Traceback" not in done.stderr

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from vqa_gs.contracts import ModelOutput, mean_of_regions
 from vqa_gs.features.geometry import normalized_boxes
 from vqa_gs.models.regions_and_words import StandardizedRegions, WordVectors
+from vqa_gs.models.shared_settings import VqaModelSettings  # noqa: F401 - models derive theirs from it
 
 BOX_NUMBERS = 6
 

@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -235,10 +236,17 @@ def config_from_namespace(parser: ArgumentParser, namespace: Namespace) -> RunCo
     return RunConfig(**{name: built[name] for name in names})
 
 
+@cache
+def _parser(task: str | None, architecture: str | None) -> ArgumentParser:
+    """Returns what reads settings from plain containers; making it takes as long as reading, and studies have many."""
+    parser = ArgumentParser(exit_on_error=False)
+    add_run_arguments(parser, task, architecture)
+    return parser
+
+
 def config_from_dict(values: dict[str, Any]) -> RunConfig:
     """Builds the settings from plain containers, validated like a YAML file."""
-    parser = ArgumentParser(exit_on_error=False)
-    add_run_arguments(parser, values.get("task"), values.get("architecture"))
+    parser = _parser(values.get("task"), values.get("architecture"))
     # A copy, as jsonargparse writes into what it is given.
     return config_from_namespace(parser, parser.parse_object(deepcopy(values)))
 

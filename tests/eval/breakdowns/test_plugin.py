@@ -1,9 +1,6 @@
 """A breakdown of the user's own: one file, and it is computed, stored, printed, reported and measured in studies."""
 
 import json
-import os
-import subprocess
-import sys
 
 from ..report_world import write_world
 
@@ -59,17 +56,12 @@ print("measured", measures_of(read_metrics(metrics))["short", ""].value)
 """
 
 
-def test_a_breakdown_is_one_file(tmp_path):
+def test_a_breakdown_is_one_file(processes, tmp_path):
     world = write_world(tmp_path / "world", {"gs": (0.9,)}, images=4)
     (world.runs[0] / "metrics/iid_val.json").unlink()
     (tmp_path / "brevity.py").write_text(PLUGIN)
     words = [str(world.folder / "data"), str(world.runs[0]), str(tmp_path / "r.html")]
-    done = subprocess.run(
-        [sys.executable, "-c", COMMANDS, *words],
-        env={**os.environ, "VQA_GS_PLUGINS": str(tmp_path / "brevity.py")},
-        capture_output=True,
-        text=True,
-    )
+    done = processes.run(*words, program=COMMANDS, VQA_GS_PLUGINS=str(tmp_path / "brevity.py"))
     assert done.returncode == 0, done.stderr
     section = json.loads((world.runs[0] / "metrics/ood_test.json").read_text())["breakdowns"]["brevity"]
     given = json.loads((world.runs[0] / "predictions/ood_test.json").read_text())

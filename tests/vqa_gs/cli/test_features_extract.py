@@ -1,11 +1,7 @@
 from __future__ import annotations
 
 import json
-import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -20,7 +16,6 @@ from vqa_gs.features.store import RegionStore
 from vqa_gs.cli import main
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-MAIN = "import sys; from vqa_gs.cli import main; sys.exit(main())"
 SMALL = ("--backbone", "resnet10t", "--weights", "random", "--short-side", "32", "--long-side", "64", "--workers", "2")
 
 
@@ -36,29 +31,6 @@ def extract(capsys):
         return code, *capsys.readouterr()
 
     return run
-
-
-@pytest.fixture
-def program():
-    """Returns a function that starts the command line in another process."""
-    started = []
-
-    def start(*words, **environment):
-        process = subprocess.Popen(
-            [sys.executable, "-c", MAIN, "features", *map(str, words)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1", **environment},
-        )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
-        process.stderr.close()
 
 
 def test_images_become_a_store_and_broken_ones_are_named(pictures, tmp_path, extract):
@@ -104,15 +76,13 @@ def test_shards_by_hand_are_the_whole(pictures, tmp_path, extract, capsys):
     assert (tmp_path / "merged.h5").read_bytes() == (tmp_path / "whole.h5").read_bytes()
 
 
-def test_processes_of_torchrun_share_the_images(pictures, tmp_path, extract, program):
+def test_processes_of_torchrun_share_the_images(pictures, tmp_path, extract, processes):
     common = ("--images", pictures, *SMALL, "--regions", "10", "--batch-size", "2")
     extract(*common, "--out", tmp_path / "whole.h5")
     out = tmp_path / "out.h5"
-    processes = [
-        program("extract", *common, "--out", out, RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2")
-        for rank in (0, 1)
-    ]
-    assert [process.wait(timeout=120) for process in processes] == [0, 0]
+    words = ("features", "extract", *common, "--out", out)
+    two = [processes.start(*words, RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2") for rank in (0, 1)]
+    assert [process.wait() for process in two] == [0, 0]
     assert out.read_bytes() == (tmp_path / "whole.h5").read_bytes()
     assert sorted(path.name for path in tmp_path.glob("*.h5")) == ["out.h5", "whole.h5"]
 
@@ -143,14 +113,14 @@ def test_senseless_words_are_one_line(pictures, tmp_path, extract, words, messag
     assert [path.name for path in tmp_path.iterdir()] == ["images"]
 
 
-def kill(program, words, out, expected, times):
+def kill(processes, words, out, expected, times):
     chance = random.Random(times)
     for _ in range(times):
-        process = program("extract", *words, "--out", out)
+        process = processes.start("features", "extract", *words, "--out", out)
         # The network is named when it is loaded: what comes before is of no interest.
-        process.stderr.readline()
+        process.wait_until(lambda process=process: process.stderr, 600)
         time.sleep(chance.uniform(0, 0.5))
-        process.send_signal(signal.SIGKILL)
+        process.kill()
         process.wait()
         if out.exists():
             assert out.read_bytes() == expected
@@ -158,7 +128,7 @@ def kill(program, words, out, expected, times):
 
 
 @pytest.mark.parametrize("times", [2, pytest.param(50, marks=pytest.mark.slow)])
-def test_killed_at_any_moment(pictures, tmp_path, extract, program, times):
+def test_killed_at_any_moment(pictures, tmp_path, extract, processes, times):
     rng = np.random.default_rng(1)
     for number in range(12, 48):
         Image.fromarray(rng.integers(0, 256, (60, 80, 3), np.uint8)).save(pictures / f"{number}.png")
@@ -166,7 +136,7 @@ def test_killed_at_any_moment(pictures, tmp_path, extract, program, times):
     extract(*words, "--out", tmp_path / "expected.h5")
     expected = (tmp_path / "expected.h5").read_bytes()
     out = tmp_path / "out.h5"
-    kill(program, words, out, expected, times)
+    kill(processes, words, out, expected, times)
     assert extract(*words, "--out", out)[0] == 0
     assert out.read_bytes() == expected
     assert sorted(path.name for path in tmp_path.iterdir()) == ["expected.h5", "images", "out.h5"]

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +10,6 @@ from PIL import Image
 from vqa_gs.features.check import check as check_store
 from vqa_gs.features.store import RegionStore
 
-REPOSITORY = Path(__file__).resolve().parents[3]
 MAIN = "import json, sys; from vqa_gs.cli import main; sys.exit(max(map(main, json.loads(sys.argv[1]))))"
 
 # A transformer in miniature: patches of 14 x 14 pixels that attend to each other.
@@ -113,7 +108,7 @@ FORMATS.register("lines")(Lines())
 
 
 @pytest.fixture
-def vqa_gs(tmp_path):
+def vqa_gs(processes, tmp_path):
     """Returns a function that runs commands in a process of their own, with the plug-ins in the test's folder."""
     folder = tmp_path / "plug-ins"
     folder.mkdir()
@@ -122,9 +117,7 @@ def vqa_gs(tmp_path):
 
     def run(*commands):
         words = json.dumps([[*map(str, command)] for command in commands])
-        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "VQA_GS_PLUGINS": str(folder)}
-        environment["OMP_NUM_THREADS"] = "1"
-        return subprocess.run([sys.executable, "-c", MAIN, words], env=environment, capture_output=True, text=True)
+        return processes.run(words, program=MAIN, VQA_GS_PLUGINS=str(folder))
 
     return run
 

@@ -1,10 +1,7 @@
 """The commands of the README one after the other on a small world, and the demonstration."""
 
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
@@ -65,10 +62,6 @@ SMALL += ["--world.ood_test_images", "25", "--world.edits", "15"]
 ARMS = ("baseline", "pairs-as-data", "pairs-gs")
 
 
-def demo_command(out):
-    return [sys.executable, "-m", "vqa_gs", "demo", "--out", str(out), *SMALL]
-
-
 def made(folder):
     """Returns what the demonstration made, by name: everything that does not tell the time."""
     wanted = [folder / "regions.h5", folder / "pairs.h5"]
@@ -78,16 +71,13 @@ def made(folder):
     return {path.relative_to(folder): path.read_bytes() for path in wanted}
 
 
-def test_demo_killed_in_the_middle_goes_on_and_goes_over_finished_work(tmp_path, capsys):
+def test_demo_killed_in_the_middle_goes_on_and_goes_over_finished_work(processes, tmp_path, capsys):
     out = tmp_path / "demo"
     words = ["demo", "--out", str(out), *SMALL]
-    process = subprocess.Popen(demo_command(out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    until = time.monotonic() + 120
-    while not (out / "runs" / "pairs-as-data-seed0").exists() and time.monotonic() < until:
-        assert process.poll() is None
-        time.sleep(0.005)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    process = processes.start(*words)
+    process.wait_until((out / "runs" / "pairs-as-data-seed0").exists, 600)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
     assert not (out / "report.html").exists()
 
     assert main(words) == 0
@@ -113,16 +103,16 @@ def test_demo_killed_in_the_middle_goes_on_and_goes_over_finished_work(tmp_path,
 
 
 @pytest.mark.slow
-def test_demo_killed_at_any_moment_equals_undisturbed(tmp_path):
+def test_demo_killed_at_any_moment_equals_undisturbed(processes, tmp_path):
     begin = time.monotonic()
-    subprocess.run(demo_command(tmp_path / "whole"), check=True, capture_output=True)
+    assert processes.run("demo", "--out", tmp_path / "whole", *SMALL).returncode == 0
     duration, rng = time.monotonic() - begin, random.Random(0)
     for _ in range(6):
-        process = subprocess.Popen(demo_command(tmp_path / "cut"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = processes.start("demo", "--out", tmp_path / "cut", *SMALL)
         time.sleep(rng.uniform(0.3, 0.9) * duration)
         process.kill()
         process.wait()
-    subprocess.run(demo_command(tmp_path / "cut"), check=True, capture_output=True)
+    assert processes.run("demo", "--out", tmp_path / "cut", *SMALL).returncode == 0
     whole, cut = made(tmp_path / "whole"), made(tmp_path / "cut")
     # The pair table names the files it was made from, which lie in another folder here.
     assert [str(name) for name in whole if whole[name] != cut[name]] == ["pairs.h5"]

@@ -1,7 +1,55 @@
+import subprocess
+from types import SimpleNamespace
+
 import pytest
 import yaml
 
 from vqa_gs.cli import main
+from vqa_gs.study import costs, pool, prepare
+from vqa_gs.study.pool import Worker
+from vqa_gs.study.worker import train_job
+
+
+class Here:
+    """A worker that is no process: the runs of these tests take less time than a process needs to begin."""
+
+    def __init__(self, log, environment):
+        pass
+
+    def run(self, job):
+        return train_job(job)
+
+    def close(self):
+        pass
+
+
+@pytest.fixture(scope="module", autouse=True)
+def workers_here():
+    """Trains runs in this process; tests of workers ask for `worker_processes`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pool, "Worker", Here)
+        patch.setattr(costs, "Worker", Here)
+        yield
+
+
+@pytest.fixture
+def worker_processes(workers_here):
+    """Workers are processes, as they are outside of tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pool, "Worker", Worker)
+        patch.setattr(costs, "Worker", Worker)
+        yield
+
+
+@pytest.fixture
+def steps_forked(processes, monkeypatch):
+    """The steps of a study's `prepare` are processes that need not import what they use."""
+
+    def run(words, *, env, **streams):
+        done = processes.run(*words[3:], **env)
+        return subprocess.CompletedProcess(words, done.returncode, None, done.stderr.encode())
+
+    monkeypatch.setattr(prepare, "subprocess", SimpleNamespace(run=run, DEVNULL=None, PIPE=None))
 
 
 @pytest.fixture

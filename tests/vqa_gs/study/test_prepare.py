@@ -20,7 +20,7 @@ def steps(tiny, tmp_path):
     ]
 
 
-def test_made_once_and_again_where_the_command_changes(steps, tmp_path):
+def test_made_once_and_again_where_the_command_changes(steps, steps_forked, tmp_path):
     said = []
     prepare(steps, tmp_path / "out", tmp_path / "study.yaml", said.append)
     assert [line.split()[4] for line in said] == ["same-question", "shuffled"]
@@ -52,7 +52,7 @@ def test_files_of_others_are_not_overwritten(steps, tmp_path):
     assert (tmp_path / "pairs.h5").read_text() == "mine"
 
 
-def test_interrupted_making_is_made_again(steps, tmp_path):
+def test_interrupted_making_is_made_again(steps, steps_forked, tmp_path):
     (tmp_path / "pairs.h5").write_text("half")
     key = step_keys(steps)[0]
     record_file(steps[0].makes).write_text(json.dumps({"key": key, "command": [], "finished": False}))

@@ -156,7 +156,7 @@ def refused_after_lines(file, out, capfd):
     return capfd.readouterr().err.splitlines()[-1]
 
 
-def test_a_process_that_dies_is_a_failed_run(write_study, tmp_path, monkeypatch, capfd):
+def test_a_process_that_dies_is_a_failed_run(worker_processes, write_study, tmp_path, monkeypatch, capfd):
     # A worker without memory to speak of, as under a batch system's limit.
     (tmp_path / "sitecustomize.py").write_text(
         "import os, signal, sys\nif 'vqa_gs.study.worker' in sys.orig_argv:\n    os.kill(os.getpid(), signal.SIGKILL)\n"

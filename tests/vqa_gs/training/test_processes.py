@@ -1,7 +1,6 @@
 """Several processes train what one process trains, and bad input that one of them meets ends all of them."""
 
 import json
-import os
 import shutil
 import socket
 import subprocess
@@ -16,7 +15,7 @@ from vqa_gs.features.store import RegionStore
 from vqa_gs.training.config import config_from_dict
 from vqa_gs.training.loop import train
 
-# Two processes, each running the command line several times over: what costs time is starting Python.
+# Two processes, each running the command line several times over.
 MANY = """
 import json, sys
 from vqa_gs.cli import main
@@ -32,30 +31,18 @@ def free_port():
         return str(probe.getsockname()[1])
 
 
-def run_two(commands):
+def run_two(processes, commands):
     """Runs command lines one after the other in two processes; returns [(exit code, standard error), ...] of each."""
     shared = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
-    shared |= {"OMP_NUM_THREADS": "1"}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", MANY, json.dumps(commands)],
-            env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    two = [
+        processes.start(json.dumps(commands), program=MANY, **shared, RANK=str(rank), LOCAL_RANK=str(rank))
         for rank in range(2)
     ]
-    try:
-        said = [process.communicate(timeout=120) for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    assert [process.returncode for process in processes] == [0, 0], said
+    assert [process.wait() for process in two] == [0, 0], [process.stderr for process in two]
     ranks = []
-    for out, error in said:
-        codes = [int(line.split()[1]) for line in out.splitlines() if line.startswith("code")]
-        ranks.append(list(zip(codes, error.split("-- next\n"), strict=False)))
+    for process in two:
+        codes = [int(line.split()[1]) for line in process.stdout.splitlines() if line.startswith("code")]
+        ranks.append(list(zip(codes, process.stderr.split("-- next\n"), strict=False)))
     return ranks
 
 
@@ -70,7 +57,7 @@ def spoil_image(store, image):
 
 
 @pytest.fixture(scope="module")
-def outcome(tiny, tmp_path_factory):
+def outcome(processes, tiny, tmp_path_factory):
     """Runs everything once; returns the folder and what both processes said."""
     folder = tmp_path_factory.mktemp("two")
     # 79 questions and 3 pairs a step: one process's share is larger, and the second step of an epoch leaves the
@@ -91,7 +78,7 @@ def outcome(tiny, tmp_path_factory):
         "missing": [*words, "--out", str(folder / "missing"), "--data.features", str(folder / "nowhere.h5")],
         "spoilt": [*words, "--out", str(folder / "spoilt"), "--data.features", str(spoilt)],
     }
-    ranks = run_two(list(commands.values()))
+    ranks = run_two(processes, list(commands.values()))
     return folder, {name: (ranks[0][at], ranks[1][at]) for at, name in enumerate(commands)}
 
 
