@@ -93,7 +93,7 @@ class Processes:
         return json.loads(self.server.stdout.readline())
 
     def start(self, *words, program=MAIN, folder=None, limit=0, **environment):
-        """Starts a program as ``python -c`` does, unless told the command line.
+        """Starts the command line, or another program as ``python -c`` would.
 
         Args:
             words: its arguments.
