@@ -53,6 +53,8 @@ def test_every_section_applies_to_a_run_that_has_everything(part):
         ("vqa-ce", "counterexamples", ("vqa_ce", "counterexamples", "accuracy")),
         ("gqa", "semantic: colour", ("gqa", "per_semantic_type", "colour", "accuracy")),
         ("flips", "flips, right to wrong", ("flips", "pos_neg")),
+        ("controls", "answers seen with the type forbidden, %", ("controls", "seen_forbidden")),
+        ("controls", "ceiling by vocabulary, %", ("controls", "ceiling")),
         ("calibration", "expected calibration error", ("calibration", "ece")),
         ("grounding", "attention on the relevant regions, %", ("grounding", "regions", "all", "attention")),
         ("grounding", "gradient with the pair's direction, cosine", ("grounding", "pairs", "cosine")),

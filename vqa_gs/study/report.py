@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vqa_gs import __version__
 from vqa_gs.common.files import write_json, write_text
+from vqa_gs.eval.report.controls import controls_sentence
 from vqa_gs.eval.report.formats.html import render_html
 from vqa_gs.eval.report.formats.markdown import escape_markdown, render_markdown
 from vqa_gs.eval.report.part import Part
@@ -139,7 +140,8 @@ def _findings(data: Dataset, content: Content) -> list[str]:
         if decided and len(differences) > len(decided):
             text += f"; {len(differences) - len(decided)} more are undecided"
         found.append(f"{text}.")
-    return found
+    controls = controls_sentence(content)
+    return [*found, controls] if controls else found
 
 
 def _pictures(figures: Sequence[StudyFigure]) -> str:
