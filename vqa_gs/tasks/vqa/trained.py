@@ -160,7 +160,8 @@ class TrainedModel:
         values, labels = logits.double().sort(dim=1, descending=True, stable=True)
         texts = self.answers.answers
         found = zip(labels[:, :count].tolist(), values[:, :count].tolist(), strict=True)
-        return [tuple((texts[label], value) for label, value in zip(*one, strict=True)) for one in found]
+        # A logit of float32 has no more than six digits after the point that mean anything.
+        return [tuple((texts[label], round(value, 6)) for label, value in zip(*one, strict=True)) for one in found]
 
     def ground(
         self,
