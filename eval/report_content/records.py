@@ -7,6 +7,7 @@ distributions, examples. Everything that cannot be used is told as a reason, nev
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,9 @@ from vqa_gs.data.questions import ImageId, QuestionId, QuestionSet, read_questio
 Codes = npt.NDArray[np.int32]
 
 UNANSWERED = -1
+
+# Training looks at a split again with the last epoch's weights, and with the prior given back or taken away.
+_OTHER_LOOKS = re.compile(r"_(last_epoch|prior_[^_]+)$")
 
 
 class Lexicon:
@@ -158,7 +162,7 @@ def _read_subsets(
     settings = flatten(run.config)
     found: dict[str, npt.NDArray[np.bool_]] = {}
     for name, scored in run.metrics[split].subsets.items():
-        of_split = split.removesuffix("_last_epoch")
+        of_split = _OTHER_LOOKS.sub("", split)
         listed = (f"data.{place}{of_split}.subsets.{name}" for place in ("tests.", ""))
         file = next((settings[key] for key in listed if isinstance(settings.get(key), str)), None)
         if file is None:
