@@ -179,5 +179,4 @@ def run(words: Sequence[str]) -> None:
     """Runs a sub-command."""
     from vqa_gs.cli.split_images import image_groups
 
-    commands = {"changing-priors": changing_priors, "image-groups": image_groups, "check": check}
-    dispatch("split", commands, words)
+    dispatch("split", {"changing-priors": changing_priors, "image-groups": image_groups, "check": check}, words)
