@@ -1,6 +1,7 @@
 import pytest
 from vqa_gs.eval.breakdowns.controls import Controls
 from vqa_gs.eval.report.controls import controls_sentence
+from vqa_gs.eval.report.summary import summarize
 from vqa_gs.eval.report_content.content import Content
 from vqa_gs.eval.runs import RunSummary, SplitMetrics
 
@@ -74,7 +75,18 @@ def test_a_verdict_tells_who_is_not_above_the_tricks():
     assert controls_sentence(content(gs=[(30.0, 70.0)])).endswith("with the prior inverted.")
 
 
+def test_the_headline_tells_them():
+    far = content(baseline=[(20.0, 57.0)], gs=[(30.0, 70.0)])
+    assert summarize(far).headline.text.endswith(
+        "But tricks on the answers' statistics alone bring “baseline” to 57.0 %."
+    )
+    assert summarize(content(baseline=[(20.0, 25.0)], gs=[(30.0, 70.0)])).headline.text.endswith(
+        "Tricks on the answers' statistics alone bring “baseline” to 25.0 %, which is less."
+    )
+
+
 def test_without_controls_nothing_is_said():
     scores = SplitMetrics("official", "ood_test", 20.0, 9)
     run = RunSummary(name="a", arm="a", folder="a", metrics={"ood_test": scores}, seed=1)
     assert controls_sentence(Content("official", [run])) is None
+    assert "tricks" not in summarize(Content("official", [run])).headline.text.lower()
