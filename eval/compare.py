@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from vqa_gs.eval.crossed import crossed_difference
 from vqa_gs.eval.evaluate import score_answers
 from vqa_gs.eval.metrics import Scores, fully_right, overall
 from vqa_gs.eval.question_types import with_question_types
@@ -16,7 +17,6 @@ from vqa_gs.eval.statistics import (
     PERMUTATIONS,
     REPLICATES,
     Groups,
-    bootstrap_difference,
     holm,
     mcnemar,
     permutation_test,
@@ -56,10 +56,10 @@ def compare(
 ) -> dict[str, Any]:
     """Compares two systems on all questions, by answer type and by question type.
 
-    The accuracy of a question is the mean over a system's seeds. Intervals (bootstrap) are over images and, of several,
-    over seeds; p-values (permutation) are over images, and over seeds there is Wilcoxon's test. Holm's correction
-    is taken over the types of one kind. A difference is a win ("verdict" a or b) only if its interval leaves 0 out
-    and its corrected p is below 0.05; else the verdict is None.
+    The accuracy of a question is the mean over a system's seeds. Intervals are over images and, of several,
+    over seeds (`vqa_gs.eval.crossed`); p-values (permutation) are over images, and over seeds there is Wilcoxon's test.
+    Holm's correction is taken over the types of one kind. A difference is a win ("verdict" a or b) only if its interval
+    leaves 0 out and its corrected p is below 0.05; else the verdict is None.
 
     Args:
         question_set: the questions, with annotations.
@@ -96,7 +96,8 @@ def compare(
     }
     groups = Groups(question_set.image_ids, labels)
     difference = of_a - of_b
-    found = bootstrap_difference(groups, seeds_a, seeds_b, replicates, seed)
+    # Nothing says which seed is which: what seeds of both might share is not taken to cancel.
+    found = crossed_difference(groups, seeds_a, seeds_b, replicates, seed)
     p_values = permutation_test(groups, difference, permutations, seed)
     rows = []
     for kind, values in labels.items():

@@ -51,7 +51,7 @@ def comparison_table(comparison: Mapping[str, Any]) -> Table:
 def comparison_lines(comparison: Mapping[str, Any]) -> list[str]:
     """Returns what stands under the table: seeds, McNemar's test, the questions that changed most."""
     several = any(len(comparison["seeds"][name]["overall"]) > 1 for name in "ab")
-    seeds_too = " and seeds" if several else ""
+    seeds_too = ", over seeds too" if several else ""
     lines = [
         f"intervals from {comparison['replicates']:,} resamplings of images{seeds_too},"
         f" p from {comparison['permutations']:,} swaps of images, seed {comparison['seed']};"

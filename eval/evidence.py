@@ -8,10 +8,11 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+from vqa_gs.eval.controls import Controlled
 from vqa_gs.eval.edited import EditedAnswers
 from vqa_gs.eval.grounding_file import GroundingFile, Relevance
 from vqa_gs.eval.metrics import Scores
-from vqa_gs.eval.results import Confidence
+from vqa_gs.eval.results import Confidence, Top
 from vqa_gs.eval.runs import SplitMetrics
 
 from vqa_gs.data.normalize import answer_form
@@ -33,6 +34,8 @@ class Evidence:
         semantic_types: GQA's ``types.semantic`` by question id.
         in_domain: the metrics of the in-domain split.
         confidence: probability and entropy of each answer, by question id.
+        controlled: answers under the controls, as training has them.
+        top: the best answers of each question, to find those under the controls among.
         edited: answers to edited images (IV-VQA, CV-VQA).
         grounding: attention and gradient by region.
         relevance: which regions matter to a question.
@@ -46,6 +49,8 @@ class Evidence:
     semantic_types: Mapping[QuestionId, str] | None = None
     in_domain: SplitMetrics | None = None
     confidence: Mapping[QuestionId, Confidence] | None = None
+    controlled: Controlled | None = None
+    top: Mapping[QuestionId, Top] | None = None
     edited: EditedAnswers | None = None
     grounding: GroundingFile | None = None
     relevance: Relevance | None = None

@@ -2,14 +2,15 @@
 
 A result file is a JSON list of ``{"question_id": ..., "answer": ...}``, plain or gzipped, or in GQA's form of
 ``{"questionId": ..., "prediction": ...}``. A row may also hold ``score``, the probability of its answer in 0..1,
-and ``entropy``, that of the distribution over all answers in nats; ``image_id`` where question ids repeat.
+``entropy``, that of the distribution over all answers in nats, and ``top``, the best answers with their logits;
+``image_id`` where question ids repeat.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Annotated, NamedTuple
 
 import msgspec
@@ -26,6 +27,9 @@ _NAMED = 5
 _Probability = Annotated[float, msgspec.Meta(ge=0, le=1.000001)]
 _Entropy = Annotated[float, msgspec.Meta(ge=0)]
 
+Top = tuple[tuple[str, float], ...]
+"""Some answers to a question, the best first, each with the logit whose sigmoid is its probability."""
+
 
 class Result(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One row of a result file.
@@ -36,6 +40,7 @@ class Result(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         score: the answer's probability, where the file says.
         entropy: of the distribution over answers, in nats, where the file says.
         image_id: the image, where question ids repeat (edited images).
+        top: the best answers, where the file says.
     """
 
     question_id: QuestionId
@@ -43,6 +48,7 @@ class Result(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     score: _Probability | None = None
     entropy: _Entropy | None = None
     image_id: ImageId | None = None
+    top: Annotated[Top, msgspec.Meta(min_length=1)] | None = None
 
 
 class _GqaResult(msgspec.Struct, frozen=True, gc=False):
@@ -68,10 +74,12 @@ class Results(NamedTuple):
     Attributes:
         answers: the predicted answer by question id, in the file's order.
         confidence: by question id; None unless every row has a score.
+        top: the best answers by question id; None unless every row has them.
     """
 
     answers: dict[QuestionId, str]
     confidence: dict[QuestionId, Confidence] | None
+    top: dict[QuestionId, Top] | None = None
 
 
 class _IdFile(msgspec.Struct):
@@ -177,8 +185,8 @@ def read_result_file(
         allow_extra: leave out answers to other questions.
 
     Raises:
-        DataError: the file is missing, damaged or of another shape, answers a question twice, has scores for
-            some of its rows only, or its ids are not those of ``question_ids``; the message names the ids.
+        DataError: the file is missing, damaged or of another shape, answers a question twice, has scores or best
+            answers for some of its rows only, or its ids are not those of ``question_ids``; the message names the ids.
     """
     rows = read_rows(path)
     answers = {row.question_id: row.answer for row in rows}
@@ -197,17 +205,23 @@ def read_result_file(
             known = set(question_ids)
             answers = {question_id: answer for question_id, answer in answers.items() if question_id in known}
             rows = [row for row in rows if row.question_id in known]
-    scored = [row for row in rows if row.score is not None]
-    if scored and len(scored) < len(rows):
-        without = next(row for row in rows if row.score is None)
+    _require_all_or_none(path, rows, [row.score is not None for row in rows], "score")
+    _require_all_or_none(path, rows, [row.top is not None for row in rows], "`top`")
+    confidence = {
+        row.question_id: Confidence(min(row.score, 1.0), row.entropy) for row in rows if row.score is not None
+    }
+    top = {row.question_id: row.top for row in rows if row.top is not None}
+    return Results(answers, confidence or None, top or None)
+
+
+def _require_all_or_none(path: StrPath, rows: Sequence[Result], have: Sequence[bool], what: str) -> None:
+    if any(have) and not all(have):
         raise DataError(
-            "this row has no score, but others have",
+            f"this row has no {what}, but others have",
             file=path,
-            record=f"question {without.question_id!r}",
-            mend="give a score for every answer or for none",
+            record=f"question {rows[have.index(False)].question_id!r}",
+            mend=f"give a {what} for every answer or for none",
         )
-    confidence = {row.question_id: Confidence(min(row.score or 0.0, 1.0), row.entropy) for row in scored}
-    return Results(answers, confidence or None)
 
 
 def write_results(path: StrPath, answers: Mapping[QuestionId, str]) -> None:
@@ -223,7 +237,8 @@ def write_rows(path: StrPath, rows: Iterable[Result]) -> None:
     """
     rows = list(rows)
     for row in rows:
-        if not all(math.isfinite(value) for value in (row.score, row.entropy) if value is not None):
+        numbers = [row.score, row.entropy, *(logit for _, logit in row.top or ())]
+        if not all(math.isfinite(value) for value in numbers if value is not None):
             raise DataError(
                 "the score of the answer is not finite", record=f"question {row.question_id!r}", mend="train again"
             )

@@ -114,59 +114,39 @@ def bootstrap(
     Raises:
         UsageError: there are no questions, or fewer than 100 replicates.
     """
-    return _bootstrap(groups, [[values]], replicates, seed, level)
+    means, spread = resampled(groups, values, replicates, seed)
+    named = zip(groups.names, means, spread.tolist(), strict=True)
+    return {name: percentile_interval(row, level) if images > 1 else None for name, row, images in named}
 
 
-def bootstrap_difference(
-    groups: Groups,
-    of_a: Sequence[Floats],
-    of_b: Sequence[Floats],
-    replicates: int = REPLICATES,
-    seed: int = 0,
-    level: float = LEVEL,
-) -> dict[tuple[str, str], Interval | None]:
-    """Returns the interval of a's mean minus b's, in points, by resampling images and, of several, the seeds too.
+def resampled(
+    groups: Groups, values: Floats, replicates: int = REPLICATES, seed: int = 0
+) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """Draws images with replacement, all questions of each along, and averages each group over what was drawn.
 
     Args:
         groups: the n questions.
-        of_a: accuracies (n,) of each seed of a.
-        of_b: of each seed of b. Few seeds, drawn from themselves, vary less than seeds do: with three the part of
-            the seeds is about a fifth too narrow, and Wilcoxon's test has to be looked at.
-        replicates: how many resamplings.
+        values: (n,) accuracies, or differences of accuracies.
+        replicates: how often to draw.
         seed: of the drawing.
-        level: the probability inside.
 
     Returns:
-        As `bootstrap`.
+        (groups, replicates) 100 times the means, NaN where nothing of a group was drawn; (groups,) in how many images
+        each group lies.
+
+    Raises:
+        UsageError: there are no questions, or fewer than 100 replicates.
     """
-    return _bootstrap(groups, [of_a, of_b], replicates, seed, level)
-
-
-def _bootstrap(
-    groups: Groups, arms: Sequence[Sequence[Floats]], replicates: int, seed: int, level: float
-) -> dict[tuple[str, str], Interval | None]:
-    """Resamples the mean of one arm, or the first one's minus the second's."""
     if replicates < 100:
         raise UsageError(f"an interval from {replicates} resamplings", mend="take 1000, at least 100")
     if not groups.images:
         raise UsageError("no questions to resample", mend="give at least one question")
-    totals = [[groups.sums(values) for values in arm] for arm in arms]
-    counts = groups.sums(np.ones(len(groups.image)))
-    of_seeds = np.random.default_rng([seed, 1])
+    sums, counts = groups.sums(values), groups.sums(np.ones(len(groups.image)))
     shares = []
     for weights in image_draws(groups.images, replicates, seed):
-        drawn = np.zeros((len(groups.names), weights.shape[1]))
-        for sign, arm in zip((1, -1), totals, strict=False):
-            runs = len(arm)
-            parts = of_seeds.multinomial(runs, [1 / runs] * runs, size=weights.shape[1]) / runs
-            for at, sums in enumerate(arm):
-                drawn += sign * parts[:, at] * (sums @ weights)
         with np.errstate(invalid="ignore", divide="ignore"):
-            shares.append(100 * drawn / (counts @ weights))
-    means = np.concatenate(shares, axis=1)
-    spread = np.diff(counts.indptr)
-    named = zip(groups.names, means, spread.tolist(), strict=True)
-    return {name: percentile_interval(row, level) if images > 1 else None for name, row, images in named}
+            shares.append(100 * (sums @ weights) / (counts @ weights))
+    return np.concatenate(shares, axis=1), np.diff(counts.indptr).astype(np.int64)
 
 
 def permutation_test(

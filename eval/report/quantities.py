@@ -40,7 +40,7 @@ def quantities(metrics: SplitMetrics) -> Iterator[Quantity]:
     for name, part in metrics.subsets.items():
         yield Quantity("overall", "", part.overall, part.questions, subset(name), name)
         for kind, value in part.per_answer_type.items():
-            yield Quantity("answer_type", kind, value, None, None, name)
+            yield Quantity("answer_type", kind, value, None, subset(name, kind), name)
         yield from _pairs(part.pair_accuracy, name)
 
 

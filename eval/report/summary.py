@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from vqa_gs.eval.arms import Arm, Spread
 from vqa_gs.eval.model_selection import selection_warnings
+from vqa_gs.eval.report.controls import controls_clause, controls_sentence
 from vqa_gs.eval.report_content.blocks import interval_text
 from vqa_gs.eval.report_content.content import Content
 from vqa_gs.eval.report_content.resampling import OVERALL, Group, answer_type
@@ -73,6 +74,9 @@ def summarize(content: Content) -> Summary:
     """Returns the top of the report."""
     ood = content.splits.ood
     head = headline(content.arms, content.splits, lambda one, other: content.difference(one, other, ood, OVERALL))
+    clause = controls_clause(content, head.best)
+    if clause:
+        head = msgspec.structs.replace(head, text=f"{head.text} {clause}")
     remark = other_sentence(
         content.arms,
         content.splits,
@@ -83,7 +87,7 @@ def summarize(content: Content) -> Summary:
         head,
         tuple(selection_warnings(content.runs)),
         tuple(tiles(content, head.best)),
-        (remark,) if remark else (),
+        tuple(filter(None, (controls_sentence(content), remark))),
         tuple(cautions(content.arms, content.splits)),
         tuple(dict.fromkeys(content.records.reasons)),
     )

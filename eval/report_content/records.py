@@ -7,6 +7,7 @@ distributions, examples. Everything that cannot be used is told as a reason, nev
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,19 +16,22 @@ import numpy as np
 import numpy.typing as npt
 from vqa_gs.eval.evaluate import score_answers
 from vqa_gs.eval.question_types import with_question_types
-from vqa_gs.eval.results import read_result_file
+from vqa_gs.eval.results import read_id_list, read_result_file
 from vqa_gs.eval.rules import RULES
-from vqa_gs.eval.runs import MEAN_AVERAGE_PRECISION, RunSummary
+from vqa_gs.eval.runs import MEAN_AVERAGE_PRECISION, RunSummary, flatten
 
 from vqa_gs.common.errors import VqaGsError
 from vqa_gs.common.files import sha256_file
 from vqa_gs.data.gqa import is_gqa, read_gqa
 from vqa_gs.data.normalize import answer_form
-from vqa_gs.data.questions import ImageId, QuestionSet, read_question_set
+from vqa_gs.data.questions import ImageId, QuestionId, QuestionSet, read_question_set
 
 Codes = npt.NDArray[np.int32]
 
 UNANSWERED = -1
+
+# Training looks at a split again with the last epoch's weights, and with the prior given back or taken away.
+_OTHER_LOOKS = re.compile(r"_(last_epoch|prior_[^_]+)$")
 
 
 class Lexicon:
@@ -63,6 +67,7 @@ class SplitRecords:
         answer_type: int32 (n,) into ``answer_types``.
         question_type: int32 (n,) into ``question_types``.
         image: int32 (n,), equal for questions about one image.
+        subsets: bool (n,) by name, of those whose lists are still there.
         answer_types: names.
         question_types: names.
         lexicon: normalised answers.
@@ -79,6 +84,7 @@ class SplitRecords:
     answer_types: tuple[str, ...]
     question_types: tuple[str, ...]
     lexicon: tuple[str, ...]
+    subsets: dict[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
 
     def row(self, run: RunSummary) -> int | None:
         """Returns a run's row in ``scores``, None if it has none."""
@@ -149,6 +155,33 @@ def _read_questions(run: RunSummary, split: str, search: Path | None) -> Questio
     return with_question_types(questions)[0]
 
 
+def _read_subsets(
+    run: RunSummary, split: str, ids: Sequence[QuestionId], search: Path | None, records: Records
+) -> dict[str, npt.NDArray[np.bool_]]:
+    """Reads which questions are in the subsets a run was scored on, as its settings name them."""
+    settings = flatten(run.config)
+    found: dict[str, npt.NDArray[np.bool_]] = {}
+    for name, scored in run.metrics[split].subsets.items():
+        of_split = _OTHER_LOOKS.sub("", split)
+        listed = (f"data.{place}{of_split}.subsets.{name}" for place in ("tests.", ""))
+        file = next((settings[key] for key in listed if isinstance(settings.get(key), str)), None)
+        if file is None:
+            continue
+        try:
+            inside = set(read_id_list(find_source(file, "", search)))
+        except (FileNotFoundError, VqaGsError) as error:
+            records.reasons.append(f"No intervals over questions of {name} on {split}: {error}.")
+            continue
+        mask = np.array([question_id in inside for question_id in ids], np.bool_)
+        if int(mask.sum()) == scored.questions:
+            found[name] = mask
+        else:
+            records.reasons.append(
+                f"No intervals over questions of {name} on {split}: {file} is not the list it was scored on."
+            )
+    return found
+
+
 def _read_split(
     split: str, scoring: str, runs: Sequence[RunSummary], search: Path | None, records: Records, look: Look
 ) -> None:
@@ -201,6 +234,7 @@ def _read_split(
         tuple(types.texts),
         tuple(kinds.texts),
         tuple(lexicon.texts),
+        _read_subsets(runs[0], split, ids, search, records),
     )
     records.splits[split] = found
     look(found, questions)

@@ -1,7 +1,7 @@
 """What a report may claim: which arm is ahead, and what stands in the way of saying so.
 
-A difference counts only where every arm has at least two seeds, all were scored on the same questions, the
-spreads of their seeds do not overlap, and the interval of the difference over questions, where it is known,
+A difference counts only where every arm has at least three seeds, all were scored on the same questions, the
+spreads of their seeds do not overlap, and the interval of the difference over questions and seeds, where it is known,
 leaves zero out.
 """
 
@@ -18,12 +18,15 @@ from vqa_gs.eval.statistics import Interval
 Comparison = Literal["above", "below", "overlap", "inside", "unknown", "incomparable"]
 Difference = Callable[[Arm, Arm], Interval | None]
 
+# Two seeds say next to nothing of a third.
+SEEDS = 3
+
 COMPARISON_WORDS: dict[Comparison, str] = {
     "above": "above, spreads apart",
     "below": "below, spreads apart",
     "overlap": "within the seeds' spread",
     "inside": "within its interval",
-    "unknown": "one seed only",
+    "unknown": "fewer than three seeds",
     "incomparable": "other questions, not comparable",
 }
 
@@ -64,9 +67,9 @@ def compare(one: Spread, other: Spread, difference: Interval | None = None) -> C
     Args:
         one: a quantity over the seeds of an arm.
         other: the same over those of another.
-        difference: the interval of ``one`` minus ``other`` over questions, where it is known.
+        difference: the interval of ``one`` minus ``other`` over questions and seeds, where it is known.
     """
-    if one.count < 2 or other.count < 2:
+    if one.count < SEEDS or other.count < SEEDS:
         return "unknown"
     if one.low <= other.high and other.low <= one.high:
         return "overlap"
@@ -189,14 +192,16 @@ def headline(arms: Sequence[Arm], splits: Splits, difference: Difference = lambd
     reasons = []
     overlapping = [arm for arm, _, verdict in rest if verdict == "overlap"]
     inside = [arm for arm, _, verdict in rest if verdict == "inside"]
-    single = [arm for arm, spread in scored if spread.count < 2]
+    few = [(arm, spread) for arm, spread in scored if spread.count < SEEDS]
     if overlapping:
         reasons.append(f"its seeds' spread overlaps that of {_quoted(overlapping)}")
     if inside:
-        reasons.append(f"its lead over {_quoted(inside)} lies within the interval over questions")
-    if single:
-        whom = "every arm" if len(single) == len(scored) else _quoted(single)
-        reasons.append(f"{whom} ran with one seed, whose spread is unknown")
+        reasons.append(f"its lead over {_quoted(inside)} lies within the interval over questions and seeds")
+    if few:
+        whom = "every arm" if len(few) == len(scored) else _quoted([arm for arm, _ in few])
+        counts = sorted({spread.count for _, spread in few})
+        ran = f"{' or '.join('one' if count == 1 else 'two' for count in counts)} seed{'s' if 2 in counts else ''}"
+        reasons.append(f"{whom} ran with {ran}, and a verdict needs three")
     mean = f"“{best.name}” has the highest OOD mean, {percent(top)} ({seeds(top)})"
     return Headline(f"No arm is shown to be ahead: {mean}, but {', and '.join(reasons)}.", "open", best)
 
@@ -249,7 +254,4 @@ def cautions(arms: Sequence[Arm], splits: Splits) -> list[str]:
     unfinished = [run.name for run in runs if not run.complete]
     if unfinished:
         found.append(f"Not marked as finished: {', '.join(unfinished)}.")
-    counts = {arm.name: len(arm.runs) for arm in arms}
-    if min(counts.values(), default=0) == 2:
-        found.append("Some arms have two seeds only: a spread from two seeds is rough.")
     return found

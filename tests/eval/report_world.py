@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from vqa_gs.eval.analysis import analyse
+from vqa_gs.eval.controls import CONTROLS, Controlled
 from vqa_gs.eval.edited import EditedAnswers
 from vqa_gs.eval.evidence import Evidence
 from vqa_gs.eval.grounding_file import GroundingFile, Relevance, write_grounding
@@ -140,6 +141,7 @@ def evidence_of(questions: QuestionSet, answers: dict[Any, str], train: Any, dic
         counterexamples=ids[:10],
         hard=ids[10:15],
         semantic_types={question_id: ("object", "colour")[row % 2] for row, question_id in enumerate(ids)},
+        controlled=Controlled({name: list(answers.values()) for name in CONTROLS}, ["red", "yes", "no", "2"]),
         confidence={question_id: Confidence(dice.random(), dice.random()) for question_id in ids},
         edited=EditedAnswers("iv", edits.question_ids, edits.annotations or [], [answers[key] for key in ids[:6]]),
         grounding=grounding_of(questions, dice),

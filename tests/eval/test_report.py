@@ -145,12 +145,12 @@ def test_question_types_are_sorted_by_count_and_hold_the_numbers(tmp_path):
 
 
 def test_headline_names_a_winner_only_without_overlap(tmp_path):
-    runs = study(tmp_path / "a", {"baseline": [(60, 40), (61, 41)], "gs": [(60, 45), (61, 46)]})
+    runs = study(tmp_path / "a", {"baseline": [(60, 40), (61, 41), (62, 40)], "gs": [(60, 45), (61, 46), (62, 45)]})
     head = only_part(runs).summary.headline
     assert head.tone == "clear"
     assert "“gs” is ahead" in head.text
     assert "5.0 points above “baseline”" in head.text
-    runs = study(tmp_path / "b", {"baseline": [(60, 40), (61, 46)], "gs": [(60, 45), (61, 47)]})
+    runs = study(tmp_path / "b", {"baseline": [(60, 40), (61, 46), (62, 43)], "gs": [(60, 45), (61, 47), (62, 46)]})
     part = only_part(runs)
     assert part.summary.headline.tone == "open"
     assert "No arm is shown to be ahead" in part.summary.headline.text
@@ -162,8 +162,16 @@ def test_headline_names_a_winner_only_without_overlap(tmp_path):
 def test_one_seed_is_no_win(tmp_path):
     part = only_part(study(tmp_path, {"baseline": [(60, 10)], "gs": [(60, 90)]}))
     assert part.summary.headline.tone == "open"
-    assert "one seed" in part.summary.headline.text
-    assert "one seed" in table_of(part, "arms").rows[0][5].spread
+    assert "every arm ran with one seed, and a verdict needs three" in part.summary.headline.text
+    assert table_of(part, "arms").rows[0][5].spread == "fewer than three seeds"
+
+
+def test_two_seeds_are_no_win(tmp_path):
+    arms = {"baseline": [(60, 10), (61, 11), (60, 10)], "gs": [(60, 90), (60, 91)]}
+    part = only_part(study(tmp_path, arms))
+    assert part.summary.headline.tone == "open"
+    assert "“gs” ran with two seeds, and a verdict needs three" in part.summary.headline.text
+    assert table_of(part, "arms").rows[0][5].spread == "fewer than three seeds"
 
 
 def test_one_arm_and_no_ood(tmp_path):
@@ -296,11 +304,11 @@ def test_what_cannot_be_written(tmp_path):
 
 
 def test_compare():
-    assert compare(Spread((5.0, 6.0)), Spread((1.0, 2.0))) == "above"
-    assert compare(Spread((1.0, 2.0)), Spread((5.0, 6.0))) == "below"
-    assert compare(Spread((1.0, 5.5)), Spread((5.0, 6.0))) == "overlap"
-    assert compare(Spread((2.0, 2.0)), Spread((2.0, 2.0))) == "overlap"
-    assert compare(Spread((9.0,)), Spread((1.0, 2.0))) == "unknown"
+    assert compare(Spread((5.0, 5.5, 6.0)), Spread((1.0, 1.5, 2.0))) == "above"
+    assert compare(Spread((1.0, 1.5, 2.0)), Spread((5.0, 5.5, 6.0))) == "below"
+    assert compare(Spread((1.0, 3.0, 5.5)), Spread((5.0, 5.5, 6.0))) == "overlap"
+    assert compare(Spread((2.0, 2.0, 2.0)), Spread((2.0, 2.0, 2.0))) == "overlap"
+    assert compare(Spread((9.0, 9.0)), Spread((1.0, 1.5, 2.0))) == "unknown"
 
 
 def test_points():

@@ -3,12 +3,14 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from vqa_gs.eval.arms import group_runs
+from msgspec.structs import replace
+from vqa_gs.eval.arms import Arm, group_runs
+from vqa_gs.eval.crossed import crossed_difference
 from vqa_gs.eval.report.sections.answers import train_shares
 from vqa_gs.eval.report_content.content import Content
 from vqa_gs.eval.report_content.records import UNANSWERED, find_source, gather
 from vqa_gs.eval.report_content.resampling import OVERALL, ArmIntervals, answer_type, question_type, resampled_means
-from vqa_gs.eval.statistics import Groups, bootstrap, bootstrap_difference
+from vqa_gs.eval.statistics import Groups, bootstrap
 
 from vqa_gs.common.files import sha256_file
 
@@ -116,8 +118,12 @@ def test_intervals_are_those_of_the_bootstrap(world):
         for group in (OVERALL, answer_type("number"), question_type("what")):
             assert intervals.of(arm, group) == pytest.approx(expected[group], abs=1e-3)
     scores = records.scores.astype(np.float64)
-    expected = bootstrap_difference(groups, list(scores[2:]), list(scores[:2]))
+    expected = crossed_difference(groups, list(scores[2:]), list(scores[:2]), paired=True)
     assert intervals.of_difference(arms[1], arms[0], OVERALL) == pytest.approx(expected[OVERALL], abs=1e-3)
+    # Other seeds than those of the other arm are not paired with them.
+    renumbered = Arm("gs", tuple(replace(run, seed=run.seed + 5) for run in arms[1].runs))
+    expected = crossed_difference(groups, list(scores[2:]), list(scores[:2]))
+    assert intervals.of_difference(renumbered, arms[0], OVERALL) == pytest.approx(expected[OVERALL], abs=1e-3)
     assert intervals.of(arms[0], question_type("absent")) is None
 
 

@@ -19,7 +19,7 @@ from .report_world import TYPES, build_parts, write_world
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    return write_world(tmp_path_factory.mktemp("world"), {"baseline": (0.3, 0.35), "gs": (0.8, 0.9)})
+    return write_world(tmp_path_factory.mktemp("world"), {"baseline": (0.3, 0.35, 0.3), "gs": (0.8, 0.9, 0.9)}, 24)
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +53,8 @@ def test_every_section_applies_to_a_run_that_has_everything(part):
         ("vqa-ce", "counterexamples", ("vqa_ce", "counterexamples", "accuracy")),
         ("gqa", "semantic: colour", ("gqa", "per_semantic_type", "colour", "accuracy")),
         ("flips", "flips, right to wrong", ("flips", "pos_neg")),
+        ("controls", "answers seen with the type forbidden, %", ("controls", "seen_forbidden")),
+        ("controls", "ceiling by vocabulary, %", ("controls", "ceiling")),
         ("calibration", "expected calibration error", ("calibration", "ece")),
         ("grounding", "attention on the relevant regions, %", ("grounding", "regions", "all", "attention")),
         ("grounding", "gradient with the pair's direction, cosine", ("grounding", "pairs", "cosine")),
@@ -60,7 +62,7 @@ def test_every_section_applies_to_a_run_that_has_everything(part):
 )
 def test_breakdowns_are_shown_as_the_mean_over_seeds(world, part, anchor, row, path):
     values = []
-    for run in (2, 3):
+    for run in (3, 4, 5):
         value = metrics(world, run)["breakdowns"]
         for key in path:
             value = value[key]
@@ -70,7 +72,7 @@ def test_breakdowns_are_shown_as_the_mean_over_seeds(world, part, anchor, row, p
 
 def test_pairs_and_prior(world, part):
     both = np.mean(
-        [metrics(world, run)["breakdowns"]["pair_consistency"]["complementary"]["both_right"] for run in (2, 3)]
+        [metrics(world, run)["breakdowns"]["pair_consistency"]["complementary"]["both_right"] for run in (3, 4, 5)]
     )
     assert rows(part, "pairs", 1)["complementary: both ends right"][-1] == f"{both:.2f}"
     prior = rows(part, "prior")
@@ -137,7 +139,7 @@ def test_published_tables_are_what_was_printed():
 
 
 def test_a_difference_inside_its_interval_is_no_win():
-    ahead, behind = Spread((50.0, 51.0)), Spread((40.0, 41.0))
+    ahead, behind = Spread((50.0, 50.5, 51.0)), Spread((40.0, 40.5, 41.0))
     assert compare(ahead, behind, (2.0, 18.0)) == "above"
     assert compare(ahead, behind, (-1.0, 21.0)) == "inside"
     assert compare(behind, ahead, (-21.0, 1.0)) == "inside"

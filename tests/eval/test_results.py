@@ -3,12 +3,14 @@ import json
 
 import pytest
 from vqa_gs.eval.results import (
+    Result,
     check_ids,
     name_ids,
     read_id_list,
     read_result_file,
     require_known,
     write_results,
+    write_rows,
 )
 
 from vqa_gs.common.errors import DataError, UsageError
@@ -39,6 +41,22 @@ def test_written_results_are_read_back(tmp_path):
 def test_gzip_and_extra_keys(write):
     content = [{"question_id": 1, "answer": "a", "score": 0.5}]
     assert read_result_file(write(gzip.compress(json.dumps(content).encode()))).answers == {1: "a"}
+
+
+def test_the_best_answers_of_every_question_or_of_none(write):
+    top = [["a", 1.5], ["b", -2]]
+    rows = [{"question_id": 1, "answer": "a", "top": top}, {"question_id": 2, "answer": "b", "top": top[1:]}]
+    assert read_result_file(write(rows)).top == {1: (("a", 1.5), ("b", -2.0)), 2: (("b", -2.0),)}
+    assert read_result_file(write(results((1, "a")))).top is None
+    with pytest.raises(DataError, match="question 2: this row has no `top`, but others have"):
+        read_result_file(write([rows[0], {"question_id": 2, "answer": "b"}]))
+    with pytest.raises(DataError, match="question 1: .*length"):
+        read_result_file(write([rows[0] | {"top": []}]))
+
+
+def test_logits_that_are_not_finite_are_not_written(tmp_path):
+    with pytest.raises(DataError, match="question 7"):
+        write_rows(tmp_path / "r.json", [Result(7, "a", top=(("a", 1.0), ("b", float("nan"))))])
 
 
 def test_exactly_the_set_is_accepted(write):

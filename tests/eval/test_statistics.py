@@ -9,7 +9,6 @@ from vqa_gs.eval.statistics import (
     Groups,
     Interval,
     bootstrap,
-    bootstrap_difference,
     holm,
     mcnemar,
     permutation_test,
@@ -66,16 +65,6 @@ def test_intervals_are_repeatable_and_take_unsure_groups_out():
     assert first == bootstrap(groups, scores, 200, seed=3)
     assert first[("type", "a")] is None
     assert first[("type", "b")] == Interval(0.0, 100.0)
-
-
-def test_the_interval_of_a_difference():
-    groups = Groups(range(400), whole(400))
-    a, b = np.ones(400), (np.arange(400) < 200).astype(float)
-    of_one = bootstrap_difference(groups, [a], [b])[("", "")]
-    assert of_one == pytest.approx(bootstrap(groups, a - b)[("", "")])
-    # Alike in every image, but one seed of a is 10 points lower: the seeds alone make the interval.
-    seeds = bootstrap_difference(groups, [a, a - 0.1], [a, a])[("", "")]
-    assert seeds == pytest.approx(Interval(-10.0, 0.0))
 
 
 def test_refused():

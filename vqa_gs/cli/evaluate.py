@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from vqa_gs.cli.evidence import add_evidence_arguments, named_files, read_evidence
 from vqa_gs.cli.parsing import new_parser
-from vqa_gs.common.errors import UsageError
+from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import sha256_file
 from vqa_gs.data.gqa import is_gqa, read_gqa
 from vqa_gs.data.questions import read_question_set
@@ -39,11 +39,14 @@ def run(words: Sequence[str]) -> None:
     add("--keep-best", action="store_true", help="of several results keep the most accurate")
     add("--test", action="store_true", help="this is a test split, whatever its name says")
     add("--i-know-this-is-test-selection", action="store_true", help="keep the best on a test split all the same")
+    add("--controls", action="store_true", help="also what tricks on the answers' statistics would reach")
     add_evidence_arguments(parser)
     given = parser.parse_args(list(words))
 
     if len(given.results) > 1 and not given.keep_best:
         raise UsageError(f"{len(given.results)} results files", mend="give one, or --keep-best to choose among them")
+    if given.controls and not given.train_annotations:
+        raise UsageError("--controls needs the statistics of training", mend="give --train-annotations")
     is_test = given.test or names_a_test(given.split, given.questions)
     if given.keep_best:
         require_selectable(is_test, given.results, given.i_know_this_is_test_selection)
@@ -58,13 +61,19 @@ def run(words: Sequence[str]) -> None:
         results = read_result_file(
             file, questions.question_ids, allow_missing=given.allow_missing, allow_extra=given.allow_extra
         )
+        if given.controls and results.top is None:
+            raise DataError(
+                "holds no other answers than the best, which --controls choose among",
+                file=file,
+                mend="make it with `vqa-gs predict --scores --top-k 20`",
+            )
         metrics = analyse(
             questions,
             results.answers,
             given.scoring or ("exact" if gqa else DEFAULT_RULE),
             given.split,
             subsets,
-            evidence=replace(evidence, confidence=results.confidence),
+            evidence=replace(evidence, confidence=results.confidence, top=results.top if given.controls else None),
             allow_missing=given.allow_missing,
             replicates=given.bootstrap,
             seed=given.seed,

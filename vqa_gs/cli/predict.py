@@ -45,6 +45,7 @@ def run(words: Sequence[str]) -> None:
     add("--batch-size", type=int, default=512, help="questions at once")
     add("--allow-other-features", action="store_true", help="accept features made otherwise than the run's")
     add("--scores", action="store_true", help="write each answer's probability and the answers' entropy")
+    add("--top-k", type=int, default=0, help="write the K best answers of each question with their logits")
     add("--grounding", type=str, default=None, help="HDF5 file for attention and gradient by region")
     add("--pairs", type=str, default=None, help="pair table, for the gradient's alignment with its directions")
     add("--annotations", type=str, default=None, help="annotations JSON, which --pairs needs")
@@ -53,6 +54,8 @@ def run(words: Sequence[str]) -> None:
     given = parser.parse_args(list(words))
     if given.batch_size < 1:
         raise UsageError(f"--batch-size must be at least 1, not {given.batch_size}")
+    if given.top_k < 0:
+        raise UsageError(f"--top-k must be at least 0, not {given.top_k}")
     if given.pairs and not (given.grounding and given.annotations):
         raise UsageError("--pairs needs --grounding and --annotations")
     if bool(given.edited_questions) != bool(given.edited_annotations) or (given.edited_questions and not given.pairs):
@@ -74,7 +77,7 @@ def run(words: Sequence[str]) -> None:
             mend="name a store with the same fingerprint, or give --allow-other-features",
         )
     questions = read_question_set(given.questions, given.annotations, repeated_ids=True)
-    rows = model.answer(questions, store, given.batch_size, given.scores)
+    rows = model.answer(questions, store, given.batch_size, given.scores, given.top_k)
     write_rows(given.out, rows)
     print(f"{given.out}: {len(rows):,} answers")
     if given.grounding:

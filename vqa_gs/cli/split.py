@@ -1,4 +1,4 @@
-"""`vqa-gs split changing-priors | check`."""
+"""`vqa-gs split changing-priors | image-groups | check`."""
 
 from __future__ import annotations
 
@@ -61,6 +61,7 @@ def changing_priors(words: Sequence[str]) -> None:
     from vqa_gs.common.files import write_json
     from vqa_gs.common.provenance import environment
     from vqa_gs.data import changing_priors as splitter
+    from vqa_gs.data.image_groups import read_image_groups
     from vqa_gs.data.priors import prior_shift, shift_document
     from vqa_gs.data.questions import read_question_sets
     from vqa_gs.data.split import hold_out, without_images
@@ -87,18 +88,33 @@ def changing_priors(words: Sequence[str]) -> None:
     parser.add_argument(
         "--overlap", type=float, default=0.0, help="share of each group that goes to the other side, 0 to 0.5"
     )
+    parser.add_argument(
+        "--by",
+        type=str,
+        choices=["question", "image-group"],
+        default="question",
+        help="image-group: an image stays on one side, and its questions of the other side are left out",
+    )
+    parser.add_argument(
+        "--image-groups", type=str, default=None, help="file of `split image-groups`: near-duplicates stay together too"
+    )
     parser.add_argument("--val-share", type=float, default=0.1, help="share of training held out in-domain; 0 for none")
     parser.add_argument("--seed", type=int, default=0, help="seed of the assignment")
     parser.add_argument("--top-types", type=int, default=20, help="question types to print")
     given = parser.parse_args(list(words))
+    if given.image_groups and given.by != "image-group":
+        raise UsageError("--image-groups is of no use alone", mend="give --by image-group too")
     whole = read_question_sets(given.questions, given.annotations)
     whole = without_images(whole, given.without_images_of)
     subsets = _subsets(given.subset)
     fields = [name.strip() for name in given.groups.split(",") if name.strip()]
     outcome = splitter.changing_priors(whole, fields, given.test_share, given.seed, given.overlap)
+    groups = read_image_groups(given.image_groups) if given.image_groups else {}
+    if given.by == "image-group":
+        outcome = splitter.one_side_an_image(whole, outcome, groups, given.seed)
     train, parts = whole.subset(outcome.train), {"ood_test": whole.subset(outcome.test)}
     if given.val_share:
-        kept, held = hold_out(train, given.val_share, given.seed)
+        kept, held = hold_out(train, given.val_share, given.seed, groups)
         parts["iid_val"], train = train.subset(held), train.subset(kept)
     parts["train"] = train
     out = Path(given.out)
@@ -113,6 +129,7 @@ def changing_priors(words: Sequence[str]) -> None:
     summary |= {
         "groups": outcome.groups,
         "images_on_both_sides": len(test_images & set(train.image_ids)),
+        "left_out": len(whole) - len(outcome.train) - len(outcome.test),
         "questions": {name: len(part) for name, part in parts.items()},
     }
     settings = {
@@ -120,6 +137,8 @@ def changing_priors(words: Sequence[str]) -> None:
         "groups": fields,
         "test_share": given.test_share,
         "overlap": given.overlap,
+        "by": given.by,
+        "image_groups": given.image_groups,
         "val_share": given.val_share,
         "seed": given.seed,
     }
@@ -132,6 +151,7 @@ def changing_priors(words: Sequence[str]) -> None:
         f"{out}: "
         + ", ".join(f"{name} {len(parts[name]):,}" for name in ("train", "iid_val", "ood_test") if name in parts)
         + " questions"
+        + (f", {summary['left_out']:,} left out" if summary["left_out"] else "")
     )
 
 
@@ -157,4 +177,6 @@ def check(words: Sequence[str]) -> None:
 
 def run(words: Sequence[str]) -> None:
     """Runs a sub-command."""
-    dispatch("split", {"changing-priors": changing_priors, "check": check}, words)
+    from vqa_gs.cli.split_images import image_groups
+
+    dispatch("split", {"changing-priors": changing_priors, "image-groups": image_groups, "check": check}, words)

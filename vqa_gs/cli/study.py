@@ -27,6 +27,7 @@ def run(words: Sequence[str]) -> None:
     add("--arms", type=str, nargs="+", default=[], help="only these arms, or all of a sweep by its name")
     add("--seeds", type=int, nargs="+", default=[], help="only these seeds")
     add("--datasets", type=str, nargs="+", default=[], help="only these datasets")
+    add("--worlds", type=int, nargs="+", default=[], help="only these worlds")
     add("--set", type=str, nargs="+", default=[], help="section.field=value: settings of all runs, over the arms' own")
     add("--final", action="store_true", help="open the study's final dataset with the arms chosen on the others")
     add("--dry-run", action="store_true", help="print the plan with time and memory, and do nothing")
@@ -53,7 +54,8 @@ def run(words: Sequence[str]) -> None:
         from vqa_gs.study.final import open_final
 
         plan = replace(plan, opening=open_final(plan))
-    runs = plan.chosen(given.arms, given.seeds, given.datasets, given.final)[shard.number - 1 :: shard.of]
+    chosen = plan.chosen(given.arms, given.seeds, given.datasets, given.final, given.worlds)
+    runs = chosen[shard.number - 1 :: shard.of]
     console = Console(stderr=True)
     if given.dry_run:
         from vqa_gs.study.dry_run import print_plan

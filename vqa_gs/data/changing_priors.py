@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vqa_gs.common.errors import UsageError
+from vqa_gs.data.image_groups import ImageGroups, group_of
 from vqa_gs.data.normalize import tokenize
 from vqa_gs.data.priors import answer_key
 from vqa_gs.data.questions import Annotation, QuestionId, QuestionSet
@@ -123,6 +124,40 @@ def changing_priors(
         crossing = _drawn(rows_of, question_set.question_ids, overlap, seed)
         test[crossing] = ~test[crossing]
     return ChangingPriors(np.flatnonzero(~test).astype(np.int64), np.flatnonzero(test).astype(np.int64), len(keys))
+
+
+def one_side_an_image(
+    question_set: QuestionSet, split: ChangingPriors, groups: ImageGroups, seed: int = 0
+) -> ChangingPriors:
+    """Keeps every image, with those of its group, on one side; its questions of the other side are left out.
+
+    Images go to test in the order of how much more of test's questions than of training's they have, until both sides
+    keep about the same share of their questions. So priors change as much as before.
+
+    Args:
+        question_set: the questions that were split.
+        split: the outcome.
+        groups: images that stay together.
+        seed: of the order of images that are equal.
+
+    Raises:
+        UsageError: there is one group of images only, or a side is left without a question.
+    """
+    owners = group_of(question_set.image_ids, groups)
+    # Sorted first, so that the file's order has no say; ids may be of two types, which do not compare.
+    ordered = sorted(set(owners), key=lambda image: (isinstance(image, str), image))
+    ordered = [ordered[place] for place in np.random.default_rng([seed, 2]).permutation(len(ordered))]
+    train, test = (Counter(owners[row] for row in rows.tolist()) for rows in (split.train, split.test))
+    shares = np.array([(train[image] / len(split.train), test[image] / len(split.test)) for image in ordered])
+    order = np.argsort(shares[:, 0] - shares[:, 1], kind="stable")
+    kept_train, kept_test = 1 - shares[order, 0].cumsum(), shares[order, 1].cumsum()
+    # Equal but for rounding is equal.
+    in_test = {ordered[place] for place in order[: 1 + int((kept_test < kept_train - 1e-9).sum())]}
+    rows_train = [row for row in split.train.tolist() if owners[row] not in in_test]
+    rows_test = [row for row in split.test.tolist() if owners[row] in in_test]
+    if not rows_train or not rows_test:
+        raise UsageError("all images are of one side", mend="give smaller groups of images, or questions about more")
+    return ChangingPriors(np.array(rows_train, np.int64), np.array(rows_test, np.int64), split.groups)
 
 
 def _assign(concepts: Sequence[frozenset[Concept]], sizes: Sequence[int], wanted: float) -> list[int]:

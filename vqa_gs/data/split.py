@@ -11,12 +11,15 @@ import numpy.typing as npt
 
 from vqa_gs.common.errors import UsageError
 from vqa_gs.common.files import StrPath
+from vqa_gs.data.image_groups import ImageGroups, group_of
 from vqa_gs.data.questions import UNKNOWN_TYPE, ImageId, QuestionSet, read_question_set
 
 Indices = npt.NDArray[np.int64]
 
 
-def hold_out(question_set: QuestionSet, fraction: float, seed: int) -> tuple[Indices, Indices]:
+def hold_out(
+    question_set: QuestionSet, fraction: float, seed: int, groups: ImageGroups | None = None
+) -> tuple[Indices, Indices]:
     """Holds out about ``fraction`` of the questions, by whole images.
 
     Images are drawn in random order, and one is held out if that brings the held-out number of questions of
@@ -30,6 +33,7 @@ def hold_out(question_set: QuestionSet, fraction: float, seed: int) -> tuple[Ind
         fraction: the share to hold out, between 0 and 1; what comes out may be a few percent of it more, as
             rare types are filled up by images that bring common ones along.
         seed: of the drawing.
+        groups: images that are held out together, or not at all.
 
     Returns:
         int64 positions of the training and of the held-out questions, both ascending and neither empty.
@@ -39,7 +43,7 @@ def hold_out(question_set: QuestionSet, fraction: float, seed: int) -> tuple[Ind
     """
     if not 0 < fraction < 1:
         raise UsageError(f"a held-out fraction of {fraction}", mend="choose one between 0 and 1, such as 0.1")
-    images = question_set.image_ids
+    images = group_of(question_set.image_ids, groups)
     if question_set.annotations is None:
         types = [UNKNOWN_TYPE] * len(question_set)
     else:

@@ -5,18 +5,21 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Collection, Generator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from dataclasses import replace as replaced
 from pathlib import Path
 from typing import Any
 
 import torch
 from msgspec.structs import replace
 from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
 
 from vqa_gs.common.phases import phase
 from vqa_gs.contracts import Objective
 from vqa_gs.data.questions import QuestionId, QuestionSet
 from vqa_gs.eval.analysis import analyse
+from vqa_gs.eval.controls import CONTROLS, AnswerControls
 from vqa_gs.eval.evaluate import evaluate
 from vqa_gs.eval.evidence import Evidence
 from vqa_gs.eval.metrics_file import write_metrics
@@ -27,7 +30,7 @@ from vqa_gs.pipeline.task import Split
 
 @dataclass
 class ScoredSplit(Split):
-    """A split of questions with answers; what is predicted is a label a question.
+    """A split of questions with answers; what is predicted is a label a question, and one more under each control.
 
     Attributes:
         name: what metrics and predictions are filed under.
@@ -37,6 +40,8 @@ class ScoredSplit(Split):
         subsets: named lists of question ids.
         evidence: what a full analysis may look at: the training annotations, named lists of pairs of question ids.
         chosen_on_test: epochs are chosen on questions of a test split, which the analysis has to say.
+        controls: chooses answers under the controls; None where these mean nothing. The sigmoid of a logit is then the
+            probability of its answer.
     """
 
     name: str
@@ -46,6 +51,7 @@ class ScoredSplit(Split):
     subsets: dict[str, Any]
     evidence: Evidence
     chosen_on_test: bool
+    controls: AnswerControls | None = field(default=None, kw_only=True)
 
     @abstractmethod
     def logits(
@@ -62,17 +68,20 @@ class ScoredSplit(Split):
         world: int = 1,
         terms: Collection[Objective] = (),
     ) -> Tensor:
-        """Returns the label of the highest logit of every example, (n,) int64."""
+        """Returns the label of the highest logit of every example, and those under the controls, (n, 1 + controls)."""
         was_training = model.training
         model.eval()
-        labels = torch.zeros(len(self.questions), dtype=torch.int64)
+        labels = torch.zeros(len(self.questions), 1 + (len(CONTROLS) if self.controls else 0), dtype=torch.int64)
         share = -(-len(self.questions) // world)
         with (
             phase(f"scoring {self.name}", share, "questions") as advance,
             closing(self.logits(model, batch_size, rank, world, terms)) as batches,
         ):
             for rows, logits in batches:
-                labels[rows] = logits.argmax(1).cpu()
+                labels[rows, 0] = logits.argmax(1).cpu()
+                if self.controls is not None:
+                    chosen = self.controls.choose(rows.numpy(), logsigmoid(logits.float()).cpu().numpy())
+                    labels[rows, 1:] = torch.from_numpy(chosen)
                 advance(len(rows))
         model.train(was_training)
         return labels
@@ -87,15 +96,17 @@ class ScoredSplit(Split):
         self._evaluate(dict.fromkeys(self.questions.question_ids, ""))
 
     def score(self, predictions: Tensor) -> float:
-        """Returns the accuracy of labels, in percent."""
-        overall = self._evaluate(self.answered(predictions)).overall
+        """Returns the accuracy of the labels, in percent."""
+        overall = self._evaluate(self.answered(predictions[:, 0])).overall
         assert overall is not None
         return overall
 
     def report(self, predictions: Tensor, folder: Path) -> SplitMetrics:
         """Writes answers and their analysis: averages, intervals, breakdowns, notes."""
-        answers = self.answered(predictions)
-        metrics = analyse(self.questions, answers, self.rule, self.name, self.subsets, evidence=self.evidence)
+        answers, evidence = self.answered(predictions[:, 0]), self.evidence
+        if self.controls is not None:
+            evidence = replaced(evidence, controlled=self.controls.answered(predictions[:, 1:].numpy()))
+        metrics = analyse(self.questions, answers, self.rule, self.name, self.subsets, evidence=evidence)
         if self.chosen_on_test:
             metrics.notes.append("epochs were chosen on questions of a test split")
             metrics = replace(metrics, selection=ModelSelection(on_test=True))

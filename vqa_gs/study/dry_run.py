@@ -59,7 +59,8 @@ def _table(plan: StudyPlan, runs: Sequence[PlannedRun], costs: dict[tuple[str, s
         groups.setdefault((run.dataset, run.arm.name), []).append(run)
     named = any(dataset for dataset, _ in groups)
     table = Table(title=Text(plan.spec.title or plan.spec.file.stem))
-    for name in [*(["dataset"] if named else []), "arm", "against", "seeds", "state"]:
+    labels = "worlds/seeds" if plan.spec.worlds else "seeds"
+    for name in [*(["dataset"] if named else []), "arm", "against", labels, "state"]:
         table.add_column(name, overflow="fold", max_width=24)
     table.add_column("differs from the base in", overflow="fold", ratio=1)
     table.add_column("a run", justify="right", max_width=18)
@@ -72,7 +73,7 @@ def _table(plan: StudyPlan, runs: Sequence[PlannedRun], costs: dict[tuple[str, s
             *([Text(dataset)] if named else []),
             Text(arm.name),
             Text("\n".join(arm.against) or "–"),
-            Text(", ".join(str(run.seed) for run in members)),
+            Text(", ".join(str(run.label) for run in members)),
             Text(", ".join(f"{count} {state}" for state, count in states.items())),
             Text("\n".join(_differences(arm.settings, plan.out)) or "nothing"),
             Text(cost.source if cost.seconds is None else f"{duration(cost.seconds)} ({cost.source})"),

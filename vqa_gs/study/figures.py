@@ -60,8 +60,8 @@ def figures_of(data: Dataset, content: Content, drawn: Sequence[str] = ()) -> li
     overall = [one for one in measures if one.kind == "overall"]
     planes = _planes(measures, content, data)
     if planes:
-        names = list(dict.fromkeys(point.label for plane in planes for point in plane.points))
-        figures.append(figure((data.name, "trade", rule), "OOD against in-domain accuracy", [*planes], names))
+        labels = list(dict.fromkeys(point.label for plane in planes for point in plane.points))
+        figures.append(figure((data.name, "trade", rule), "OOD against in-domain accuracy", [*planes], labels))
     for field in dict.fromkeys(arm.field for arm in data.arms if arm.field and _is_number(arm.value)):
         families: dict[str, list[ArmState]] = {}
         for arm in data.arms:

@@ -101,10 +101,11 @@ def _value(run: PlannedRun, choice: Choice, spec: StudySpec, record: str) -> flo
 def _test_hashes(runs: Sequence[PlannedRun]) -> dict[str, str]:
     """Returns the SHA-256 of the first file of each test split; it stands for the split in the ledger."""
     found: dict[str, str] = {}
-    for name, part in asdict(runs[0].config.data)["tests"].items():
-        files = [value for value in flatten(part).values() if isinstance(value, str) and Path(value).is_file()]
-        if files:
-            found[name] = sha256_file(files[0])
+    for world, run in {run.world: run for run in reversed(runs)}.items():
+        for name, part in asdict(run.config.data)["tests"].items():
+            files = [value for value in flatten(part).values() if isinstance(value, str) and Path(value).is_file()]
+            if files:
+                found[name if world is None else f"{name}, world {world}"] = sha256_file(files[0])
     return found
 
 

@@ -15,7 +15,7 @@ from vqa_gs.common.files import StrPath
 from vqa_gs.common.names import filled
 from vqa_gs.eval.runs import flatten
 from vqa_gs.study.arms import PlannedArm, expand_arms, slug
-from vqa_gs.study.spec import Settings, StudySpec, merged, read_study, without_null
+from vqa_gs.study.spec import Settings, StudySpec, merged, read_study, run_label, without_null
 from vqa_gs.training.config import RunConfig, config_from_dict
 
 Status = Literal["done", "failed", "begun", "to do"]
@@ -31,12 +31,14 @@ class PlannedRun:
         arm: its arm.
         config: its settings.
         folder: its run directory.
+        world: its world's number, None where the study has none.
     """
 
     dataset: str
     arm: PlannedArm
     config: RunConfig
     folder: Path
+    world: int | None = None
 
     @property
     def seed(self) -> int:
@@ -44,9 +46,15 @@ class PlannedRun:
         return self.config.seed
 
     @property
+    def label(self) -> int | str:
+        """What it goes by among the runs of its arm."""
+        return run_label(self.world, self.seed)
+
+    @property
     def title(self) -> str:
         """What to call it."""
-        return ", ".join(part for part in (self.dataset, self.arm.name, f"seed {self.seed}") if part)
+        world = "" if self.world is None else f"world {self.world}"
+        return ", ".join(part for part in (self.dataset, world, self.arm.name, f"seed {self.seed}") if part)
 
     @property
     def failure_file(self) -> Path:
@@ -149,14 +157,16 @@ class StudyPlan:
         seeds: Sequence[int] = (),
         datasets: Sequence[str] = (),
         final: bool = False,
+        worlds: Sequence[int] = (),
     ) -> list[PlannedRun]:
-        """Returns the runs of some arms (or families of swept ones), seeds and datasets; none named: all.
+        """Returns the runs of some arms (or families of swept ones), seeds, datasets and worlds; none named: all.
 
         Args:
             arms: their names.
             seeds: their seeds.
             datasets: their datasets.
             final: those of the final dataset, and no others; else all others.
+            worlds: their worlds.
 
         Raises:
             UsageError: one of them is not in the study, or is the final dataset, without ``final``.
@@ -169,6 +179,7 @@ class StudyPlan:
             ("arm", arms, families),
             ("seed", seeds, set(self.spec.every_seed)),
             ("dataset", datasets, set(self.spec.datasets)),
+            ("world", worlds, set(self.spec.worlds)),
         ):
             strange = next((one for one in given if one not in known), None)
             if strange is not None:
@@ -181,6 +192,7 @@ class StudyPlan:
             and (not arms or run.arm.name in arms or run.arm.family in arms)
             and (not seeds or run.seed in seeds)
             and (not datasets or run.dataset in datasets)
+            and (not worlds or run.world in worlds)
         ]
 
 
@@ -201,21 +213,25 @@ def make_plan(path: StrPath, out: StrPath, overrides: Settings | None = None) ->
     folders = {name: slug(name) for name in spec.datasets}
     if len(set(folders.values())) < len(folders):
         raise UsageError("two names would share a folder", file=spec.file, record="datasets", mend="rename one")
+    worlds: tuple[int | None, ...] = spec.worlds or (None,)
     configs = {
-        (dataset, arm.name): _config(spec, dataset, own, arm, overrides or {})
+        (dataset, world, arm.name): _config(spec, dataset, world, own, arm, overrides or {})
         for dataset, own in spec.datasets.items()
+        for world in worlds
         for arm in arms
     }
     runs = [
         PlannedRun(
             dataset,
             arm,
-            replace(configs[dataset, arm.name], seed=seed),
-            Path(out) / "runs" / folders[dataset] / arm.folder / f"seed{seed}",
+            replace(configs[dataset, world, arm.name], seed=seed),
+            Path(out) / "runs" / folders[dataset] / _world_folder(world) / arm.folder / f"seed{seed}",
+            world,
         )
         for seed in spec.every_seed
         for dataset in spec.datasets
         if spec.has(dataset, seed)
+        for world in worlds
         for arm in arms
     ]
     names = {arm.name for arm in arms}
@@ -231,9 +247,15 @@ def _of_final(spec: StudySpec) -> list[str]:
     return [] if final is None else [*final.arms, *(arm for choice in final.choose.values() for arm in choice.among)]
 
 
-def _config(spec: StudySpec, dataset: str, own: Settings, arm: PlannedArm, overrides: Settings) -> RunConfig:
+def _world_folder(world: int | None) -> str:
+    return "" if world is None else f"world{world}"
+
+
+def _config(
+    spec: StudySpec, dataset: str, world: int | None, own: Settings, arm: PlannedArm, overrides: Settings
+) -> RunConfig:
     settings = without_null(merged(merged(merged(spec.base, own), arm.settings), overrides))
-    settings = filled(settings, {"dataset": slug(dataset)})
+    settings = filled(settings, {"dataset": slug(dataset), "world": "{world}" if world is None else str(world)})
     try:
         config = config_from_dict({**settings, "name": arm.name})
         config.check()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vqa_gs import __version__
 from vqa_gs.common.files import write_json, write_text
+from vqa_gs.eval.report.controls import controls_sentence
 from vqa_gs.eval.report.formats.html import render_html
 from vqa_gs.eval.report.formats.markdown import escape_markdown, render_markdown
 from vqa_gs.eval.report.part import Part
@@ -24,7 +25,8 @@ from vqa_gs.study.summary import SELECTION, Dataset, Outcome, outcome_of
 from vqa_gs.study.tables import tables_of
 
 _ERROR_BARS = (
-    "Error bars: 95 % interval of the mean over seeds (Student). Broken lines in curves: arms that are not swept."
+    "Error bars: 95 % interval of the mean over seeds, and over questions and worlds where known. Broken lines in"
+    " curves: arms that are not swept."
 )
 
 
@@ -63,7 +65,8 @@ def _part(outcome: Outcome) -> tuple[Part, list[StudyFigure]]:
     contents = []
     figures: list[StudyFigure] = []
     for data in outcome.datasets:
-        for content in data.contents:
+        for worlds in data.rules:
+            content = worlds[0][1]
             contents.append(content)
             name = _name(data, content) if several else ""
             drawn = figures_of(data, content, outcome.plan.spec.drawn)
@@ -71,8 +74,11 @@ def _part(outcome: Outcome) -> tuple[Part, list[StudyFigure]]:
             sections += _sections(data, content, drawn, name)
             before = f"{name}: " if name else ""
             remarks += [before + text for text in _findings(data, content)]
-            minds += [before + text for text in cautions(content.arms, content.splits)]
-            absent += [before + text for text in content.records.reasons]
+            for world, own in worlds:
+                where = before if world is None else f"{before}World {world}: "
+                remarks += [where + text for text in filter(None, (controls_sentence(own),))]
+                minds += [where + text for text in cautions(own.arms, own.splits)]
+                absent += [where + text for text in own.records.reasons]
     remarks += [f"{text}." for text in (told(outcome.plan.opening) if outcome.plan.opening else ())]
     headline = Headline(_headline(outcome), "open", None)
     summary = Summary(
@@ -91,6 +97,8 @@ def _name(data: Dataset, content: Content) -> str:
 def _headline(outcome: Outcome) -> str:
     spec = outcome.plan.spec
     parts = [_count(len(outcome.plan.arms), "arm"), _count(len(spec.every_seed), "seed")]
+    if spec.worlds:
+        parts.append(_count(len(spec.worlds), "world"))
     if len(spec.datasets) > 1:
         parts.append(_count(len(spec.datasets), "dataset"))
     done = sum(len(arm.done) for data in outcome.datasets for arm in data.arms)
@@ -132,7 +140,7 @@ def _findings(data: Dataset, content: Content) -> list[str]:
         tests = max(difference.comparisons for _, difference in differences)
         split = content.splits.label(one.split)
         if not tests:
-            found.append(f"{split}: one seed each, so no difference can be tested.")
+            found.append(f"{split}: no two arms have three seeds, so no difference is tested.")
             continue
         text = f"{split}, points under {one.scoring}, p after Holm over {_count(tests, 'test')}: "
         text += "; ".join(decided) if decided else "no arm differs from what it is tested against"

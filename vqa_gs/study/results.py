@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 
 from vqa_gs.eval.breakdown import BREAKDOWNS
+from vqa_gs.eval.crossed import Images
 from vqa_gs.eval.report.quantities import Quantity, quantities
 from vqa_gs.eval.report_content.content import ANSWER_TYPES, Content
+from vqa_gs.eval.report_content.resampling import Group
 from vqa_gs.eval.report_content.verdicts import same_questions
 from vqa_gs.eval.runs import SplitMetrics
 from vqa_gs.eval.statistics import holm
 from vqa_gs.study.arms import PlannedArm
-from vqa_gs.study.statistics import Difference, SeedMean, mean_of, paired_difference
+from vqa_gs.study.statistics import Difference, SeedMean, Table, difference_of, mean_images, mean_of
 
 Key = tuple[str, str]
 
@@ -79,45 +82,92 @@ def _place(one: Quantity) -> tuple[str, int, int, str]:
     return one.subset, _KINDS.index(one.kind), usual, one.name
 
 
-def measure(content: Content, arms: Sequence[PlannedArm]) -> list[Measure]:
+Worlds = Sequence[tuple[int | None, Content]]
+"""The runs of a dataset that follow one rule, world by world; one world without a number where a study has none."""
+
+
+def measure(worlds: Worlds, arms: Sequence[PlannedArm]) -> list[Measure]:
     """Returns all measures of the runs of one dataset that follow one rule.
 
     p-values are corrected by Holm over all tests of one split and one kind of measure.
 
     Args:
-        content: the runs, each arm's under the arm's name.
+        worlds: the runs, each arm's under the arm's name.
         arms: the study's arms.
     """
     measures: list[Measure] = []
-    found_arms = {arm.name: arm for arm in content.arms}
-    for split in content.splits.names:
-        found = [(run, measures_of(run.metrics[split])) for run in content.runs if split in run.metrics]
-        comparable = same_questions(content.runs, split)
+    for split in dict.fromkeys(split for _, content in worlds for split in content.splits.names):
+        found = [
+            (world, run, measures_of(run.metrics[split]))
+            for world, content in worlds
+            for run in content.runs
+            if split in run.metrics and run.seed is not None
+        ]
+        found.sort(key=lambda entry: entry[1].seed or 0)
+        comparable = all(same_questions(content.runs, split) for _, content in worlds)
         here: list[Measure] = []
-        for key in _keys([one for _, one in found]):
-            values: dict[str, dict[int, float]] = {arm.name: {} for arm in arms}
-            for run, one in sorted(found, key=lambda pair: pair[0].seed or 0):
+        for key in _keys([one for _, _, one in found]):
+            values: dict[str, dict[int | None, dict[int, float]]] = {
+                arm.name: {world: {} for world, _ in worlds} for arm in arms
+            }
+            for world, run, one in found:
                 value = one[key].value if key in one else None
                 if value is not None and run.seed is not None and run.arm in values:
-                    values[run.arm][run.seed] = value
-            known = [one[key] for _, one in found if key in one]
+                    values[run.arm][world][run.seed] = value
+            known = [one[key] for _, _, one in found if key in one]
+            resampled = _Resampled(worlds, split, known[0].group)
             scores: dict[str, Score] = {}
             for arm in arms:
-                if not values[arm.name]:
+                mean = mean_of(values[arm.name], partial(resampled.mean, arm.name))
+                if mean is None:
                     continue
-                differences = []
-                for against in arm.against if comparable else ():
-                    difference = paired_difference(values[arm.name], values[against], against)
-                    if difference is not None:
-                        both = content.difference(found_arms[arm.name], found_arms[against], split, known[0].group)
-                        resampled = None if both is None else (both.low, both.high)
-                        differences.append(msgspec.structs.replace(difference, question_interval=resampled))
-                scores[arm.name] = Score(mean_of(values[arm.name]), tuple(differences))
+                differences = [
+                    difference_of(
+                        values[arm.name],
+                        values[against],
+                        against,
+                        partial(resampled.difference, arm.name, against),
+                    )
+                    for against in (arm.against if comparable else ())
+                ]
+                scores[arm.name] = Score(mean, tuple(one for one in differences if one is not None))
             if scores:
                 count = next((one.count for one in known if one.count), None)
-                here.append(Measure(split, content.scoring, *key, count, scores))
+                here.append(Measure(split, worlds[0][1].scoring, *key, count, scores))
         measures += _corrected(here)
     return measures
+
+
+class _Resampled:
+    """Means of arms over resampled images of one split, in each world its own.
+
+    Args:
+        worlds: the runs.
+        split: the split.
+        group: the questions; None where single ones are not known.
+    """
+
+    def __init__(self, worlds: Worlds, split: str, group: Group | None) -> None:
+        self._worlds, self._split, self._group = dict(worlds), split, group
+
+    def mean(self, arm: str, table: Table) -> Images | None:
+        """Returns that of an arm."""
+        return mean_images([self._images(world, table.seeds, arm) for world in table.worlds])
+
+    def difference(self, arm: str, other: str, table: Table) -> Images | None:
+        """Returns that of an arm's difference to another."""
+        found = []
+        for world in table.worlds:
+            one, control = (self._images(world, table.seeds, name) for name in (arm, other))
+            found.append(None if one is None or control is None else Images(one.draws - control.draws, one.size))
+        return mean_images(found)
+
+    def _images(self, world: int | None, seeds: Sequence[int], arm: str) -> Images | None:
+        content = self._worlds[world]
+        if self._group is None or self._split not in content.intervals:
+            return None
+        runs = [run for run in content.runs if run.arm == arm and run.seed in seeds and self._split in run.metrics]
+        return content.intervals[self._split].images(runs, self._group)
 
 
 def _keys(found: Sequence[dict[Key, Quantity]]) -> list[Key]:
@@ -128,14 +178,17 @@ def _keys(found: Sequence[dict[Key, Quantity]]) -> list[Key]:
 
 
 def _corrected(measures: Sequence[Measure]) -> list[Measure]:
-    """Returns the measures of one split with Holm's correction over each kind."""
-    tests: dict[str, dict[tuple[str, str, str], float]] = {}
+    """Returns the measures of one split with Holm's correction over each kind.
+
+    Two arms that are tested against each other are one test, whichever of them is written as the other's control.
+    """
+    tests: dict[str, dict[tuple[str, frozenset[str]], float]] = {}
     for one in measures:
         for arm, score in one.arms.items():
             for difference in score.differences:
                 if difference.p is not None:
-                    tests.setdefault(one.kind, {})[one.name, arm, difference.against] = difference.p
-    adjusted: dict[str, dict[tuple[str, str, str], float]] = {}
+                    tests.setdefault(one.kind, {})[one.name, frozenset((arm, difference.against))] = difference.p
+    adjusted: dict[str, dict[tuple[str, frozenset[str]], float]] = {}
     for kind, p_values in tests.items():
         # `holm` takes names; numbers stand for them.
         numbered = holm({str(number): p for number, p in enumerate(p_values.values())})
@@ -145,7 +198,7 @@ def _corrected(measures: Sequence[Measure]) -> list[Measure]:
         differences = [
             msgspec.structs.replace(
                 difference,
-                p_holm=adjusted.get(one.kind, {}).get((one.name, arm, difference.against)),
+                p_holm=adjusted.get(one.kind, {}).get((one.name, frozenset((arm, difference.against)))),
                 comparisons=len(tests.get(one.kind, {})),
             )
             for difference in score.differences

@@ -21,6 +21,7 @@ Settings = dict[str, Any]
 _OF_AN_ARM = ("extends", "sweep", "against")
 # What the study itself decides of each run.
 _OF_THE_STUDY = ("name", "seed")
+_WORLD = "{world}"
 
 
 class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -59,6 +60,11 @@ class ArmSpec(msgspec.Struct, frozen=True):
     extends: str | None = None
     sweep: tuple[str, tuple[Any, ...]] | None = None
     against: tuple[str, ...] = ()
+
+
+def run_label(world: int | None, seed: int) -> int | str:
+    """Returns what a run of an arm goes by: its seed, or world and seed."""
+    return seed if world is None else f"{world}/{seed}"
 
 
 class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -102,6 +108,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     seeds: Annotated[list[Annotated[int, msgspec.Meta(ge=0)]], msgspec.Meta(min_length=1)] = msgspec.field(
         default_factory=lambda: [0]
     )
+    worlds: list[Annotated[int, msgspec.Meta(ge=0)]] = []
     control: str | None = None
     drawn: list[str] = []
     prepare: list[Step] = []
@@ -122,6 +129,7 @@ class StudySpec(msgspec.Struct, frozen=True):
         drawn: the arms that bars are drawn of; none: the first few.
         prepare: what is made before the runs, in this order.
         final: the dataset that ``--final`` opens; None where there is none.
+        worlds: the numbers that ``{world}`` stands for: every arm is trained with every seed in each.
     """
 
     file: Path
@@ -134,6 +142,7 @@ class StudySpec(msgspec.Struct, frozen=True):
     drawn: tuple[str, ...]
     prepare: tuple[Step, ...]
     final: Final | None = None
+    worlds: tuple[int, ...] = ()
 
     @property
     def every_seed(self) -> tuple[int, ...]:
@@ -246,10 +255,15 @@ def read_study(path: StrPath, out: StrPath, data: str | None = None) -> StudySpe
     except msgspec.ValidationError as error:
         problem, _, place = str(error).partition(" - at ")
         raise DataError(problem, file=path, record=place.strip("`").removeprefix("$").lstrip(".") or None) from error
-    for record, seeds in (("seeds", found.seeds), ("final.seeds", found.final.seeds if found.final else [])):
-        if len(set(seeds)) < len(seeds):
-            raise UsageError("a seed stands twice", file=path, record=record)
+    for record, numbers in (
+        ("seeds", found.seeds),
+        ("final.seeds", found.final.seeds if found.final else []),
+        ("worlds", found.worlds),
+    ):
+        if len(set(numbers)) < len(numbers):
+            raise UsageError(f"a {record[:-1].split('.')[-1]} stands twice", file=path, record=record)
     _check_final(found, path)
+    _check_worlds(found, path)
     base = _settings(read_yaml(found.base, "configuration"), path, "base", own=False) if found.base else {}
     return StudySpec(
         Path(path),
@@ -260,8 +274,9 @@ def read_study(path: StrPath, out: StrPath, data: str | None = None) -> StudySpe
         tuple(found.seeds),
         found.control,
         tuple(found.drawn),
-        tuple(found.prepare),
+        tuple(_in_worlds(found.prepare, found.worlds)),
         found.final,
+        tuple(found.worlds),
     )
 
 
@@ -277,6 +292,28 @@ def _check_final(found: _File, file: StrPath) -> None:
         raise DataError("needs another dataset to choose on", file=file, record="final", mend="add one to `datasets`")
     if not found.final.arms and not found.final.choose:
         raise DataError("names no arm", file=file, record="final", mend="name some in final.arms or final.choose")
+
+
+def _check_worlds(found: _File, file: StrPath) -> None:
+    """Refuses worlds that change nothing, and their name where there are none."""
+    named = [_WORLD in str(part) for part in (found.settings, found.datasets, found.arms)]
+    if found.worlds and not any(named):
+        mend = f"name {_WORLD} in the settings that differ between them"
+        raise DataError("are all the same", file=file, record="worlds", mend=mend)
+    if not found.worlds and (any(named) or any(_WORLD in str(step) for step in found.prepare)):
+        raise DataError(f"{_WORLD} is named, but there are no worlds", file=file, mend="add `worlds: [1, 2, 3]`")
+
+
+def _in_worlds(steps: Sequence[Step], worlds: Sequence[int]) -> list[Step]:
+    """Returns the steps, those that name the world once for each."""
+    found = []
+    for step in steps:
+        own = [*step.files, *step.words]
+        if any(_WORLD in text for text in own):
+            found += [msgspec.convert(filled(msgspec.to_builtins(step), {"world": str(one)}), Step) for one in worlds]
+        else:
+            found.append(step)
+    return found
 
 
 def _settings(given: Mapping[str, Any], file: StrPath, record: str, own: bool = True) -> Settings:

@@ -1,32 +1,76 @@
-"""How certain a mean over seeds is: Student's interval, and the t-test of two arms paired by seed."""
+"""How certain a mean over seeds is, and the difference of two arms paired by seed; over questions and worlds too."""
 
 from __future__ import annotations
 
-import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
-from scipy import stats
+import numpy as np
+from numpy.typing import NDArray
 
-from vqa_gs.eval.statistics import LEVEL
+from vqa_gs.eval.crossed import Images, crossed, sources_of
+from vqa_gs.eval.report_content.verdicts import SEEDS
+from vqa_gs.study.spec import run_label
+
+Values = Mapping[int | None, Mapping[int, float]]
+"""A quantity of an arm by world, None where a study has none, and seed."""
+
+
+class Table(NamedTuple):
+    """A quantity of the seeds that all of some worlds have.
+
+    Attributes:
+        worlds: their numbers; None alone where a study has none.
+        seeds: theirs.
+        values: (worlds, seeds) float64.
+    """
+
+    worlds: list[int | None]
+    seeds: list[int]
+    values: NDArray[np.float64]
+
+    @property
+    def by_run(self) -> dict[int | str, float]:
+        """The values by what a run goes by."""
+        rows = zip(self.worlds, self.values.tolist(), strict=True)
+        return {
+            run_label(world, seed): value for world, row in rows for seed, value in zip(self.seeds, row, strict=True)
+        }
+
+    def sampled(self, images: Images | None) -> list[str]:
+        """Returns what the interval of the mean is over: ``image``, ``seed``, ``world``."""
+        there = {"image": images is not None, "seed": len(self.seeds) > 1, "world": len(self.worlds) > 1}
+        return [name for name, known in there.items() if known]
+
+
+Resampled = Callable[[Table], Images | None]
+"""Gives the mean of a table's runs over resampled images, None where that is not known."""
+
+
+def _unknown(table: Table) -> None:
+    """Nothing is known of single questions."""
 
 
 class SeedMean(msgspec.Struct, frozen=True):
-    """A quantity over seeds.
+    """A quantity over seeds, and worlds.
 
     Attributes:
-        values: by seed.
-        mean: over the seeds.
-        std: their standard deviation (ddof=1); None with one seed.
-        interval: mean -+ t * std / sqrt(n), the 95 % interval of the mean were the seeds' values normal; None with
-            one seed.
+        values: by seed, or by "world/seed".
+        mean: over them.
+        std: their standard deviation (ddof=1); None with one.
+        interval: 95 % interval of the mean over all that ``over`` names, see `vqa_gs.eval.crossed`; None of nothing.
+        seed_interval: the same over seeds and worlds alone.
+        over: what the interval is over: ``image``, ``seed``, ``world``.
     """
 
-    values: dict[int, float]
+    values: dict[int | str, float]
     mean: float
     std: float | None
     interval: tuple[float, float] | None
+    seed_interval: tuple[float, float] | None = None
+    over: list[str] = []
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,62 +79,110 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         against: the control's name.
         seeds: how many both have.
+        worlds: in how many worlds; 1 where a study has none.
         mean: of the differences, in points.
-        std: of the differences (ddof=1); None with one seed.
-        interval: 95 % interval of the mean difference over seeds; None with one seed.
-        t: the paired t statistic; None with one seed, or where all differences are equal.
-        p: of the paired t-test, two-sided.
+        std: of the differences (ddof=1); None of one.
+        interval: 95 % interval of the mean difference over all that ``over`` names, see `vqa_gs.eval.crossed`.
+        seed_interval: the same over seeds and worlds alone.
+        over: what the interval is over: ``image``, ``seed``, ``world``.
+        t: the mean over its standard error over all these; paired by seed. None with fewer than three seeds and worlds,
+            or where all differences are equal.
+        p: of that, two-sided.
         p_holm: the same corrected by Holm for the number of `comparisons`.
         comparisons: how many tests were made beside this one and with it.
-        question_interval: 95 % interval by resampling images and seeds, where the answers are still at hand.
     """
 
     against: str
     seeds: int
+    worlds: int = 1
     mean: float
     std: float | None
     interval: tuple[float, float] | None
+    seed_interval: tuple[float, float] | None = None
+    over: list[str] = []
     t: float | None
     p: float | None
     p_holm: float | None = None
     comparisons: int = 0
-    question_interval: tuple[float, float] | None = None
 
     @property
     def decided(self) -> bool:
-        """Whether the difference is not put down to chance: p below 0.05 after Holm's correction."""
-        return self.p_holm is not None and self.p_holm < 0.05
+        """Whether the difference is not put down to chance: p below 0.05 after Holm, and an interval without 0."""
+        if self.p_holm is None or self.interval is None:
+            return False
+        return self.p_holm < 0.05 and not self.interval[0] <= 0 <= self.interval[1]
 
 
-def _interval(mean: float, std: float, count: int) -> tuple[float, float]:
-    half = float(stats.t.ppf(0.5 + LEVEL / 2, count - 1)) * std / math.sqrt(count)
-    return mean - half, mean + half
+def table_of(*values: Values) -> list[Table] | None:
+    """Returns the same worlds and seeds of some arms, None where they have none in common.
+
+    A world whose runs are still to do is left out, and a seed that not all others have.
+    """
+    worlds = [world for world in values[0] if all(one.get(world) for one in values)]
+    everywhere = [one[world] for one in values for world in worlds]
+    seeds = [seed for seed in (everywhere[0] if worlds else ()) if all(seed in part for part in everywhere)]
+    if not seeds:
+        return None
+    return [
+        Table(worlds, seeds, np.array([[one[world][seed] for seed in seeds] for world in worlds])) for one in values
+    ]
 
 
-def mean_of(values: Mapping[int, float]) -> SeedMean:
-    """Returns the mean, deviation and interval of a quantity by seed; there is at least one."""
-    numbers = list(values.values())
-    mean = statistics.fmean(numbers)
-    if len(numbers) < 2:
-        return SeedMean(dict(values), mean, None, None)
-    std = statistics.stdev(numbers)
-    return SeedMean(dict(values), mean, std, _interval(mean, std, len(numbers)))
+def mean_of(values: Values, resampled: Resampled = _unknown) -> SeedMean | None:
+    """Returns the mean, deviation and intervals of a quantity; None where no seed is in all worlds."""
+    tables = table_of(values)
+    if tables is None:
+        return None
+    (table,) = tables
+    mean, sources, images = float(table.values.mean()), sources_of(table.values), resampled(table)
+    return SeedMean(
+        table.by_run,
+        mean,
+        _deviation(table),
+        crossed(mean, sources, images).interval,
+        crossed(mean, sources).interval,
+        table.sampled(images),
+    )
 
 
-def paired_difference(arm: Mapping[int, float], control: Mapping[int, float], against: str) -> Difference | None:
+def difference_of(arm: Values, control: Values, against: str, resampled: Resampled = _unknown) -> Difference | None:
     """Returns arm minus control over the seeds both have, None if there is none.
 
     Paired, because runs of one seed share initial values and the order of the data: what they share cancels.
     """
-    seeds = [seed for seed in arm if seed in control]
-    if not seeds:
+    tables = table_of(arm, control)
+    if tables is None:
         return None
-    found = mean_of({seed: arm[seed] - control[seed] for seed in seeds})
-    t = p = None
-    # Equal up to rounding: the test's ratio would be that of two rounding errors.
-    if found.std is not None and found.std > 1e-9:
-        result = stats.ttest_rel([arm[seed] for seed in seeds], [control[seed] for seed in seeds])
-        t, p = float(result.statistic), float(result.pvalue)
+    one, other = tables
+    table = one._replace(values=one.values - other.values)
+    mean, sources, images = float(table.values.mean()), sources_of(table.values), resampled(table)
+    whole = crossed(mean, sources, images)
+    tested = max(len(table.seeds), len(table.worlds)) >= SEEDS
     return Difference(
-        against=against, seeds=len(seeds), mean=found.mean, std=found.std, interval=found.interval, t=t, p=p
+        against=against,
+        seeds=len(table.seeds),
+        worlds=len(table.worlds),
+        mean=mean,
+        std=_deviation(table),
+        interval=whole.interval,
+        seed_interval=crossed(mean, sources).interval,
+        over=table.sampled(images),
+        t=whole.t if tested else None,
+        p=whole.p if tested else None,
     )
+
+
+def _deviation(table: Table) -> float | None:
+    return statistics.stdev(table.values.ravel().tolist()) if table.values.size > 1 else None
+
+
+def mean_images(found: Sequence[Images | None]) -> Images | None:
+    """Returns the mean over the worlds' resampled images, None unless all are known.
+
+    Worlds have images of their own: a draw of one goes with another draw of the next.
+    """
+    known = [one for one in found if one is not None]
+    if not known or len(known) < len(found):
+        return None
+    draws = np.mean([np.roll(one.draws, world) for world, one in enumerate(known)], axis=0)
+    return Images(draws, sum(one.size for one in known))

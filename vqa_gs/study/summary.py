@@ -20,6 +20,11 @@ from vqa_gs.study.arms import PlannedArm
 from vqa_gs.study.plan import PlannedRun, StudyPlan
 from vqa_gs.study.results import Measure, measure
 
+TESTS = (
+    "two-sided, from three seeds or worlds on; the difference is paired by seed, and its variance over seeds, worlds"
+    " and resampled images is added up (vqa_gs.eval.crossed); p_holm: Holm over the tests of one split and kind, where"
+    " two arms against each other are one test"
+)
 SELECTION = "Epochs were chosen by in-domain accuracy; tests were looked at once, after training."
 
 
@@ -33,7 +38,7 @@ class ArmState(msgspec.Struct, frozen=True, kw_only=True):
         field: the field that is swept.
         value: the field's value.
         planned: its runs.
-        done: seeds that are done.
+        done: seeds that are done, or "world/seed".
         failed: why, by seed.
         missing: seeds that are still to do.
         seconds: of training, by seed.
@@ -47,10 +52,10 @@ class ArmState(msgspec.Struct, frozen=True, kw_only=True):
     field: str | None
     value: Any
     planned: int
-    done: list[int]
-    failed: dict[int, str]
-    missing: list[int]
-    seconds: dict[int, float]
+    done: list[int | str]
+    failed: dict[int | str, str]
+    missing: list[int | str]
+    seconds: dict[int | str, float]
     parameters: int | None
     pairs: int | None
 
@@ -61,12 +66,22 @@ class ArmState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Dataset(msgspec.Struct, frozen=True):
-    """What came out on one dataset; ``contents`` are what the measures were made from, a scoring rule each."""
+    """What came out on one dataset; ``rules`` has what the measures were made from, for each rule world by world."""
 
     name: str
     arms: list[ArmState]
     measures: list[Measure]
-    contents: list[Content]
+    rules: list[list[tuple[int | None, Content]]]
+
+    @property
+    def contents(self) -> list[Content]:
+        """What the first world has of each rule: its splits and its rule are those of all."""
+        return [worlds[0][1] for worlds in self.rules]
+
+    @property
+    def worlds(self) -> list[int]:
+        """The worlds that have results; none where the study has none."""
+        return list(dict.fromkeys(world for worlds in self.rules for world, _ in worlds if world is not None))
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -79,7 +94,11 @@ class Outcome(msgspec.Struct, frozen=True):
     def warnings(self) -> list[str]:
         """What makes numbers no test at all."""
         return [
-            text for data in self.datasets for content in data.contents for text in selection_warnings(content.runs)
+            text
+            for data in self.datasets
+            for worlds in data.rules
+            for _, content in worlds
+            for text in selection_warnings(content.runs)
         ]
 
     def to_json(self) -> dict[str, Any]:
@@ -87,14 +106,15 @@ class Outcome(msgspec.Struct, frozen=True):
         spec = self.plan.spec
         return {
             "format": "vqa-gs-study",
-            "format_version": 1,
+            "format_version": 2,
             "title": spec.title,
             "study": str(spec.file),
             "seeds": list(spec.every_seed),
+            "worlds": list(spec.worlds),
             "control": spec.control,
             "level": LEVEL,
             "selection": SELECTION,
-            "tests": "paired t-test over seeds, two-sided; p_holm: Holm over the tests of one split and kind",
+            "tests": TESTS,
             "warnings": self.warnings,
             "opening": msgspec.to_builtins(self.plan.opening),
             "datasets": [
@@ -121,28 +141,31 @@ def outcome_of(plan: StudyPlan) -> Outcome:
         if not runs:
             continue  # the final dataset, before it is opened
         loaded = {run.folder: load_run(run.folder) for run in runs if run.status == "done"}
-        # Arms go by the study's own names, whatever a later version of a run says.
-        summaries = [
-            msgspec.structs.replace(loaded[run.folder], arm=run.arm.name, seed=run.seed)
-            for run in runs
-            if run.folder in loaded
-        ]
-        contents = [read_content(rule, members, Options(examples=0)) for rule, members in by_scoring(summaries).items()]
+        rules: dict[str, list[tuple[int | None, Content]]] = {}
+        for world in plan.spec.worlds or (None,):
+            # Arms go by the study's own names, whatever a later version of a run says.
+            summaries = [
+                msgspec.structs.replace(loaded[run.folder], arm=run.arm.name, seed=run.seed)
+                for run in runs
+                if run.folder in loaded and run.world == world
+            ]
+            for rule, members in by_scoring(summaries).items():
+                rules.setdefault(rule, []).append((world, read_content(rule, members, Options(examples=0))))
         states = [_state(arm, [run for run in runs if run.arm.name == arm.name], loaded) for arm in plan.arms]
-        measures = [one for content in contents for one in measure(content, plan.arms)]
-        datasets.append(Dataset(name, states, measures, contents))
+        measures = [one for worlds in rules.values() for one in measure(worlds, plan.arms)]
+        datasets.append(Dataset(name, states, measures, list(rules.values())))
     if not any(data.measures for data in datasets):
         raise DataError("no run is done yet", file=plan.out, mend="run the study without --report-only")
     return Outcome(plan, datasets)
 
 
 def _state(arm: PlannedArm, runs: Sequence[PlannedRun], loaded: dict[Any, RunSummary]) -> ArmState:
-    done = {run.seed: loaded[run.folder] for run in runs if run.folder in loaded}
-    failed = {run.seed: run.failure or "" for run in runs if run.status == "failed"}
+    done = {run.label: loaded[run.folder] for run in runs if run.folder in loaded}
+    failed = {run.label: run.failure or "" for run in runs if run.status == "failed"}
     records = [run.provenance for run in done.values()]
     seconds = {
-        seed: sum(took for _, took in run.curves.points("seconds"))
-        for seed, run in done.items()
+        label: sum(took for _, took in run.curves.points("seconds"))
+        for label, run in done.items()
         if run.curves and "seconds" in run.curves.columns
     }
     return ArmState(
@@ -152,9 +175,9 @@ def _state(arm: PlannedArm, runs: Sequence[PlannedRun], loaded: dict[Any, RunSum
         field=arm.field,
         value=arm.value,
         planned=len(runs),
-        done=sorted(done),
+        done=list(done),
         failed=failed,
-        missing=sorted(run.seed for run in runs if run.seed not in done and run.seed not in failed),
+        missing=[run.label for run in runs if run.label not in done and run.label not in failed],
         seconds=seconds,
         parameters=_same(records, "parameters"),
         pairs=_same(records, "pairs"),

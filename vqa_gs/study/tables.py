@@ -17,7 +17,7 @@ from vqa_gs.eval.report_content.blocks import (
     text_cell,
 )
 from vqa_gs.eval.report_content.content import Content, examples_word, quantity, scoring_rule
-from vqa_gs.eval.report_content.verdicts import points
+from vqa_gs.eval.report_content.verdicts import SEEDS, points
 from vqa_gs.eval.runs import MEAN_AVERAGE_PRECISION
 from vqa_gs.eval.statistics import LEVEL, Interval
 from vqa_gs.study.results import Measure, Score
@@ -45,7 +45,7 @@ def seconds_text(arm: ArmState) -> str:
 
 
 def score_of(score: Score | None, more_is_better: bool = True) -> Cell:
-    """Returns a mean with its deviation and interval over seeds, strong where it is above all it is tested against."""
+    """Returns a mean with its deviation and interval, strong where it is above all it is tested against."""
     if score is None:
         return score_cell(None)
     found = score.over_seeds
@@ -54,26 +54,45 @@ def score_of(score: Score | None, more_is_better: bool = True) -> Cell:
 
 
 def difference_cell(difference: Difference | None) -> Cell:
-    """Returns a difference with its interval over seeds, p-values, and its interval over questions where known."""
+    """Returns a difference with its interval, p-values, and what both are over."""
     if difference is None:
         return Cell(MISSING, sort=-1e9)
-    if difference.seeds > 1:
-        tests = f"p {_p(difference.p)}, Holm {_p(difference.p_holm)}, {difference.seeds} seeds"
-    else:
-        tests = "one seed"
-    if difference.question_interval is not None:
-        tests += f"; questions {interval_text(Interval(*difference.question_interval))}"
+    runs = f"{difference.seeds} seed{'s' if difference.seeds > 1 else ''}"
+    if difference.worlds > 1:
+        runs = f"{difference.worlds} worlds x {runs}"
+    tested = max(difference.seeds, difference.worlds) >= SEEDS
+    tests = f"p {_p(difference.p)}, Holm {_p(difference.p_holm)}, {runs}" if tested else f"not tested, {runs}"
+    if "image" in difference.over and difference.seed_interval is not None:
+        tests += f"; over {'worlds and ' if difference.worlds > 1 else ''}seeds alone"
+        tests += f" {interval_text(Interval(*difference.seed_interval))}"
     interval = interval_text(Interval(*difference.interval)) if difference.interval else ""
     strong = difference.decided and difference.mean > 0
     return Cell(points(difference.mean), tests, interval, difference.mean, strong)
 
 
-def _notes(content: Content) -> tuple[str, ...]:
-    measured = quantity(content.scoring)
+def _over(measures: Sequence[Measure]) -> str:
+    """Returns what the intervals of some measures are over."""
+    names = {"image": "questions (images resampled)", "seed": "seeds", "world": "worlds"}
+    over = {name for one in measures for score in one.arms.values() for name in score.over_seeds.over}
+    parts = [words for name, words in names.items() if name in over]
+    text = f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else "".join(parts) or "nothing yet"
+    some = [one for one in measures if any("image" not in score.over_seeds.over for score in one.arms.values())]
+    return f"{text}, without questions where single answers are not known" if some and "image" in over else text
+
+
+def _where(data: Dataset, content: Content) -> str:
+    """Returns what the splits are; of worlds, those of the first, and that means are over all of them."""
+    if not data.worlds:
+        return content.split_note()
+    return f"Means over the worlds {', '.join(map(str, data.worlds))}. In the first: {content.split_note()}"
+
+
+def _notes(data: Dataset, content: Content, measures: Sequence[Measure]) -> tuple[str, ...]:
+    spread = "worlds and seeds" if data.worlds else "seeds"
     return (
-        f"Scoring rule: {scoring_rule(content.scoring)}. {measured} in %, mean ± standard deviation over seeds; in"
-        f" brackets or below: {100 * LEVEL:.0f} % interval of the mean over seeds (Student).",
-        content.split_note(),
+        f"Scoring rule: {scoring_rule(content.scoring)}. {quantity(content.scoring)} in %, mean ± standard deviation"
+        f" over {spread}; in brackets or below: {100 * LEVEL:.0f} % interval of the mean over {_over(measures)}.",
+        _where(data, content),
         SELECTION,
     )
 
@@ -87,8 +106,8 @@ def _tests_note(measures: Sequence[Measure]) -> str:
     if not made:
         return "No difference could be tested."
     return (
-        f"Differences: paired t-test over seeds, two-sided, corrected by Holm for the number of tests ({made})."
-        " Bold: above what it is tested against with p (Holm) < 0.05."
+        "Differences: paired by seed; p two-sided, over all that the interval is over, corrected by Holm for the number"
+        f" of tests ({made}). Bold: above what it is tested against with p (Holm) < 0.05 and an interval without 0."
     )
 
 
@@ -99,7 +118,7 @@ def arms_table(data: Dataset, content: Content) -> Table | None:
     if not shown:
         return None
     sides = content.splits.sides
-    columns = [Column("arm", numeric=False), Column("seeds")]
+    columns = [Column("arm", numeric=False), Column("runs" if data.worlds else "seeds")]
     columns += [Column(content.splits.label(one.split), side=sides[one.split]) for one in measures]
     columns += [Column("s a run"), Column("pairs"), Column("parameters")]
     rows = []
@@ -110,13 +129,15 @@ def arms_table(data: Dataset, content: Content) -> Table | None:
         cells += [text_cell(seconds_text(arm), sort=arm.mean_seconds), count_cell(arm.pairs)]
         rows.append((*cells, count_cell(arm.parameters)))
     lost = [
-        f"{arm.name}, seed {seed}: failed, {why.rstrip('.')}." for arm in data.arms for seed, why in arm.failed.items()
+        f"{arm.name}, {'world/seed' if data.worlds else 'seed'} {label}: failed, {why.rstrip('.')}."
+        for arm in data.arms
+        for label, why in arm.failed.items()
     ]
     left = sum(len(arm.missing) for arm in data.arms)
     if left:
         lost.append(f"{left} runs are still to do.")
     took = "s a run: training, with its looks at the in-domain split, without the tests."
-    notes = (*_notes(content), _tests_note(measures), took)
+    notes = (*_notes(data, content, measures), _tests_note(measures), took)
     return Table("Arms", notes, tuple(columns), tuple(rows), warnings=tuple(lost))
 
 
@@ -146,8 +167,8 @@ def differences_table(data: Dataset, content: Content) -> Table | None:
     ]
     notes = (
         f"Scoring rule: {scoring_rule(content.scoring)}. Difference in points; below or in brackets:"
-        f" {100 * LEVEL:.0f} % interval of the mean difference over seeds (Student); questions: the same by resampling"
-        " images and seeds.",
+        f" {100 * LEVEL:.0f} % interval of the mean difference over {_over(measures)}.",
+        _where(data, content),
         SELECTION,
         _tests_note(measures),
     )
@@ -180,7 +201,7 @@ def kind_table(
         cells = [text_cell(name or "all"), *(count_cell(one.count if one else None) for one in found)]
         cells += [score_of(one.arms.get(arm) if one else None, higher_is_better) for arm in arms for one in found]
         rows.append(tuple(cells))
-    notes = (breakdown.meaning, content.split_note(), SELECTION) if breakdown else _notes(content)
+    notes = (breakdown.meaning, _where(data, content), SELECTION) if breakdown else _notes(data, content, measures)
     if higher_is_better:
         notes = (*notes, _tests_note(measures))
     return Table(

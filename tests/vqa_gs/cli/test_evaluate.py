@@ -103,6 +103,32 @@ def test_everything_the_data_allows(files, capsys):
         assert words in text
 
 
+def test_controls_of_a_file_with_the_best_answers(files, capsys):
+    top = [[[r[6], 1.0], ["no" if r[4] == "yes/no" else "1", 0.5]] for r in ROWS]
+    rows = [{"question_id": r[0], "answer": r[6], "top": found} for r, found in zip(ROWS, top, strict=True)]
+    given = {"results": files["write"]("top.json", rows)}
+    code, metrics = evaluate(files, "--controls", "--train-annotations", files["annotations"], **given)
+    assert code == 0
+    assert metrics["breakdowns"]["controls"]["top_k"] == 2
+    # All four types and answers are seen, for training is the test: nothing is left where these are forbidden.
+    assert metrics["breakdowns"]["controls"]["without"] == {"seen_forbidden": 100.0}
+    assert metrics["breakdowns"]["controls"]["supported"] == 100.0
+    assert (
+        "controls, choosing among the best 2 answers (official): seen answers forbidden 0.00 %"
+        in capsys.readouterr().out
+    )
+    assert "controls" not in evaluate(files, "--train-annotations", files["annotations"], **given)[1]["breakdowns"]
+
+
+def test_controls_need_training_and_other_answers(files, capsys):
+    assert evaluate(files, "--controls")[0] == 2
+    assert "--controls needs the statistics of training (give --train-annotations)" in capsys.readouterr().err
+    assert evaluate(files, "--controls", "--train-annotations", files["annotations"])[0] == 2
+    error = capsys.readouterr().err
+    assert "results.json: holds no other answers than the best" in error
+    assert "--top-k" in error
+
+
 def test_missing_answers(files, capsys):
     results = files["write"]("few.json", [{"question_id": 1, "answer": "yes"}])
     assert evaluate(files, results=results)[0] == 2

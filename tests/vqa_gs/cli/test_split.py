@@ -124,3 +124,68 @@ def test_files_that_do_not_fit_are_one_line(dataset, tmp_path, capsys, words, pr
     assert error.count("\n") == 1
     assert problem in error
     assert not (tmp_path / "x").exists()
+
+
+def images_of(out, *names):
+    return [set(read_question_set(out / f"{name}_questions.json.gz").image_ids) for name in names]
+
+
+def test_an_image_and_its_near_duplicates_stay_on_one_side(dataset, tmp_path, capsys):
+    out = tmp_path / "split"
+    assert split(dataset, out, "--by", "image-group") == 0
+    train, val, test = images_of(out, "train", "iid_val", "ood_test")
+    assert not train & test
+    assert not train & val
+    assert not val & test
+    summary = json.loads((out / "split.json").read_text())["summary"]
+    assert summary["images_on_both_sides"] == 0
+    assert summary["total_variation"] == 1.0, "what is left out makes the priors change no less"
+    assert summary["left_out"] + sum(summary["questions"].values()) == 600
+    assert f"{summary['left_out']} left out" in capsys.readouterr().out
+    groups = [[image, image + 1, image + 2] for image in range(0, 300, 3)]
+    (tmp_path / "g.json").write_text(json.dumps(groups))
+    assert split(dataset, out, "--by", "image-group", "--image-groups", str(tmp_path / "g.json")) == 0
+    parts = images_of(out, "train", "iid_val", "ood_test")
+    owners = [{image // 3 for image in part} for part in parts]
+    assert not owners[0] & owners[1] | owners[0] & owners[2] | owners[1] & owners[2]
+    assert all(owners)
+
+
+def test_groups_need_what_they_are_for(dataset, tmp_path, capsys):
+    assert split(dataset, tmp_path / "x", "--image-groups", "g.json") == 2
+    assert "--by image-group" in capsys.readouterr().err
+    (tmp_path / "g.json").write_text(json.dumps([list(range(300))]))
+    words = ["--by", "image-group", "--image-groups", str(tmp_path / "g.json")]
+    assert split(dataset, tmp_path / "x", *words) == 2
+    assert "all images are of one side" in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
+
+
+def test_groups_from_features(tiny, tmp_path, capsys):
+    words = [
+        "split",
+        "image-groups",
+        "--questions",
+        tiny["data"]["train"]["questions"],
+        "--out",
+        str(tmp_path / "g.json"),
+    ]
+    assert main([*words, "--features", tiny["data"]["features"], "--distance", "2"]) == 0
+    assert "1 groups of 80 of 80 images, the largest of 80" in capsys.readouterr().out
+    assert main([*words, "--features", tiny["data"]["features"], "--distance", "0"]) == 0
+    assert json.loads((tmp_path / "g.json").read_text()) == []
+    for more, line in (
+        (["--distance", "1"], "--features and --distance go together"),
+        ([], "nothing tells which images are alike"),
+        (["--features", tiny["data"]["features"], "--distance", "5"], "a distance of 5"),
+    ):
+        capsys.readouterr()
+        assert main([*words, *more]) == 2
+        assert line in capsys.readouterr().err
+
+
+def test_an_image_without_regions_is_named(dataset, tiny, tmp_path, capsys):
+    words = ["split", "image-groups", "--questions", dataset[0], "--out", str(tmp_path / "g.json")]
+    assert main([*words, "--features", tiny["data"]["features"], "--distance", "1"]) == 2
+    assert "has no regions of image 120" in capsys.readouterr().err
+    assert not (tmp_path / "g.json").exists()

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vqa_gs.common.errors import UsageError
-from vqa_gs.data.changing_priors import _STOP_WORDS, changing_priors
+from vqa_gs.data.changing_priors import _STOP_WORDS, ChangingPriors, changing_priors, one_side_an_image
 from vqa_gs.data.normalize import tokenize
 from vqa_gs.data.priors import answer_priors
 from vqa_gs.data.questions import Annotation, Answer, Question, QuestionSet
@@ -134,3 +134,35 @@ def test_an_overlap_does_not_depend_on_the_file_s_order():
 def test_an_overlap_that_makes_no_sense_is_refused():
     with pytest.raises(UsageError, match=r"an overlap of 0\.6"):
         changing_priors(sample(50), overlap=0.6)
+
+
+def about_images(images):
+    questions = [Question(key, image, "what?") for key, image in enumerate(images)]
+    return QuestionSet(questions, None, {})
+
+
+def test_both_sides_keep_about_the_same_share():
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 200, 900).tolist()
+    rows = rng.permutation(900)
+    whole = ChangingPriors(np.sort(rows[:600]), np.sort(rows[600:]), 9)
+    kept = one_side_an_image(about_images(images), whole, {})
+    assert not {images[row] for row in kept.train} & {images[row] for row in kept.test}
+    assert set(kept.train) <= set(whole.train)
+    assert set(kept.test) <= set(whole.test)
+    assert len(kept.train) / 600 == pytest.approx(len(kept.test) / 300, abs=0.02)
+    assert len(kept.train) > 0.6 * 600, "more than a random half"
+    assert kept.groups == 9
+
+
+def test_images_that_are_alike_in_all_are_shared_out():
+    whole = ChangingPriors(np.arange(0, 40, 2), np.arange(1, 40, 2), 2)
+    questions = about_images([row // 2 for row in range(40)])
+    kept = one_side_an_image(questions, whole, {})
+    assert (len(kept.train), len(kept.test)) == (10, 10)
+    assert not np.array_equal(kept.train, one_side_an_image(questions, whole, {}, seed=1).train)
+    pairs = {image: image - image % 2 for image in range(20)}
+    kept = one_side_an_image(questions, whole, pairs)
+    assert not {row // 4 for row in kept.train} & {row // 4 for row in kept.test}
+    with pytest.raises(UsageError, match="all images are of one side"):
+        one_side_an_image(questions, whole, dict.fromkeys(range(20), 0))

@@ -198,7 +198,8 @@ def test_one_seed_is_no_test(write_study, tmp_path):
     found, text, _ = report(write_study, tmp_path, seeds=[1])
     (difference,) = find(found, "ood_test")["arms"]["better"]["differences"]
     assert (difference["mean"], difference["p"], difference["p_holm"], difference["interval"]) == (10, None, None, None)
-    assert "one seed each, so no difference can be tested" in text
+    assert "no two arms have three seeds, so no difference is tested" in text
+    assert "not tested, 1 seed" in text
 
 
 def test_above_one_control_of_two_is_not_above(write_study, tmp_path):
@@ -219,3 +220,13 @@ def test_ticks_of_a_sweep_keep_apart():
     assert closest(even) > closest(np.log(even))
     assert closest(np.log(doubling)) == pytest.approx(1 / 4)
     assert closest(doubling) == pytest.approx(1 / 15)
+
+
+def test_two_arms_against_each_other_are_one_test(write_study, tmp_path):
+    arms = {"control": {"against": "better"}, "better": {"training.lr": 0.1, "against": "control"}}
+    found, _, _ = report(write_study, tmp_path, arms=arms, control=None)
+    ood = find(found, "ood_test")["arms"]
+    (one,), (other,) = ood["better"]["differences"], ood["control"]["differences"]
+    assert one["mean"] == -other["mean"] == pytest.approx(11)
+    assert one["comparisons"] == other["comparisons"] == 1
+    assert one["p_holm"] == other["p_holm"] == pytest.approx(one["p"])

@@ -50,6 +50,30 @@ def test_scores_are_probabilities_of_the_answers(run, tiny, tmp_path):
         assert results.confidence[question_id].entropy == pytest.approx(-(shares * np.log(shares)).sum(), rel=1e-4)
 
 
+def test_training_and_a_file_of_all_answers_have_the_same_controls(run, tiny, tmp_path, capsys):
+    file = predict(run, tiny, tmp_path, "--scores", "--top-k", 99)
+    rows = read_rows(file)
+    answers = open_run(run).answers.answers
+    for row in rows:
+        assert sorted(text for text, _ in row.top) == sorted(answers)
+        assert row.top[0][0] == row.answer
+        assert row.score == pytest.approx(1 / (1 + np.exp(-row.top[0][1])))
+        assert [logit for _, logit in row.top] == sorted((logit for _, logit in row.top), reverse=True)
+    data = tiny["data"]
+    words = ["evaluate", "--controls", "--train-annotations", data["train"]["annotations"], "--results", str(file)]
+    files = data["tests"]["ood_test"]
+    words += ["--questions", files["questions"], "--annotations", files["annotations"]]
+    assert main([*words, "--out", str(tmp_path / "m.json")]) == 0
+    found = json.loads((tmp_path / "m.json").read_text())["breakdowns"]["controls"]
+    own = json.loads((run / "metrics" / "ood_test.json").read_text())["breakdowns"]["controls"]
+    assert own["top_k"] is None
+    assert found == own | {"top_k": len(answers)}
+    assert len(read_rows(predict(run, tiny, tmp_path, "--top-k", 1))[0].top) == 1
+    assert (
+        main(["predict", "--run", str(run), "--questions", "q", "--features", "f", "--out", "o", "--top-k", "-1"]) == 2
+    )
+
+
 def test_without_scores_the_file_has_the_official_form(run, tiny, tmp_path):
     rows = json.loads(predict(run, tiny, tmp_path).read_text())
     assert all(set(row) == {"question_id", "answer"} for row in rows)

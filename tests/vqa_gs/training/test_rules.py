@@ -124,7 +124,7 @@ def test_a_runs_metrics_have_intervals_and_priors_and_compare(tiny, tmp_path, ca
         runs.append(train(config_from_dict(config), tmp_path / f"seed{seed}", quiet=True))
     metrics = json.loads((runs[0] / "metrics" / "ood_test.json").read_text())
     assert metrics["intervals"]["overall"] is not None
-    assert set(metrics["breakdowns"]) == {"head_tail", "prior"}
+    assert set(metrics["breakdowns"]) == {"controls", "head_tail", "prior"}
     assert main(["compare", str(runs[0]), str(runs[1]), "--out", str(tmp_path / "c.json")]) == 0
     comparison = json.loads((tmp_path / "c.json").read_text())
     assert comparison["rows"][0]["a"] == pytest.approx(metrics["overall"])

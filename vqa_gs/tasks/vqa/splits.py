@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from vqa_gs.contracts import Objective
 from vqa_gs.data.pair_lists import read_pair_list
 from vqa_gs.data.questions import QuestionSet
+from vqa_gs.eval.controls import AnswerControls
 from vqa_gs.eval.evidence import Evidence
 from vqa_gs.eval.grounding_file import read_relevant_boxes, write_grounding
+from vqa_gs.eval.question_types import with_question_types
 from vqa_gs.eval.results import read_id_list
 from vqa_gs.eval.runs import SplitMetrics
 from vqa_gs.features.store import RegionStore
@@ -85,6 +87,9 @@ def prepare_split(
         UsageError: there is no such rule, or a list names unknown questions.
     """
     require_images(questions, store)
+    typed = with_question_types(questions)[0].annotations
+    assert typed is not None
+    assert data.train.annotations is not None
     split = VqaSplit(
         name,
         questions,
@@ -105,6 +110,7 @@ def prepare_split(
             data.question_types.of([question.question for question in questions.questions]),
         ),
         store,
+        controls=AnswerControls(data.train.annotations, typed, data.answers.answers, settings.scoring),
     )
     split.check()
     return split

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from vqa_gs.common.devices import choose_device
 from vqa_gs.common.errors import DataError, UsageError
@@ -24,7 +25,7 @@ from vqa_gs.data.question_types import QuestionTypes
 from vqa_gs.data.questions import QuestionSet
 from vqa_gs.data.vocabulary import AnswerVocabulary, WordVocabulary
 from vqa_gs.eval.grounding_file import GroundingFile
-from vqa_gs.eval.results import Result
+from vqa_gs.eval.results import Result, Top
 from vqa_gs.features.store import RegionStore
 from vqa_gs.models.vqa import MODELS
 from vqa_gs.objectives import OBJECTIVES
@@ -105,7 +106,12 @@ class TrainedModel:
         self.predictor = Predictor(self.model, terms.values(), record.precision == "bf16")
 
     def answer(
-        self, questions: QuestionSet, store: RegionStore, batch_size: int = 512, scores: bool = False
+        self,
+        questions: QuestionSet,
+        store: RegionStore,
+        batch_size: int = 512,
+        scores: bool = False,
+        top_k: int = 0,
     ) -> list[Result]:
         """Answers questions, as the rows of a result file.
 
@@ -115,6 +121,7 @@ class TrainedModel:
             batch_size: questions at once.
             scores: tell for each answer its probability (the sigmoid of its logit, which is what training fits to the
                 share of annotators), and the entropy in nats of the softmax over all answers.
+            top_k: how many of the best answers to tell with their logits; 0 for none.
 
         Raises:
             DataError: an image is not in the store, or the store's regions have another dimension.
@@ -129,7 +136,9 @@ class TrainedModel:
                 sure = best.sigmoid().tolist()
                 shares = torch.log_softmax(out.logits.double(), 1)
                 entropy = -(shares.exp() * shares).sum(1)
-                for label, score, spread in zip(labels.tolist(), sure, entropy.clamp_min(0).tolist(), strict=True):
+                top = self._top(out.logits, top_k)
+                told = zip(labels.tolist(), sure, entropy.clamp_min(0).tolist(), top, strict=True)
+                for label, score, spread, best_few in told:
                     question = questions.questions[len(rows)]
                     rows.append(
                         Result(
@@ -138,9 +147,21 @@ class TrainedModel:
                             score if scores else None,
                             spread if scores else None,
                             question.image_id if repeated else None,
+                            best_few,
                         )
                     )
         return rows
+
+    def _top(self, logits: Tensor, count: int) -> Sequence[Top | None]:
+        """Returns the best answers of (b, answers) logits."""
+        if not count:
+            return [None] * len(logits)
+        # In float64 as scores are: of equal logits the first answer is taken, here as there.
+        values, labels = logits.double().sort(dim=1, descending=True, stable=True)
+        texts = self.answers.answers
+        found = zip(labels[:, :count].tolist(), values[:, :count].tolist(), strict=True)
+        # A logit of float32 has no more than six digits after the point that mean anything.
+        return [tuple((texts[label], round(value, 6)) for label, value in zip(*one, strict=True)) for one in found]
 
     def ground(
         self,
