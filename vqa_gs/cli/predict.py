@@ -8,6 +8,7 @@ from pathlib import Path
 from vqa_gs.cli.parsing import new_parser
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath
+from vqa_gs.common.phases import phase
 from vqa_gs.data.questions import read_question_set
 from vqa_gs.eval.grounding_file import write_grounding
 from vqa_gs.eval.results import write_rows
@@ -67,7 +68,8 @@ def run(words: Sequence[str]) -> None:
             f" {'; '.join(different[:3])}",
             mend="name a store with the same fingerprint, or give --allow-other-features",
         )
-    questions = read_question_set(given.questions, given.annotations, repeated_ids=True)
+    with phase("reading the questions"):
+        questions = read_question_set(given.questions, given.annotations, repeated_ids=True)
     rows = model.answer(questions, store, given.batch_size, given.scores)
     write_rows(given.out, rows)
     print(f"{given.out}: {len(rows):,} answers")
