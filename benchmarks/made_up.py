@@ -23,6 +23,8 @@ from vqa_gs.data.write_questions import write_question_set
 TRAIN, TEST, IMAGES, REGIONS = 438_183, 219_928, 123_287, 36
 # Questions of VQA v1's training half that VQA-HAT has a map of.
 MAPS = 58_475
+# So that more than a thousand answers have nine questions; of VQA-CP v2 2,274 do.
+_RARE = 1_500
 
 TEMPLATES = [
     ("how many {0} are {2}", "number", 12), ("how many {0} are there", "number", 6),
@@ -38,8 +40,15 @@ PLACES = [
 ]  # fmt: skip
 
 
-def questions_of(count: int, images: int, seed: int = 0) -> QuestionSet:
-    """Makes up questions and answers; the share of distinct texts and the largest groups are printed by `main`."""
+def questions_of(count: int, images: int, seed: int = 0, rare: int = 0) -> QuestionSet:
+    """Makes up questions and answers.
+
+    Args:
+        count: how many.
+        images: they are about images 0, 1 ... of so many.
+        seed: of what is drawn.
+        rare: so many answers beside the common ones.
+    """
     generator = np.random.default_rng(seed)
     nouns = [*SYNONYMS, *(f"noun{number}" for number in range(3000))]
     adjectives = [f"adjective{number}" for number in range(400)]
@@ -49,6 +58,7 @@ def questions_of(count: int, images: int, seed: int = 0) -> QuestionSet:
     weights = np.array([template[2] for template in TEMPLATES], float)
     kinds = generator.choice(len(TEMPLATES), count, p=weights / weights.sum())
     names = [*SYNONYMS, "white", "red", "nothing", "wood", "sitting", "eating"]
+    names += [f"answer{number}" for number in range(rare)]
     chosen = {"yes/no": ["yes", "no"], "number": list("0123456"), "other": names}
     draws = (generator.zipf(1.4, count) - 1).astype(np.int64)
     tens: dict[str, tuple[Answer, ...]] = {}
@@ -74,7 +84,7 @@ def write_questions(folder: Path, scale: float = 1.0) -> dict[str, QuestionSet]:
     """Writes the four JSON files as bare lists, as they were released; returns what is in them, by split."""
     images, made = images_of(scale), {}
     for seed, (split, count) in enumerate((("train", TRAIN), ("test", TEST))):
-        found = questions_of(round(count * scale), len(images), seed)
+        found = questions_of(round(count * scale), len(images), seed, _RARE)
         assert found.annotations is not None
         # Ids as VQA has them: the image's and a number behind it; the splits share images, not questions.
         ids = [question.image_id * 10_000 + at % 5_000 + 5_000 * seed for at, question in enumerate(found.questions)]

@@ -99,7 +99,8 @@ def recognise(
     if off:
         more = f"{abs(off):,} question{'s' * (abs(off) > 1)} {'fewer' if off < 0 else 'more'}"
         return f"this is nearly {nearest.name}, but {unlike}: it has {more} than the {nearest.questions:,} of that"
-    compared, left, differences = ["number of questions"], [], []
+    compared, left = ["number of questions"], list[str]()
+    differences = []
     if nearest.answer_types:
         (compared if answer_types else left).append("answer types")
     for name, share in nearest.answer_types.items() if answer_types else ():

@@ -93,7 +93,8 @@ def test_the_study(calls, data, tmp_path, monkeypatch, capsys):
     runs = sorted((out / "runs").glob("*/seed1"))
     assert len(runs) == len(trained)
     for run in runs:
-        assert {file.name for file in (run / "metrics").iterdir()} == {"iid_val.json", "ood_test.json"}
+        splits = {"iid_val", "ood_test", "iid_val_last_epoch", "ood_test_last_epoch"}
+        assert {file.stem for file in (run / "metrics").iterdir()} == splits
         assert len(json.loads((run / "predictions" / "ood_test.json").read_text())) == 2_199
     page = tmp_path / "cp.html"
     assert main(["report", *map(str, runs), "--out", str(page), "--published", "vqa-cp-v2", "--markdown"]) == 0
