@@ -3,6 +3,7 @@
     python benchmarks/full_size.py --dim 16                # 438,183 + 219,928 questions, 123,287 images, narrow regions
     python benchmarks/full_size.py                         # 36 x 2048 float16 numbers an image: 18 GB of disk
     python benchmarks/full_size.py --scale 0.01 --dim 16   # a hundredth, as the tests have it
+    python benchmarks/full_size.py --questions 0.1         # all images, a tenth of the questions
 
 Every command runs in a process of its own, as a user would call it. Beside its seconds stand its peak memory and its
 longest silence: how long it wrote nothing to standard error. Up to --dim 64 the store is converted from two TSV files
@@ -26,7 +27,7 @@ from pathlib import Path
 from threading import Thread
 
 import numpy as np
-from made_up import images_of, write_questions, write_store, write_tsv
+from made_up import TEST, TRAIN, images_of, write_questions, write_store, write_tsv
 
 CONFIG = Path(__file__).parents[1] / "configs" / "vqa-cp-v2.yaml"
 WIDEST_TSV = 64
@@ -71,9 +72,9 @@ def run(words: list[str], folder: Path) -> Ran:
     return Ran(ended - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 2**20, max(silence, ended - last))
 
 
-def make(folder: Path, scale: float, dim: int) -> tuple[int, int]:
+def make(folder: Path, scale: float, questions: float, dim: int) -> tuple[int, int]:
     """Writes the files; returns the numbers of questions of training and test."""
-    made = write_questions(folder, scale)
+    made = write_questions(folder, questions, images_of(scale))
     if dim <= WIDEST_TSV:
         write_tsv(folder, scale, dim)
     else:
@@ -112,6 +113,7 @@ def main() -> None:
     """Makes the files, runs the commands, prints the table and the forecast."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", type=float, default=1.0, help="share of VQA-CP v2's questions and images")
+    parser.add_argument("--questions", type=float, default=None, help="share of the questions, where it is another one")
     parser.add_argument("--dim", type=int, default=2048, help="numbers a region")
     parser.add_argument("--steps", type=int, default=200, help="training steps")
     parser.add_argument("--hidden", type=int, default=1024, help="width of the model")
@@ -124,7 +126,8 @@ def main() -> None:
         folder, start = Path(name), time.perf_counter()
         # In a process of its own: a child's peak memory begins at its parent's.
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            train, test = pool.submit(make, folder, given.scale, given.dim).result()
+            share = given.scale if given.questions is None else given.questions
+            train, test = pool.submit(make, folder, given.scale, share, given.dim).result()
         print(f"made {train:,} + {test:,} questions and the features in {time.perf_counter() - start:.0f} s")
         out = folder / "run"
         ran = {what: run(words, folder) for what, words in commands(folder, out, given).items()}
@@ -133,18 +136,18 @@ def main() -> None:
         for what, one in ran.items():
             print(f"{what:{width}}  {one.seconds:7.1f}  {one.cpu:11.1f}  {one.memory:10.2f}  {one.silence:13.1f} s")
         print(f"store: {(folder / 'regions.h5').stat().st_size / 1e9:.1f} GB; cores: {len(os.sched_getaffinity(0))}")
-        print(forecast(out / "log.csv", train, test, ran["predict, test"].seconds))
+        print(forecast(out / "log.csv", test, ran["predict, test"].seconds))
 
 
-def forecast(log: Path, train: int, test: int, predicting: float) -> str:
-    """Returns what the whole training would take, from the speed of the steps that were trained."""
+def forecast(log: Path, test: int, predicting: float) -> str:
+    """Returns what a training of full size would take, from the speed of steps and the seconds of so many answers."""
     with log.open(newline="") as rows:
         speed = float(np.median([float(row["questions_per_second"]) for row in csv.DictReader(rows)]))
-    ordinary = 0.9 * train
+    ordinary, answer = 0.9 * TRAIN, predicting / test
     # A batch has 64 pairs beside its 512 questions.
     epoch = ordinary * (1 + 2 * 64 / 512) / speed
-    validation = predicting * 0.1 * train / test
-    hours = (15 * (epoch + validation) + predicting) / 3600
+    validation = 0.1 * TRAIN * answer
+    hours = (15 * (epoch + validation) + TEST * answer) / 3600
     return (
         f"training: {speed:,.0f} questions/s, pair ends included; an epoch of {ordinary:,.0f} questions with pairs "
         f"{epoch / 60:.1f} min, its validation {validation / 60:.1f} min; 15 epochs and the test {hours:.1f} h"

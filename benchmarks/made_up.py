@@ -80,9 +80,15 @@ def half_of(image: int) -> str:
     return "train2014" if image % 3 else "val2014"
 
 
-def write_questions(folder: Path, scale: float = 1.0) -> dict[str, QuestionSet]:
-    """Writes the four JSON files as bare lists, as they were released; returns what is in them, by split."""
-    images, made = images_of(scale), {}
+def write_questions(folder: Path, scale: float = 1.0, about: range | None = None) -> dict[str, QuestionSet]:
+    """Writes the four JSON files as bare lists, as they were released; returns what is in them, by split.
+
+    Args:
+        folder: where.
+        scale: share of the questions.
+        about: the images; None: the same share of them.
+    """
+    images, made = about or images_of(scale), {}
     for seed, (split, count) in enumerate((("train", TRAIN), ("test", TEST))):
         found = questions_of(round(count * scale), len(images), seed, _RARE)
         assert found.annotations is not None

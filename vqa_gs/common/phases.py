@@ -55,6 +55,7 @@ def phase(what: str, total: int | None = None, unit: str = "") -> Iterator[Phase
     """A block that tells, once it has taken five seconds, that it goes on, and at last how long it took.
 
     A thread tells it, so that the block need not do anything for it. Of phases within each other the innermost tells.
+    Of a block that ends with an error nothing more is told.
 
     Args:
         what: what is done, as in "scoring ood_test".
@@ -87,9 +88,9 @@ def phase(what: str, total: int | None = None, unit: str = "") -> Iterator[Phase
         ended.set()
         thread.join()
         _RUNNING.remove(far)
-        taken = time.monotonic() - start
-        if taken >= _FIRST:
-            LOG.info("%s: %.0f s", what, taken)
+    taken = time.monotonic() - start
+    if taken >= _FIRST:
+        LOG.info("%s: %.0f s", what, taken)
 
 
 class StderrHandler(logging.Handler):

@@ -69,6 +69,19 @@ def test_convert(tmp_path, capsys):
     assert "converting" in lines
 
 
+@pytest.mark.parametrize(
+    ("words", "stage"),
+    [
+        (["check", "STORE"], "reading the store"),
+        (["export", "STORE", "--format", "tsv", "--out", "OUT"], "exporting"),
+        (["merge", "STORE", "--out", "OUT"], "merging"),
+    ],
+)
+def test_stores(words, stage, here, tmp_path, capsys):
+    files = {"STORE": here.store, "OUT": tmp_path / "new"}
+    assert stage in told(["features", *(files.get(word, word) for word in words)], capsys)
+
+
 def test_predict_evaluate_report(here, tmp_path, capsys):
     lines = told(predict(here), capsys)
     assert {"reading the questions", "answering"} <= set(lines)

@@ -61,9 +61,12 @@ def test_nobody_listens(hurried, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_an_error_goes_through(hurried):
+def test_an_error_goes_through_and_stands_alone(hurried, capsys):
     with listening(StderrHandler()), pytest.raises(KeyError), phase("reading"):
+        time.sleep(0.05)
         raise KeyError("x")
+    assert "reading: 0 s" not in capsys.readouterr().err
+    assert not phases._RUNNING
 
 
 def test_a_log_that_cannot_be_written_stops_nothing(tmp_path):
