@@ -69,7 +69,9 @@ def run(words: list[str], folder: Path) -> Ran:
     ended = time.perf_counter()
     if process.returncode:
         sys.exit(f"vqa-gs {words[0]} ended with code {process.returncode}")
-    return Ran(ended - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 2**20, max(silence, ended - last))
+    ran = Ran(ended - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 2**20, max(silence, ended - last))
+    print(f"  took {ran.seconds:.1f} s, {ran.cpu:.1f} CPU s, {ran.memory:.2f} GB at its peak", flush=True)
+    return ran
 
 
 def make(folder: Path, scale: float, questions: float, dim: int) -> tuple[int, int]:

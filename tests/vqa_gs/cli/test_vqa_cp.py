@@ -101,3 +101,18 @@ def test_the_study(calls, data, tmp_path, monkeypatch, capsys):
     text = page.with_suffix(".md").read_text()
     assert all(arm in text for arm in trained)
     assert "CSS" in page.read_text()  # a published result beside
+
+
+@pytest.mark.parametrize(
+    ("config", "file"),
+    [
+        ("vqa-cp-v2.yaml", "vqacp_v2_train_questions.json"),
+        ("vqa-cp-v1.yaml", "vqacp_v1_train_questions.json"),
+        ("vqa-v2.yaml", "v2_OpenEnded_mscoco_train2014_questions.json"),
+    ],
+)
+def test_configurations_name_the_official_files(config, file, data, tmp_path, capsys):
+    words = ["train", "--config", str(STUDY.with_name(config)), "--out", str(tmp_path / "run")]
+    words += ["--data.features", str(data / "regions.h5"), "--data_dir", str(tmp_path)]
+    assert main(words) == 2
+    assert f"{tmp_path / file}: " in capsys.readouterr().err
