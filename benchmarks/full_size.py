@@ -6,7 +6,7 @@
     python benchmarks/full_size.py --questions 0.1         # all images, a tenth of the questions
 
 Every command runs in a process of its own, as a user would call it. Beside its seconds stand its peak memory and its
-longest silence: how long it wrote nothing to standard error. Up to --dim 64 the store is converted from two TSV files
+longest silence: how long it wrote nothing. Up to --dim 64 the store is converted from two TSV files
 of LXMERT's form; at 2048 these would have 50 GB, so it is written as it is.
 """
 

@@ -31,7 +31,13 @@ class KnownSet:
     images: int | None = None
     remark: str = ""
 
+    @property
+    def unlike(self) -> str:
+        """What a set that differs from it is not."""
+        return "not that set" if self.remark else "not what the papers used"
 
+
+_NONE = "this is none of the published sets that are known here"
 _MINI = "a part of VQA v2 re-split for this project, not VQA-CP: no published result is about it"
 
 
@@ -92,13 +98,11 @@ def recognise(
         'this is VQA-CP v2 test, as the papers used it: number of questions, answer types, upper bound agree'
     """
     nearest = min(KNOWN_SETS, key=lambda known: abs(known.questions - questions))
-    unlike = "not that set" if nearest.remark else "not what the papers used"
     off = questions - nearest.questions
     if abs(off) > _CLOSE * nearest.questions:
-        return "this is none of the published sets that are known here, by its number of questions"
+        return f"{_NONE}, by its number of questions"
     if off:
-        more = f"{abs(off):,} question{'s' * (abs(off) > 1)} {'fewer' if off < 0 else 'more'}"
-        return f"this is nearly {nearest.name}, but {unlike}: it has {more} than the {nearest.questions:,} of that"
+        return _nearly(nearest, off, answer_types, images)
     compared, left = ["number of questions"], list[str]()
     differences = []
     if nearest.answer_types:
@@ -118,9 +122,21 @@ def recognise(
                 differences.append(f"its {what} is {round(found, 2):,.10g}, not {stated:,.10g}")
     more = f"; not compared: {', '.join(left)}" if left else ""
     if differences:
-        return f"this has as many questions as {nearest.name}, but is {unlike}: {'; '.join(differences)}{more}"
+        return f"this has as many questions as {nearest.name}, but is {nearest.unlike}: {'; '.join(differences)}{more}"
     if len(compared) == 1:
         known = more or "; nothing more is known here to compare"
         return f"this has as many questions as {nearest.name}{f', {nearest.remark}' if nearest.remark else ''}{known}"
     what = f", {nearest.remark}" if nearest.remark else ", as the papers used it"
     return f"this is {nearest.name}{what}: {', '.join(compared)} agree{more}"
+
+
+def _nearly(nearest: KnownSet, off: int, answer_types: Mapping[str, float], images: int | None) -> str:
+    """Says of a set with a few questions more or fewer than a known one whether it may be that one, damaged."""
+    # A hundredth of the questions moves a share by less than two points.
+    alike = all(abs(answer_types.get(name, share) - share) < 2 for name, share in nearest.answer_types.items())
+    if nearest.images is not None and images is not None:
+        alike = alike and abs(images - nearest.images) <= _CLOSE * nearest.images
+    if not alike:
+        return f"{_NONE}; it has about as many questions as {nearest.name}, and nothing else of it"
+    more = f"{abs(off):,} question{'s' * (abs(off) > 1)} {'fewer' if off < 0 else 'more'}"
+    return f"this is nearly {nearest.name}, but {nearest.unlike}: it has {more} than the {nearest.questions:,} of that"

@@ -112,6 +112,10 @@ UNLIKE = "but is not what the papers used"
         ((438_183, {}), "this has as many questions as VQA-CP v2 train; not compared: vocabulary"),
         ((244_547, {}), "this has as many questions as VQA-CP v1 train; nothing more is known here to compare"),
         ((436_000, {}), "this is nearly VQA-CP v2 train, but not what the papers used: it has 2,183 questions fewer"),
+        (
+            (21_909, {"yes/no": 34.0, "number": 18.0, "other": 48.0}, None, None, 18_000),
+            "this is none of the published sets that are known here; it has about as many questions as vqa2-mini",
+        ),
         ((300_000, {}), "this is none of the published sets that are known here, by its number of questions"),
     ],
 )
