@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from made_up import questions_of
 from numpy.typing import NDArray
 from vqa_gs.features.store import RegionStore
 from vqa_gs.features.writer import RegionStoreWriter
@@ -30,51 +31,9 @@ from vqa_gs.pair_builders.nearest.questions import Texts
 from vqa_gs.pair_builders.selection_rule import SELECTIONS
 from vqa_gs.pair_builders.sources import PairSources
 
-from vqa_gs.data.questions import Annotation, Answer, Question, QuestionSet
-
 LIMITS = {"same-question + selection": 60, "near-duplicate questions": 60, "near-duplicate images": 240}
 MEMORY = 6.0
 NEIGHBOURS = 10
-
-TEMPLATES = [
-    ("how many {0} are {2}", "number", 12), ("how many {0} are there", "number", 6),
-    ("is there a {0} {2}", "yes/no", 8), ("is the {0} {3}", "yes/no", 14),
-    ("is this a {3} {0}", "yes/no", 6), ("what color is the {0}", "other", 8),
-    ("what color is the {0} {2}", "other", 7), ("what is the {0} doing", "other", 5), ("what is {2}", "other", 4),
-    ("what kind of {0} is this", "other", 5), ("are the {0} {3}", "yes/no", 6), ("what is the {0} holding", "other", 4),
-    ("where is the {0} with the {3} {1}", "other", 5), ("what is behind the {3} {0} and the {1}", "other", 5),
-    ("why is the {0} next to the {1}", "other", 5),
-]  # fmt: skip
-PLACES = [
-    "in the picture", "in this photo", "on the table", "in the background", "on the left", "on the road", "on the wall",
-]  # fmt: skip
-
-
-def questions_of(count: int, images: int, seed: int = 0) -> QuestionSet:
-    """Makes up questions and answers; the share of distinct texts and the largest groups are printed by `main`."""
-    generator = np.random.default_rng(seed)
-    nouns = [*SYNONYMS, *(f"noun{number}" for number in range(3000))]
-    adjectives = [f"adjective{number}" for number in range(400)]
-    heads, others = ((generator.zipf(1.35, count) - 1) % len(nouns) for _ in range(2))
-    places = (generator.zipf(1.5, count) - 1) % len(PLACES)
-    looks = (generator.zipf(1.3, count) - 1) % len(adjectives)
-    weights = np.array([template[2] for template in TEMPLATES], float)
-    kinds = generator.choice(len(TEMPLATES), count, p=weights / weights.sum())
-    names = [*SYNONYMS, "white", "red", "nothing", "wood", "sitting", "eating"]
-    chosen = {"yes/no": ["yes", "no"], "number": list("0123456"), "other": names}
-    draws = (generator.zipf(1.4, count) - 1).astype(np.int64)
-    tens: dict[str, tuple[Answer, ...]] = {}
-    asked, answered = [], []
-    image_of = np.sort(generator.integers(0, images, count)).tolist()
-    for at, (kind, image) in enumerate(zip(kinds.tolist(), image_of, strict=True)):
-        pattern, answer_type, _ = TEMPLATES[kind]
-        text = pattern.format(nouns[heads[at]], nouns[others[at]], PLACES[places[at]], adjectives[looks[at]])
-        pool = chosen[answer_type]
-        answer = pool[int(draws[at]) % len(pool)]
-        ten = tens.setdefault(answer, tuple(Answer(answer, "yes", number) for number in range(1, 11)))
-        asked.append(Question(at, image, text + "?"))
-        answered.append(Annotation(at, image, ten, " ".join(text.split()[:2]), answer_type, answer))
-    return QuestionSet(asked, answered, {"made-up": "0" * 64})
 
 
 def vectors_of(count: int, dim: int = 2048, seed: int = 0) -> NDArray[np.float32]:

@@ -15,6 +15,7 @@ from vqa_gs.eval.runs import Intervals, SplitMetrics
 from vqa_gs.eval.statistics import REPLICATES, Groups, Interval, bootstrap
 
 from vqa_gs.common.errors import UsageError
+from vqa_gs.common.phases import phase
 from vqa_gs.data.questions import QuestionId, QuestionSet
 
 
@@ -52,12 +53,16 @@ def analyse(
     """
     evidence = evidence or Evidence()
     question_set, assigned = with_question_types(question_set)
-    scores = score_answers(question_set, answers, rule, allow_missing=allow_missing)
+    with phase(f"scoring {len(question_set):,} answers"):
+        scores = score_answers(question_set, answers, rule, allow_missing=allow_missing)
     missing = len(question_set) - len(answers)
     metrics = summarize(question_set, scores, rule, split, subsets, evidence.pairs, missing=missing)
     predictions = [answers.get(question_id) for question_id in question_set.question_ids]
     scored = Scored(question_set, predictions, scores, rule, evidence)
-    sections = {name: BREAKDOWNS[name].of(scored) for name in BREAKDOWNS}
+    sections = {}
+    for name in BREAKDOWNS:
+        with phase(f"breaking the scores down: {name}"):
+            sections[name] = BREAKDOWNS[name].of(scored)
     return msgspec.structs.replace(
         metrics,
         intervals=intervals(question_set, scores, subsets or {}, replicates, seed) if replicates else None,
@@ -85,7 +90,8 @@ def intervals(
     for name, listed in subsets.items():
         inside = set(subset_rows(question_set, name, listed).tolist())
         labels[f"subset {name}"] = ["in" if row in inside else "out" for row in range(len(scores))]
-    found = bootstrap(Groups(question_set.image_ids, labels), scores, replicates, seed)
+    with phase(f"resampling images {replicates:,} times for intervals"):
+        found = bootstrap(Groups(question_set.image_ids, labels), scores, replicates, seed)
 
     def of(kind: str) -> dict[str, Interval | None]:
         return {name: interval for (group, name), interval in found.items() if group == kind}

@@ -14,6 +14,7 @@ from vqa_gs.features.store import RegionStore
 
 from vqa_gs.common.files import StrPath
 from vqa_gs.common.lazy import torch
+from vqa_gs.common.phases import phase
 
 OUTSIDE = 1.0
 """Pixels by which a box may leave its image: detectors and their rounding do that."""
@@ -135,7 +136,10 @@ def _check_features(store: RegionStore, report: CheckReport, progress: Progress 
     sums, rows = _Sums(), _Rows(store.dim)
     broken: list[int] = []
     empty: list[int] = []
-    with ThreadPoolExecutor(1, "vqa-gs-hash") as pool:
+    with (
+        phase("reading the store", store.regions, "regions") as far,
+        ThreadPoolExecutor(1, "vqa-gs-hash") as pool,
+    ):
         for first, block in store.blocks():
             # The hash takes as long as everything else together, and lets other threads run.
             hashed = pool.submit(digest.update, "features", block)
@@ -148,6 +152,7 @@ def _check_features(store: RegionStore, report: CheckReport, progress: Progress 
                 sums.zeros += rows.zeros(values)
                 sums.add(values if finite.all() else values[finite], squares[finite])
             hashed.result()
+            far(len(block))
             if progress is not None:
                 progress(first + len(block), store.regions)
     if broken:

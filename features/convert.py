@@ -18,6 +18,7 @@ from vqa_gs.features.writer import RegionStoreWriter
 
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath
+from vqa_gs.common.phases import phase
 
 Progress = Callable[[int, int | None], None]
 """Called with the images done and their total, None where it is not known."""
@@ -115,12 +116,18 @@ def convert(
         summary.columns = tuple(name for name in COLUMNS if all(name in source.columns for source in opened))
         summary.notes = list(_notes(paths, opened, summary.columns))
         writer = RegionStoreWriter(out, dim=summary.dim, dtype=summary.dtype, fingerprint="", columns=summary.columns)
-        with writer:
+        known_totals = [source.images for source in opened]
+        total = None if None in known_totals else sum(count or 0 for count in known_totals)
+        with phase("converting", total, "images") as far, writer:
             copying = _Copying(writer, summary, ids, on_error == "skip")
-            known_totals = [source.images for source in opened]
-            total = None if None in known_totals else sum(count or 0 for count in known_totals)
+
+            def copied() -> None:
+                far(1)
+                if progress is not None:
+                    progress(far.done, total)
+
             for path, source in zip(paths, opened, strict=True):
-                copying.copy(path, source, None if progress is None else lambda: progress(len(writer), total))
+                copying.copy(path, source, copied)
             if summary.skipped and not len(writer):
                 raise DataError(f"all {len(summary.skipped):,} images are damaged: {summary.skipped[0]}", file=paths[0])
             writer.fingerprint = summary.fingerprint = _fingerprint(names, opened)
@@ -141,7 +148,7 @@ class _Copying:
     def _skip(self, error: DataError) -> None:
         self._summary.skipped.append(str(error))
 
-    def copy(self, path: Path, source: RegionSource, report: Callable[[], None] | None) -> None:
+    def copy(self, path: Path, source: RegionSource, report: Callable[[], None]) -> None:
         """Copies the images of a source."""
         named = 0
         for image in source.read(self._damaged):
@@ -163,8 +170,7 @@ class _Copying:
                 continue
             self._origin[image_id] = path
             named += isinstance(image_id, int) and isinstance(image.image_id, str) and not image.image_id.isdigit()
-            if report is not None:
-                report()
+            report()
         if named:
             self._summary.notes.append(f"{path}: {named:,} COCO names became the numbers in them")
 

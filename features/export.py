@@ -11,6 +11,7 @@ from vqa_gs.features.store import RegionStore
 
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath
+from vqa_gs.common.phases import phase
 
 
 def export(
@@ -56,9 +57,11 @@ def export(
         if id_text(opened.image_ids[0]) == id_text("another" if isinstance(opened.image_ids[0], str) else -1):
             raise UsageError(f"the id template {id_template!r} gives all images the same name", mend="put {} into it")
         try:
-            for done in writer.write(opened, Path(out), id_text):
-                if progress is not None:
-                    progress(done, len(opened))
+            with phase("exporting", len(opened), "images") as far:
+                for done in writer.write(opened, Path(out), id_text):
+                    far.at(done, len(opened))
+                    if progress is not None:
+                        progress(done, len(opened))
         except OSError as error:
             raise DataError(
                 f"cannot be written: {error.strerror or error}", file=out, mend="make room or choose another disk"

@@ -16,6 +16,7 @@ from vqa_gs.features.writer import RegionStoreWriter
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath
 from vqa_gs.common.lazy import torch
+from vqa_gs.common.phases import phase
 
 _STEP = 64
 
@@ -62,6 +63,13 @@ def merge(
             raise UsageError(f"{out} would be merged into itself", mend="choose another name for the result")
         fingerprint = _common(opened, allow_other_features)
         first, total = opened[0], sum(map(len, opened))
+        far = stack.enter_context(phase("merging", total, "images"))
+
+        def merged(done: int) -> None:
+            far.at(done, total)
+            if progress is not None:
+                progress(done, total)
+
         writer = stack.enter_context(
             RegionStoreWriter(
                 out,
@@ -73,7 +81,7 @@ def merge(
             )
         )
         for store in opened:
-            _append(store, writer, lambda done: progress(done, total) if progress else None)
+            _append(store, writer, merged)
     return MergeSummary(len(writer), writer.regions)
 
 

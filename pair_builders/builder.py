@@ -18,6 +18,7 @@ from vqa_gs.pair_builders.table import IDENTITY, SPARSE, PairTable
 from vqa_gs.pair_builders.table.columns import is_given
 
 from vqa_gs.common.errors import UsageError
+from vqa_gs.common.phases import phase
 from vqa_gs.common.registry import Registry
 
 Build = Callable[..., PairTable]
@@ -58,11 +59,12 @@ class PairBuilder(Part[Build]):
                     mend="name the annotations file too",
                 )
         chosen = self.Settings() if settings is None else settings
-        table = self.function(sources, chosen, seed, progress)
-        candidates, report = select(Candidates.of(table, sources), rules)
-        table = candidates.table
-        if isinstance(chosen, Alignment):
-            table = _aligned(candidates, chosen, progress)
+        with phase(f"making {self.name} pairs"):
+            table = self.function(sources, chosen, seed, progress)
+            candidates, report = select(Candidates.of(table, sources), rules)
+            table = candidates.table
+            if isinstance(chosen, Alignment):
+                table = _aligned(candidates, chosen, progress)
         if rules:
             table.settings[self.name]["selected"] = report
             if is_given(candidates.regions).any():

@@ -16,6 +16,7 @@ from vqa_gs.pair_builders.sources import PairSources
 from vqa_gs.pair_builders.table import PairTable
 from vqa_gs.pair_builders.table.columns import is_given
 
+from vqa_gs.common.phases import phase
 from vqa_gs.common.registry import Registry
 
 
@@ -108,7 +109,8 @@ def select(candidates: Candidates, rules: Sequence[Selection]) -> tuple[Candidat
     """
     report = []
     for name, settings in rules:
-        chosen = SELECTIONS[name].function(candidates, settings)
+        with phase(f"choosing among {len(candidates):,} pairs by the rule {name}"):
+            chosen = SELECTIONS[name].function(candidates, settings)
         kept = np.flatnonzero(chosen.keep)
         table = candidates.table.select(kept)
         if chosen.weight is not None:

@@ -16,6 +16,8 @@ from vqa_gs.eval.report_content.records import gather
 from vqa_gs.eval.report_content.verdicts import Splits
 from vqa_gs.eval.runs import RunSummary
 
+from vqa_gs.common.phases import phase
+
 
 class Part(msgspec.Struct, frozen=True):
     """All there is to say of the runs scored by one rule."""
@@ -43,7 +45,11 @@ def build_sections(content: Content) -> tuple[Section, ...]:
     """Returns the sections that apply, those of breakdowns and the others, in their order."""
     places: list[tuple[int, Builder]] = [(kind.order, kind.section) for kind in ordered_breakdowns()]
     places += [SECTIONS[name] for name in SECTIONS]
-    built = (build(content) for _, build in sorted(places, key=lambda place: place[0]))
+    built = []
+    with phase("building the sections", len(places), "sections") as far:
+        for _, build in sorted(places, key=lambda place: place[0]):
+            built.append(build(content))
+            far(1)
     return tuple(found for found in built if found is not None)
 
 

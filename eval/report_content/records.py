@@ -22,6 +22,7 @@ from vqa_gs.eval.runs import MEAN_AVERAGE_PRECISION, RunSummary, flatten
 
 from vqa_gs.common.errors import VqaGsError
 from vqa_gs.common.files import sha256_file
+from vqa_gs.common.phases import phase
 from vqa_gs.data.gqa import is_gqa, read_gqa
 from vqa_gs.data.normalize import answer_form
 from vqa_gs.data.questions import ImageId, QuestionId, QuestionSet, read_question_set
@@ -183,7 +184,13 @@ def _read_subsets(
 
 
 def _read_split(
-    split: str, scoring: str, runs: Sequence[RunSummary], search: Path | None, records: Records, look: Look
+    split: str,
+    scoring: str,
+    runs: Sequence[RunSummary],
+    search: Path | None,
+    records: Records,
+    look: Look,
+    advance: Callable[[int], None],
 ) -> None:
     try:
         questions = _read_questions(runs[0], split, search)
@@ -196,6 +203,7 @@ def _read_split(
     truth = lexicon.codes([form(annotation.majority) for annotation in annotations])
     kept, scores, predicted = [], [], []
     for run in runs:
+        advance(1)
         try:
             file = find_predictions(run, split, search)
             answers = read_result_file(file, ids, allow_missing=True, allow_extra=True).answers
@@ -272,7 +280,8 @@ def gather(runs: Sequence[RunSummary], scoring: str, search: Path | None, look: 
     for split in dict.fromkeys(split for run in runs for split in run.metrics):
         same = _groups(runs, split)
         if same:
-            _read_split(split, scoring, same, search, records, look)
+            with phase(f"reading predictions of {split}", len(same), "runs") as far:
+                _read_split(split, scoring, same, search, records, look, far)
         else:
             records.reasons.append(f"No examples of {split}: its metrics do not name their questions.")
     return records

@@ -22,6 +22,7 @@ from vqa_gs.pair_builders.sources import PairSources, Progress
 from vqa_gs.pair_builders.table import PairTable
 
 from vqa_gs.common.errors import DataError, UsageError
+from vqa_gs.common.phases import phase
 
 KIND = "masked"
 CONTROLS = ("masked-none", "masked-random", "masked-complement")
@@ -77,7 +78,14 @@ def build(sources: PairSources, settings: Settings, seed: int, progress: Progres
     found, files = source.function(sources, of_source)
     dropped: Counter[str] = Counter()
     generator = np.random.default_rng(seed)
-    pairs = list(_masked(found, sources, settings, dropped, generator, progress))
+    with phase("finding which regions matter", len(sources.questions), "questions") as far:
+
+        def told(done: int, total: int) -> None:
+            far.at(done, total)
+            if progress is not None:
+                progress(done, total)
+
+        pairs = list(_masked(found, sources, settings, dropped, generator, told))
     every_row = [pair.row for pair in pairs]
     sources.require_images(every_row)
     counts = store.counts(sources.images(every_row)) if pairs else np.zeros(0, np.int64)
@@ -126,12 +134,11 @@ def _masked(
     settings: Settings,
     dropped: Counter[str],
     generator: np.random.Generator,
-    progress: Progress | None,
+    progress: Progress,
 ) -> Iterator[_Masked]:
     """Says what goes, and what the answer becomes."""
     for given in found:
-        if progress is not None:
-            progress(given.row + 1, len(sources.questions))
+        progress(given.row + 1, len(sources.questions))
         units = [unit for unit in given.units if len(unit)]
         if not units:
             dropped["no region matters"] += 1

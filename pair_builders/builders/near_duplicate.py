@@ -29,6 +29,7 @@ from vqa_gs.pair_builders.table import IDENTITY, PairTable
 from vqa_gs.pair_builders.table.columns import ragged_positions
 
 from vqa_gs.common.errors import UsageError
+from vqa_gs.common.phases import phase
 
 KIND = "near-duplicate"
 ONE_IMAGE = "near-duplicate-question"
@@ -110,11 +111,13 @@ def build(sources: PairSources, settings: Settings, seed: int, progress: Progres
         linked = [_links(vectors, settings)]
         if settings.pictures is not None:
             hashes = hash_pictures(settings.pictures, settings.picture_ids, image_ids, progress)
-            a, b = nearest_hashes(hashes, settings.neighbours, settings.hash_bits)
+            with phase("comparing pictures"):
+                a, b = nearest_hashes(hashes, settings.neighbours, settings.hash_bits)
             linked.append(Edges(a, b, distances(vectors, a, b, settings.metric)))
         found.append(_questions_of(unique_edges(linked), images, texts, answers, settings))
     if settings.any_images:
-        family = texts.families(settings.edits)[texts.of]
+        with phase("grouping near-duplicate questions"):
+            family = texts.families(settings.edits)[texts.of]
         found.append(grouped_pairs(sources, family, settings, seed, progress))
     edges = unique_edges(found)
     edges = edges.take(np.lexsort((edges.b, edges.a)))
@@ -141,18 +144,20 @@ def _questions_of(
     order = np.argsort(images, kind="stable")
     first = np.concatenate([[0], np.cumsum(np.bincount(images, minlength=int(images.max(initial=-1)) + 1))])
     parts = []
-    for block in _blocks(links, np.diff(first)):
-        bounds, position_a = ragged_positions(first, block.a)
-        owner = np.repeat(np.arange(len(block.a)), np.diff(bounds))
-        bounds, position_b = ragged_positions(first, block.b[owner])
-        again = np.repeat(np.arange(len(owner)), np.diff(bounds))
-        a, b = order[position_a[again]], order[position_b]
-        distance = block.distance[owner[again]]
-        differ = (a < b) | (images[a] != images[b])
-        edges = Edges(a, b, distance).take(differ & (answers[a] != answers[b]))
-        parts.append(edges.take(_near(edges, texts, settings)))
-    edges = unique_edges(parts)
-    return edges.take(at_most(edges, len(images), settings.partners))
+    with phase("comparing the questions of similar images", len(links.a), "pairs of images") as far:
+        for block in _blocks(links, np.diff(first)):
+            bounds, position_a = ragged_positions(first, block.a)
+            owner = np.repeat(np.arange(len(block.a)), np.diff(bounds))
+            bounds, position_b = ragged_positions(first, block.b[owner])
+            again = np.repeat(np.arange(len(owner)), np.diff(bounds))
+            a, b = order[position_a[again]], order[position_b]
+            distance = block.distance[owner[again]]
+            differ = (a < b) | (images[a] != images[b])
+            edges = Edges(a, b, distance).take(differ & (answers[a] != answers[b]))
+            parts.append(edges.take(_near(edges, texts, settings)))
+            far(len(block.a))
+        edges = unique_edges(parts)
+        return edges.take(at_most(edges, len(images), settings.partners))
 
 
 def _blocks(links: Edges, counts: NDArray[np.int64]) -> Iterator[Edges]:

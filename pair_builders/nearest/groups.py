@@ -14,6 +14,7 @@ from vqa_gs.pair_builders.nearest.partners import Edges, Metric, at_most, neares
 from vqa_gs.pair_builders.sources import PairSources, Progress
 
 from vqa_gs.common.errors import UsageError
+from vqa_gs.common.phases import phase
 from vqa_gs.data.questions import Question
 
 # How many times its number of partners a question proposes. The nearest are often taken: an image near the
@@ -108,16 +109,18 @@ def find_pairs(
     generator = np.random.default_rng(seed)
     proposals = _PROPOSALS * settings.partners
     parts = []
-    for members in split_groups(keys, settings.max_group, generator):
-        if (answers[members] == answers[members[0]]).all():
-            continue
-        found, distance = nearest_partners(
-            vectors, images[members], answers[members], min(proposals, len(members)), settings.metric
-        )
-        side, rank = np.nonzero(found >= 0)
-        parts.append(Edges(members[side], members[found[side, rank]], distance[side, rank]))
-    edges = unique_edges(parts)
-    return edges.take(at_most(edges, len(keys), settings.partners))
+    with phase("finding partners", len(keys), "questions") as far:
+        for members in split_groups(keys, settings.max_group, generator):
+            far(len(members))
+            if (answers[members] == answers[members[0]]).all():
+                continue
+            found, distance = nearest_partners(
+                vectors, images[members], answers[members], min(proposals, len(members)), settings.metric
+            )
+            side, rank = np.nonzero(found >= 0)
+            parts.append(Edges(members[side], members[found[side, rank]], distance[side, rank]))
+        edges = unique_edges(parts)
+        return edges.take(at_most(edges, len(keys), settings.partners))
 
 
 def _groups(

@@ -17,6 +17,7 @@ from vqa_gs.features.store import RegionBatch, RegionStore
 from vqa_gs.pair_builders.nearest.partners import Metric
 from vqa_gs.pair_builders.sources import Progress
 
+from vqa_gs.common.phases import phase
 from vqa_gs.data.questions import ImageId
 
 # Below so many images the whole matrix of distances takes seconds.
@@ -41,14 +42,16 @@ def pooled_features(
     """Returns the mean region of each image, (n, D); zeros for an image without regions."""
     pooled = np.empty((len(image_ids), store.dim), np.float32)
     batch: RegionBatch | None = None
-    for start in range(0, len(image_ids), _IMAGES):
-        some = image_ids[start : start + _IMAGES]
-        batch = store.read_batch(some, out=batch)
-        # Padding is zero, so the sum over all is the sum over the regions.
-        means = batch.features.sum(1) / batch.counts.clamp(min=1)[:, None]
-        pooled[start : start + len(some)] = means.numpy()
-        if progress is not None:
-            progress(start + len(some), len(image_ids))
+    with phase("reading the mean region of each image", len(image_ids), "images") as far:
+        for start in range(0, len(image_ids), _IMAGES):
+            some = image_ids[start : start + _IMAGES]
+            batch = store.read_batch(some, out=batch)
+            # Padding is zero, so the sum over all is the sum over the regions.
+            means = batch.features.sum(1) / batch.counts.clamp(min=1)[:, None]
+            pooled[start : start + len(some)] = means.numpy()
+            far(len(some))
+            if progress is not None:
+                progress(start + len(some), len(image_ids))
     return pooled
 
 
@@ -132,12 +135,13 @@ def nearest_images(
         norm = np.linalg.norm(whole, axis=1, keepdims=True)
         whole = whole / np.where(norm > 0, norm, np.float32(1))
     wanted = min(neighbours + 1, count)
-    if exact or count <= _EXACT:
-        index: Any = faiss.IndexFlatL2(dim)
-        index.add(whole)
-        candidates = index.search(whole, min(wanted + 8, count))[1]
-    else:
-        candidates = _search(_reduced(whole), min(_CANDIDATES * wanted, count))
+    with phase(f"searching the nearest of {count:,} images"):
+        if exact or count <= _EXACT:
+            index: Any = faiss.IndexFlatL2(dim)
+            index.add(whole)
+            candidates = index.search(whole, min(wanted + 8, count))[1]
+        else:
+            candidates = _search(_reduced(whole), min(_CANDIDATES * wanted, count))
     return _ranked(whole, candidates, neighbours, metric)
 
 
@@ -177,20 +181,22 @@ def _ranked(
     distances = np.full((count, neighbours), np.nan, np.float32)
     step = max(1, _BLOCK // (4 * dim * candidates.shape[1]))
     square = np.einsum("nd,nd->n", vectors, vectors)
-    for start in range(0, count, step):
-        own = np.arange(start, min(start + step, count))
-        some = candidates[own]
-        missing = (some < 0) | (some == own[:, None])
-        some = np.where(missing, 0, some)
-        product = np.matmul(vectors[some], vectors[own][:, :, None])[:, :, 0]
-        if metric == "cosine":
-            distance = np.maximum(1 - product, 0)
-        else:
-            distance = np.sqrt(np.maximum(square[own, None] + square[some] - 2 * product, 0) / dim)
-        distance = np.where(missing, np.inf, distance).astype(np.float32)
-        order = np.lexsort((some, distance), axis=1)[:, :neighbours]
-        near = np.take_along_axis(distance, order, axis=1)
-        there = np.isfinite(near)
-        found[own, : order.shape[1]] = np.where(there, np.take_along_axis(some, order, axis=1), -1)
-        distances[own, : order.shape[1]] = np.where(there, near, np.nan)
+    with phase("ranking the nearest images", count, "images") as far:
+        for start in range(0, count, step):
+            own = np.arange(start, min(start + step, count))
+            some = candidates[own]
+            missing = (some < 0) | (some == own[:, None])
+            some = np.where(missing, 0, some)
+            product = np.matmul(vectors[some], vectors[own][:, :, None])[:, :, 0]
+            if metric == "cosine":
+                distance = np.maximum(1 - product, 0)
+            else:
+                distance = np.sqrt(np.maximum(square[own, None] + square[some] - 2 * product, 0) / dim)
+            distance = np.where(missing, np.inf, distance).astype(np.float32)
+            order = np.lexsort((some, distance), axis=1)[:, :neighbours]
+            near = np.take_along_axis(distance, order, axis=1)
+            there = np.isfinite(near)
+            found[own, : order.shape[1]] = np.where(there, np.take_along_axis(some, order, axis=1), -1)
+            distances[own, : order.shape[1]] = np.where(there, near, np.nan)
+            far(len(own))
     return found, distances

@@ -19,6 +19,7 @@ from vqa_gs.features.extract.listing import list_images
 from vqa_gs.pair_builders.sources import Progress
 
 from vqa_gs.common.errors import DataError
+from vqa_gs.common.phases import phase
 from vqa_gs.data.questions import ImageId
 
 BITS = 64
@@ -59,11 +60,15 @@ def hash_pictures(
             mend = "check the folder, and how names give ids: auto, number, text, or a file of name and id"
             raise DataError("no picture of this image", file=folder, record=f"image {image_id!r}", mend=mend)
     hashes = np.empty((len(image_ids), BITS // 8), np.uint8)
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
+    with (
+        phase("hashing pictures", len(image_ids), "images") as far,
+        ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads,
+    ):
         for start in range(0, len(image_ids), _TOGETHER):
             some = [paths[image_id] for image_id in image_ids[start : start + _TOGETHER]]
             for row, found in enumerate(threads.map(lambda path: picture_hash(load_image(path)), some)):
                 hashes[start + row] = found
+            far(len(some))
             if progress is not None:
                 progress(start + len(some), len(image_ids))
     return hashes

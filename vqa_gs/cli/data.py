@@ -18,6 +18,12 @@ _NAMED = 5
 
 def _lines(found: DataCheck) -> list[tuple[str, str]]:
     rows = [("questions", f"{found.questions:,}"), ("images", f"{found.images:,}")]
+    if found.halves:
+        rows.append(
+            ("halves of COCO", ", ".join(f"{half} {count:,} questions" for half, count in found.halves.items()))
+        )
+    if found.repeated:
+        rows.append(("repeated ids", f"{found.repeated:,} questions: those of edits may be, training refuses them"))
     if found.answers is not None:
         shares = ", ".join(f"{name} {share:.2f} %" for name, share in found.answer_types.items())
         rows += [
@@ -26,10 +32,11 @@ def _lines(found: DataCheck) -> list[tuple[str, str]]:
             ("question types", f"{found.question_types:,}"),
         ]
     if found.vocabulary is not None:
-        rows += [
-            ("vocabulary", f"{found.vocabulary:,} answers of at least {found.min_questions} training questions"),
-            ("upper bound", f"{found.upper_bound:.2f} % (official), by the best answer of the vocabulary"),
-        ]
+        rows.append(
+            ("vocabulary", f"{found.vocabulary:,} answers of at least {found.min_questions} training questions")
+        )
+    if found.upper_bound is not None:
+        rows.append(("upper bound", f"{found.upper_bound:.2f} % (official), by the best answer of the vocabulary"))
     if found.missing is not None:
         some = f": {', '.join(map(str, found.missing[:_NAMED]))}, ..." if found.missing else ""
         rows += [
@@ -42,6 +49,7 @@ def _lines(found: DataCheck) -> list[tuple[str, str]]:
 def check(words: Sequence[str]) -> None:
     """Looks a set of questions through, and says which published set it is."""
     from vqa_gs.common.files import write_json
+    from vqa_gs.data.gqa import is_gqa, read_gqa
     from vqa_gs.data.questions import read_annotations, read_question_set
 
     parser = new_parser("data check", "Tell what a set of questions holds, and whether the papers used it.")
@@ -63,7 +71,10 @@ def check(words: Sequence[str]) -> None:
     if given.train_annotations and not given.annotations:
         raise UsageError("--train-annotations needs --annotations")
     with phase("reading the questions"):
-        questions = read_question_set(given.questions, given.annotations, repeated_ids=True)
+        if is_gqa(given.questions):
+            questions = read_gqa(given.questions).questions
+        else:
+            questions = read_question_set(given.questions, given.annotations, repeated_ids=True)
         train = read_annotations(given.train_annotations) if given.train_annotations else None
     stored = None
     if given.features:

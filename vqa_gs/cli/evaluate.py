@@ -9,6 +9,7 @@ from vqa_gs.cli.evidence import add_evidence_arguments, named_files, read_eviden
 from vqa_gs.cli.parsing import new_parser
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import sha256_file
+from vqa_gs.common.phases import phase
 from vqa_gs.data.gqa import is_gqa, read_gqa
 from vqa_gs.data.questions import read_question_set
 from vqa_gs.eval.analysis import analyse
@@ -53,8 +54,9 @@ def run(words: Sequence[str]) -> None:
     gqa = read_gqa(given.questions) if is_gqa(given.questions) else None
     if gqa is None and given.annotations is None:
         raise UsageError("there are no answers to score against", mend="give --annotations")
-    questions = gqa.questions if gqa else read_question_set(given.questions, given.annotations)
-    evidence = read_evidence(given, gqa)
+    with phase("reading the questions"):
+        questions = gqa.questions if gqa else read_question_set(given.questions, given.annotations)
+        evidence = read_evidence(given, gqa)
     subsets = {name: read_id_list(file) for name, file in named_files("--subset", given.subset).items()}
     scored = {}
     for file in given.results:

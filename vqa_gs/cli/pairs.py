@@ -10,6 +10,7 @@ from jsonargparse import ArgumentParser
 
 from vqa_gs.cli.parsing import dispatch, new_parser, progress_bar
 from vqa_gs.common.errors import UsageError
+from vqa_gs.common.phases import phase
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
@@ -44,7 +45,8 @@ def _read_questions(given: Namespace) -> tuple[QuestionSet, QuestionSet | None]:
     if bool(given.edited_questions) != bool(given.edited_annotations):
         raise UsageError("--edited-questions and --edited-annotations go together")
     edited = read_edited_set(given.edited_questions, given.edited_annotations) if given.edited_questions else None
-    return read_question_set(given.questions, given.annotations), edited
+    with phase("reading the questions"):
+        return read_question_set(given.questions, given.annotations), edited
 
 
 def build(words: Sequence[str]) -> None:
@@ -109,8 +111,11 @@ def build(words: Sequence[str]) -> None:
         # Each kind: one that a selection leaves nothing of would silently be missing.
         tables.append(table.require_pairs(given.out))
     table = concatenate(tables) if len(tables) > 1 else tables[0]
-    write_pair_table(given.out, table)
-    print(render(describe(table, questions, edited)))
+    with phase("writing the table"):
+        write_pair_table(given.out, table)
+    with phase("counting"):
+        described = render(describe(table, questions, edited))
+    print(described)
 
 
 def info(words: Sequence[str]) -> None:

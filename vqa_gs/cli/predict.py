@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from vqa_gs.cli.parsing import new_parser
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath
+from vqa_gs.common.phases import phase
 
 if TYPE_CHECKING:
     from vqa_gs.tasks.vqa.trained import TrainedModel
@@ -76,7 +77,8 @@ def run(words: Sequence[str]) -> None:
             f" {'; '.join(different[:3])}",
             mend="name a store with the same fingerprint, or give --allow-other-features",
         )
-    questions = read_question_set(given.questions, given.annotations, repeated_ids=True)
+    with phase("reading the questions"):
+        questions = read_question_set(given.questions, given.annotations, repeated_ids=True)
     rows = model.answer(questions, store, given.batch_size, given.scores, given.top_k)
     write_rows(given.out, rows)
     print(f"{given.out}: {len(rows):,} answers")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vqa_gs.cli.parsing import new_parser
+from vqa_gs.common.phases import phase
 from vqa_gs.eval.report.write import write_report
 from vqa_gs.eval.report_content.content import Options
 from vqa_gs.eval.run_files import load_run
@@ -35,8 +36,13 @@ def run(words: Sequence[str]) -> None:
         examples=given.examples,
         published=given.published,
     )
+    runs = []
+    with phase("reading runs", len(given.runs), "runs") as far:
+        for folder in given.runs:
+            runs.append(load_run(folder))
+            far(1)
     files = write_report(
-        [load_run(folder) for folder in given.runs],
+        runs,
         Path(given.out),
         markdown=given.markdown,
         csv=given.csv,

@@ -6,7 +6,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -16,11 +16,46 @@ LOG = logging.getLogger("vqa_gs")
 _FIRST, _LONGEST = 5.0, 60.0
 
 
+class Phase:
+    """How far a phase is. Calling it counts what has been done.
+
+    Args:
+        what: what is done, as in "scoring ood_test".
+        total: of how many; None where that is not known.
+        unit: of what.
+    """
+
+    def __init__(self, what: str, total: int | None = None, unit: str = "") -> None:
+        self.what, self.total, self.unit = what, total, unit
+        self.done = 0
+        self.note = ""
+
+    def __call__(self, count: int) -> None:
+        """Counts what has been done."""
+        self.done += count
+
+    def at(self, done: int, total: int | None) -> None:
+        """Takes over how far it is from something that counts by itself."""
+        self.done, self.total = done, total
+
+    def line(self, seconds: float) -> str:
+        """Returns where it stands, as a line."""
+        total = f" of {self.total:,}" if self.total else ""
+        far = f": {self.done:,}{total} {self.unit}".rstrip() if self.total or self.done else ""
+        note = f", {self.note}" if self.note else ""
+        return f"{self.what}{far}, after {seconds:.0f} s{note}"
+
+
+# Those of all threads, in the order in which they began.
+_RUNNING: list[Phase] = []
+
+
 @contextmanager
-def phase(what: str, total: int | None = None, unit: str = "") -> Iterator[Callable[[int], None]]:
+def phase(what: str, total: int | None = None, unit: str = "") -> Iterator[Phase]:
     """A block that tells, once it has taken five seconds, that it goes on, and at last how long it took.
 
-    A thread tells it, so that the block need not do anything for it.
+    A thread tells it, so that the block need not do anything for it. Of phases within each other the innermost tells.
+    Of a block that ends with an error nothing more is told.
 
     Args:
         what: what is done, as in "scoring ood_test".
@@ -28,34 +63,34 @@ def phase(what: str, total: int | None = None, unit: str = "") -> Iterator[Calla
         unit: of what.
 
     Yields:
-        A function that counts what has been done.
+        What counts how far it is.
     """
-    done, ended, start = 0, threading.Event(), time.monotonic()
-
-    def advance(count: int) -> None:
-        nonlocal done
-        done += count
+    far, ended, start = Phase(what, total, unit), threading.Event(), time.monotonic()
 
     def watch() -> None:
         wait = _FIRST
         while not ended.wait(wait):
-            far = f": {done:,} of {total:,} {unit}".rstrip() if total else ""
-            LOG.info("%s%s, after %.0f s", what, far, time.monotonic() - start)
+            if _RUNNING[-1] is not far:
+                wait = _FIRST
+                continue
+            LOG.info("%s", far.line(time.monotonic() - start))
             wait = min(2 * wait, _LONGEST)
 
     if not LOG.isEnabledFor(logging.INFO):
-        yield advance
+        yield far
         return
+    _RUNNING.append(far)
     thread = threading.Thread(target=watch, name="phase", daemon=True)
     thread.start()
     try:
-        yield advance
+        yield far
     finally:
         ended.set()
         thread.join()
-        taken = time.monotonic() - start
-        if taken >= _FIRST:
-            LOG.info("%s: %.0f s", what, taken)
+        _RUNNING.remove(far)
+    taken = time.monotonic() - start
+    if taken >= _FIRST:
+        LOG.info("%s: %.0f s", what, taken)
 
 
 class StderrHandler(logging.Handler):

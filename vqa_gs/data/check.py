@@ -16,6 +16,8 @@ from vqa_gs.data.vocabulary import AnswerVocabulary
 
 # The count at which the papers' vocabularies are cut.
 PUBLISHED_MIN_QUESTIONS = 9
+# The answers to a question that the official score is made for.
+_OFFICIAL = 10
 
 
 @dataclass
@@ -28,10 +30,12 @@ class DataCheck:
         answers: how many human answers they have; None without annotations.
         answer_types: percent of the questions by answer type.
         question_types: how many question types there are.
+        halves: questions by the half of COCO that their images are in, where the file says so.
+        repeated: questions whose id an earlier one has, as those about edited images do; training refuses them.
         vocabulary: majority answers of at least ``min_questions`` questions, of the training annotations if given.
         min_questions: the count an answer needs.
         upper_bound: the accuracy that always answering the best answer of the vocabulary would have, in percent, by
-            the official table of 0, .3, .6, .9 and 1.
+            the official table of 0, .3, .6, .9 and 1; None where there are not ten answers to a question.
         missing: images without features, None where no features were given.
         missing_note: what the missing images have in common.
         unused: images with features that no question is about.
@@ -43,6 +47,8 @@ class DataCheck:
     answers: int | None = None
     answer_types: dict[str, float] = field(default_factory=dict)
     question_types: int | None = None
+    halves: dict[str, int] = field(default_factory=dict)
+    repeated: int = 0
     vocabulary: int | None = None
     min_questions: int = PUBLISHED_MIN_QUESTIONS
     upper_bound: float | None = None
@@ -71,6 +77,8 @@ def check_data(
     """
     images = set(questions.image_ids)
     found = DataCheck(len(questions), len(images), min_questions=min_questions)
+    found.halves = dict(Counter(one.coco_split for one in questions.questions if one.coco_split).most_common())
+    found.repeated = len(questions) - len(set(questions.question_ids))
     annotations = questions.annotations
     published: int | None = None
     if annotations is not None:
@@ -82,7 +90,8 @@ def check_data(
         known = _vocabulary(annotations if train is None else train, min_questions)
         if known is not None:
             found.vocabulary = len(known)
-            found.upper_bound = upper_bound(annotations, known)
+            if all(len(annotation.answers) == _OFFICIAL for annotation in annotations):
+                found.upper_bound = upper_bound(annotations, known)
         if train is None and min_questions == PUBLISHED_MIN_QUESTIONS:
             published = found.vocabulary
     if stored is not None:
@@ -111,14 +120,14 @@ def upper_bound(annotations: Sequence[Annotation], vocabulary: AnswerVocabulary)
 
 
 def missing_half(questions: Sequence[Question], missing: Collection[ImageId]) -> str:
-    """Says whether the images without features are just those of one half of COCO; empty where they are not.
+    """Says whether a whole half of COCO has no features while the other has; empty where that is not so.
 
     VQA-CP draws both its splits from train2014 and val2014, so a store of one half serves neither.
     """
     if not missing:
         return ""
-    halves = {question.coco_split for question in questions if question.image_id in missing}
-    others = {question.coco_split for question in questions if question.image_id not in missing}
-    if len(halves) != 1 or None in halves or halves & others:
+    there = {question.coco_split for question in questions if question.image_id not in missing}
+    lacking = {question.coco_split for question in questions if question.image_id in missing} - there - {None}
+    if len(lacking) != 1 or not there - {None}:
         return ""
-    return f"they are all of {halves.pop()}, and none of that half has features: extract or convert both halves"
+    return f"no image of {lacking.pop()} has: extract or convert both halves into one store"

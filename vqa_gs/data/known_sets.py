@@ -20,7 +20,7 @@ class KnownSet:
         vocabulary: majority answers of at least 9 questions; of training splits, None where nobody states it.
         upper_bound: what the training split's vocabulary can reach at the most on this one, in percent, official.
         images: how many images the questions are about; None where nobody states it.
-        in_papers: whether papers report on it.
+        remark: what it is, where it is none of the sets that papers report on.
     """
 
     name: str
@@ -29,7 +29,16 @@ class KnownSet:
     vocabulary: int | None = None
     upper_bound: float | None = None
     images: int | None = None
-    in_papers: bool = True
+    remark: str = ""
+
+    @property
+    def unlike(self) -> str:
+        """What a set that differs from it is not."""
+        return "not that set" if self.remark else "not what the papers used"
+
+
+_NONE = "this is none of the published sets that are known here"
+_MINI = "a part of VQA v2 re-split for this project, not VQA-CP: no published result is about it"
 
 
 def _types(yes_no: float, number: float, other: float) -> dict[str, float]:
@@ -62,9 +71,9 @@ KNOWN_SETS = (
     KnownSet("VQA-VS OOD test QT+KO", 27_484, {}),
     KnownSet("VQA-VS OOD test KW+KO", 17_447, {}),
     KnownSet("VQA-VS OOD test QT+KW+KO", 9_249, {}),
-    KnownSet("vqa2-mini train", 21_702, _types(38.47, 19.56, 41.98), images=16_445, in_papers=False),
-    KnownSet("vqa2-mini iid_val", 2_411, _types(38.32, 20.24, 41.44), images=2_315, in_papers=False),
-    KnownSet("vqa2-mini ood_test", 5_367, _types(34.49, 32.22, 33.30), images=4_951, in_papers=False),
+    KnownSet("vqa2-mini train", 21_702, _types(38.47, 19.56, 41.98), images=16_445, remark=_MINI),
+    KnownSet("vqa2-mini iid_val", 2_411, _types(38.32, 20.24, 41.44), images=2_315, remark=_MINI),
+    KnownSet("vqa2-mini ood_test", 5_367, _types(34.49, 32.22, 33.30), images=4_951, remark=_MINI),
 )
 
 
@@ -75,7 +84,7 @@ def recognise(
     upper_bound: float | None = None,
     images: int | None = None,
 ) -> str:
-    """Says in one sentence which published set a file holds, and in what it differs from that.
+    """Says in one sentence which published set a file holds, what was compared, and in what it differs.
 
     Args:
         questions: how many it has.
@@ -86,19 +95,19 @@ def recognise(
 
     Example:
         >>> recognise(219_928, {"yes/no": 29.14, "number": 15.26, "other": 55.61}, upper_bound=90.22)
-        'this is VQA-CP v2 test, as the papers used it'
+        'this is VQA-CP v2 test, as the papers used it: number of questions, answer types, upper bound agree'
     """
     nearest = min(KNOWN_SETS, key=lambda known: abs(known.questions - questions))
-    used, unlike = ("", "that set") if not nearest.in_papers else (", as the papers used it", "what the papers used")
     off = questions - nearest.questions
     if abs(off) > _CLOSE * nearest.questions:
-        return "this is none of the published sets that are known here"
+        return f"{_NONE}, by its number of questions"
     if off:
-        more = f"{-off:,} questions are missing" if off < 0 else f"it has {off:,} questions too many"
-        return f"this is nearly {nearest.name}, but not {unlike}: {more} of {nearest.questions:,}"
-    compared, differences = 0, []
+        return _nearly(nearest, off, answer_types, images)
+    compared, left = ["number of questions"], list[str]()
+    differences = []
+    if nearest.answer_types:
+        (compared if answer_types else left).append("answer types")
     for name, share in nearest.answer_types.items() if answer_types else ():
-        compared += 1
         # Shares are stated to two decimals.
         if abs(answer_types.get(name, 0.0) - share) > 0.0151:
             differences.append(f"{name} is {answer_types.get(name, 0.0):.2f} % of it, not {share:.2f}")
@@ -107,10 +116,27 @@ def recognise(
         ("upper bound", upper_bound, nearest.upper_bound, 0.0051),
         ("number of images", images, nearest.images, 0),
     ):
-        if found is not None and stated is not None:
-            compared += 1
-            if abs(found - stated) > slack:
-                differences.append(f"its {what} is {found:,.10g}, not {stated:,.10g}")
+        if stated is not None:
+            (left if found is None else compared).append(what)
+            if found is not None and abs(found - stated) > slack:
+                differences.append(f"its {what} is {round(found, 2):,.10g}, not {stated:,.10g}")
+    more = f"; not compared: {', '.join(left)}" if left else ""
     if differences:
-        return f"this has the size of {nearest.name}, but is not {unlike}: {'; '.join(differences)}"
-    return f"this is {nearest.name}{used}" if compared else f"this is {nearest.name}, by its size alone"
+        return f"this has as many questions as {nearest.name}, but is {nearest.unlike}: {'; '.join(differences)}{more}"
+    if len(compared) == 1:
+        known = more or "; nothing more is known here to compare"
+        return f"this has as many questions as {nearest.name}{f', {nearest.remark}' if nearest.remark else ''}{known}"
+    what = f", {nearest.remark}" if nearest.remark else ", as the papers used it"
+    return f"this is {nearest.name}{what}: {', '.join(compared)} agree{more}"
+
+
+def _nearly(nearest: KnownSet, off: int, answer_types: Mapping[str, float], images: int | None) -> str:
+    """Says of a set with a few questions more or fewer than a known one whether it may be that one, damaged."""
+    # A hundredth of the questions moves a share by less than two points.
+    alike = all(abs(answer_types.get(name, share) - share) < 2 for name, share in nearest.answer_types.items())
+    if nearest.images is not None and images is not None:
+        alike = alike and abs(images - nearest.images) <= _CLOSE * nearest.images
+    if not alike:
+        return f"{_NONE}; it has about as many questions as {nearest.name}, and nothing else of it"
+    more = f"{abs(off):,} question{'s' * (abs(off) > 1)} {'fewer' if off < 0 else 'more'}"
+    return f"this is nearly {nearest.name}, but {nearest.unlike}: it has {more} than the {nearest.questions:,} of that"

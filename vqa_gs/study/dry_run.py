@@ -36,7 +36,7 @@ def print_plan(plan: StudyPlan, runs: Sequence[PlannedRun], workers: int, steps:
         UsageError: settings or data of a run changed since it was trained.
     """
     page = Console(width=max(140, console.width))
-    waiting = outdated(plan.spec.prepare)
+    waiting = outdated(plan.spec.prepare, plan.unneeded(runs))
     for step in waiting:
         page.print(f"to prepare: vqa-gs {' '.join(step.words)}", highlight=False, markup=False, soft_wrap=True)
     if not waiting:

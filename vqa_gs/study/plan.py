@@ -15,7 +15,8 @@ from vqa_gs.common.files import StrPath
 from vqa_gs.common.names import filled
 from vqa_gs.eval.runs import flatten
 from vqa_gs.study.arms import PlannedArm, expand_arms, slug
-from vqa_gs.study.spec import Settings, StudySpec, merged, read_study, run_label, without_null
+from vqa_gs.study.prepare import unneeded
+from vqa_gs.study.spec import Settings, Step, StudySpec, merged, read_study, run_label, without_null
 from vqa_gs.training.config import RunConfig, config_from_dict
 
 Status = Literal["done", "failed", "begun", "to do"]
@@ -147,6 +148,11 @@ class StudyPlan:
         """Its runs; of a final dataset those of the arms it was opened for."""
         opened = self.opening.arms if self.opening else []
         return [run for run in self.every_run if not self._is_final(run) or run.arm.name in opened]
+
+    def unneeded(self, runs: Sequence[PlannedRun]) -> list[Step]:
+        """Returns the steps whose files are not for some runs, but for others of the study alone."""
+        named, wanted = ({file for run in some for file in run.config.data.files()} for some in (self.every_run, runs))
+        return unneeded(self.spec.prepare, named, wanted)
 
     def _is_final(self, run: PlannedRun) -> bool:
         return self.spec.final is not None and run.dataset == self.spec.final.dataset

@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -18,6 +18,9 @@ from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath, write_json
 from vqa_gs.study.pool import child_environment
 from vqa_gs.study.spec import Step
+
+# What the command line begins the line of an error with.
+_ERROR = "vqa-gs: "
 
 
 class Made(msgspec.Struct, frozen=True):
@@ -81,33 +84,62 @@ def is_made(step: Step, key: str) -> bool:
     return found
 
 
-def outdated(steps: Sequence[Step]) -> list[Step]:
+def outdated(steps: Sequence[Step], skipped: Sequence[Step] = ()) -> list[Step]:
     """Returns the steps that are to be called."""
-    return [step for step, key in zip(steps, step_keys(steps), strict=True) if not is_made(step, key)]
+    keys = step_keys(steps)
+    return [step for step, key in zip(steps, keys, strict=True) if step not in skipped and not is_made(step, key)]
 
 
-def prepare(steps: Sequence[Step], out: Path, study: Path, say: Callable[[str], None]) -> None:
+def unneeded(steps: Sequence[Step], named: Collection[str], wanted: Collection[str]) -> list[Step]:
+    """Returns the steps whose files are for other runs alone.
+
+    A step of whose files nobody speaks is needed: it may make more than it says.
+
+    Args:
+        steps: the steps, each after those whose files it names.
+        named: the files that any run of the study names.
+        wanted: the files that the runs in question name.
+    """
+    left: list[Step] = []
+    needed: list[Step] = []
+    for step in reversed(steps):
+
+        def serves(others: Sequence[Step], files: Sequence[str] = step.files) -> bool:
+            return any(file in word for other in others for word in other.words for file in files)
+
+        for_others = any(file in named for file in step.files) or serves(left)
+        if any(file in wanted for file in step.files) or serves(needed) or not for_others:
+            needed.append(step)
+        else:
+            left.append(step)
+    return left
+
+
+def prepare(
+    steps: Sequence[Step], out: Path, study: Path, say: Callable[[str], None], skipped: Sequence[Step] = ()
+) -> None:
     """Calls the steps that are to be called, in their order; of several studies at once, one.
 
     Args:
         steps: the steps.
         out: the study's folder.
         study: the study's file, for messages.
-        say: told of each step before it begins.
+        say: told of each step before it begins, and what it tells itself.
+        skipped: steps that are not called.
 
     Raises:
         UsageError: a step failed; the line holds its own.
     """
-    if not outdated(steps):
+    if not outdated(steps, skipped):
         return
     with _alone(out):
         for number, (step, key) in enumerate(zip(steps, step_keys(steps), strict=True)):
-            if is_made(step, key):
+            if step in skipped or is_made(step, key):
                 continue
             say(f"vqa-gs {' '.join(step.words)}")
             for file in step.files:
                 write_json(record_file(file), msgspec.to_builtins(Made(key, step.words, False)))
-            _call(step.words, study, f"prepare.{number}")
+            _call(step.words, study, f"prepare.{number}", say)
             for file in step.files:
                 if not Path(file).exists():
                     raise UsageError(
@@ -116,18 +148,31 @@ def prepare(steps: Sequence[Step], out: Path, study: Path, say: Callable[[str], 
                 write_json(record_file(file), msgspec.to_builtins(Made(key, step.words, True)))
 
 
-def _call(words: list[str], study: Path, record: str) -> None:
-    done = subprocess.run(
+def _call(words: list[str], study: Path, record: str, say: Callable[[str], None]) -> None:
+    process = subprocess.Popen(
         [sys.executable, "-m", "vqa_gs", *words],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         env=child_environment(),
-        check=False,
     )
-    if done.returncode:
-        lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or [f"code {done.returncode}"]
-        raise UsageError(f"`vqa-gs {words[0]}` failed: {lines[-1].removeprefix('vqa-gs: ')}", file=study, record=record)
+    last = ""
+    try:
+        assert process.stderr is not None
+        for raw in process.stderr:
+            line = raw.decode("utf-8", "replace").rstrip()
+            last = line or last
+            # Its error is told once, below.
+            if line and not line.startswith(_ERROR):
+                say(line)
+        process.wait()
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    if process.returncode:
+        why = last.removeprefix(_ERROR) or f"code {process.returncode}"
+        raise UsageError(f"`vqa-gs {words[0]}` failed: {why}", file=study, record=record)
 
 
 @contextmanager

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from vqa_gs.common.phases import phase
 from vqa_gs.eval.run_files import load_run
 from vqa_gs.study.plan import PlannedRun
 from vqa_gs.study.worker import JobResult
@@ -20,7 +22,7 @@ def duration(seconds: float) -> str:
 
 
 class StudyBar:
-    """A bar over all runs with the names of those running; a line for each that ended.
+    """A bar over all runs with the names of those running, in a log a line a minute; a line for each that ended.
 
     Args:
         total: runs in question.
@@ -39,11 +41,15 @@ class StudyBar:
         self._task = self._bars.add_task("", total=total, completed=done, note="")
 
     def __enter__(self) -> StudyBar:
-        self._bars.start()
+        with ExitStack() as stack:
+            self._far = stack.enter_context(phase("runs", self._total, "done"))
+            self._far(self._done)
+            stack.enter_context(self._bars)
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._bars.stop()
+        self._stack.close()
 
     def started(self, run: PlannedRun) -> None:
         """Shows a run as running."""
@@ -54,6 +60,7 @@ class StudyBar:
         """Counts a run and prints a line about it."""
         self._running.pop(run.title, None)
         self._done += 1
+        self._far(1)
         self._took.append(seconds)
         self._bars.update(self._task, completed=self._done)
         self._note()
@@ -72,7 +79,8 @@ class StudyBar:
 
     def _note(self) -> None:
         left = f", about {duration(self._left())} left" if self._took else ""
-        self._bars.update(self._task, note=f"running: {'; '.join(self._running) or 'none'}{left}")
+        self._far.note = f"running: {'; '.join(self._running) or 'none'}{left}"
+        self._bars.update(self._task, note=self._far.note)
 
 
 def _scores(run: PlannedRun) -> str:

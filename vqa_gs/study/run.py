@@ -27,7 +27,8 @@ def prepare_study(plan: StudyPlan, runs: Sequence[PlannedRun], console: Console)
     Raises:
         UsageError: a step failed, a file is missing, or settings or data of a run changed.
     """
-    prepare(plan.spec.prepare, plan.out, plan.spec.file, lambda line: _say(console, f"prepare: {line}"))
+    spec, left = plan.spec, plan.unneeded(runs)
+    prepare(spec.prepare, plan.out, spec.file, lambda line: _say(console, f"prepare: {line}"), left)
     require_data(runs, plan.spec)
     require_ours(runs, plan.spec)
 

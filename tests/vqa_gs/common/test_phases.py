@@ -29,6 +29,25 @@ def test_a_long_phase_tells_how_far_it_is_and_how_long_it_took(hurried, tmp_path
     assert all(time.strptime(line[:19], "%Y-%m-%d %H:%M:%S") for line in written)
 
 
+def test_of_phases_within_each_other_the_innermost_tells(hurried, capsys):
+    with listening(StderrHandler()), phase("making pairs"):
+        with phase("matching", 4, "pairs") as far:
+            far.at(3, 4)
+            time.sleep(0.1)
+        inside = capsys.readouterr().err.splitlines()
+        time.sleep(0.1)
+    assert set(inside) == {"matching: 3 of 4 pairs, after 0 s", "matching: 0 s"}
+    assert set(capsys.readouterr().err.splitlines()) == {"making pairs, after 0 s", "making pairs: 0 s"}
+
+
+def test_what_is_known_is_told():
+    far = phases.Phase("training", None, "steps")
+    assert far.line(7.6) == "training, after 8 s"
+    far(1_200)
+    far.note = "loss 2.1"
+    assert far.line(7.6) == "training: 1,200 steps, after 8 s, loss 2.1"
+
+
 def test_a_short_phase_says_nothing(capsys):
     with listening(StderrHandler()), phase("reading"):
         pass
@@ -42,9 +61,12 @@ def test_nobody_listens(hurried, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_an_error_goes_through(hurried):
+def test_an_error_goes_through_and_stands_alone(hurried, capsys):
     with listening(StderrHandler()), pytest.raises(KeyError), phase("reading"):
+        time.sleep(0.05)
         raise KeyError("x")
+    assert "reading: 0 s" not in capsys.readouterr().err
+    assert not phases._RUNNING
 
 
 def test_a_log_that_cannot_be_written_stops_nothing(tmp_path):

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from vqa_gs.common.errors import DataError, UsageError
-from vqa_gs.study.prepare import outdated, prepare, record_file, step_keys
+from vqa_gs.study.prepare import outdated, prepare, record_file, step_keys, unneeded
 from vqa_gs.study.spec import Step
 
 
@@ -70,3 +70,31 @@ def test_a_step_that_fails_is_told_with_its_own_line(steps, tmp_path):
     other = Step(str(tmp_path / "x.h5"), steps[0].run)
     with pytest.raises(UsageError, match=r"prepare.0: the command has not made .*x\.h5"):
         prepare([other], tmp_path / "out", tmp_path / "study.yaml", print)
+
+
+def test_what_only_other_runs_need_is_not_made(tmp_path):
+    store, pairs = Step("r.h5", ["convert", "--out", "r.h5"]), Step("p.h5", ["pairs", "--features", "r.h5"])
+    control, more = Step("s.h5", ["pairs", "--of", "p.h5"]), Step("world.json", ["demo"])
+    steps, named = [store, pairs, control, more], {"r.h5", "p.h5", "s.h5", "q.json"}
+    assert unneeded(steps, named, named) == []
+    assert unneeded(steps, named, {"r.h5", "p.h5"}) == [control]
+    assert unneeded(steps, named, {"r.h5"}) == [control, pairs]
+    assert unneeded(steps, named, {"s.h5"}) == []  # it is made from the others
+    # Of world.json nobody speaks: its step may make more than it says.
+    assert unneeded(steps, named, {"q.json"}) == [control, pairs, store]
+    said = []
+    bad = [Step(str(tmp_path / "x.h5"), ["pairs", "nonsense"])]
+    prepare(bad, tmp_path / "out", tmp_path / "study.yaml", said.append, bad)
+    assert outdated(bad, bad) == said == []
+
+
+def test_a_step_tells_what_it_does(steps, tmp_path, monkeypatch):
+    # A child's phases are told after five seconds; notes and warnings at once.
+    monkeypatch.setattr("vqa_gs.study.prepare.sys.executable", str(tmp_path / "python"))
+    lines = ["#!/bin/sh", "echo 'matching: 3 of 4' >&2", "sleep 0.2", "echo 'vqa-gs: too bad' >&2", "exit 2", ""]
+    (tmp_path / "python").write_text("\n".join(lines))
+    (tmp_path / "python").chmod(0o755)
+    said = []
+    with pytest.raises(UsageError, match="`vqa-gs pairs` failed: too bad"):
+        prepare(steps, tmp_path / "out", tmp_path / "study.yaml", said.append)
+    assert said[1:] == ["matching: 3 of 4"]

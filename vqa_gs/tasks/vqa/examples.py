@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from vqa_gs.common.errors import DataError, found_in
 from vqa_gs.common.files import sha256_file
+from vqa_gs.common.phases import phase
 from vqa_gs.data.check import missing_half
 from vqa_gs.data.edited import read_edited_set
 from vqa_gs.data.question_types import QuestionTypes
@@ -201,7 +202,8 @@ def load_training_data(
         DataError: files are damaged or do not fit together, a pair table is empty, or the in-domain split shares
             questions with a test split.
     """
-    train = read_split(config.train)
+    with phase("reading the training questions"):
+        train = read_split(config.train)
     sources = dict(train.sources)
     if config.iid_val is not None:
         validation = read_split(config.iid_val)
@@ -226,23 +228,25 @@ def load_training_data(
     assert train.annotations is not None
     # Vocabularies see ordinary training questions only: an answer known from edits alone could not be learnt from
     # ordinary ones, and arms with and without pairs must choose among the same answers.
-    words = WordVocabulary.build(question.question for question in train.questions)
-    answers = AnswerVocabulary.build(train.annotations, config.min_answer_questions, rule)
-    assert everything.annotations is not None
-    types = list(dict.fromkeys(annotation.question_type for annotation in everything.annotations))
-    kinds = list(dict.fromkeys(annotation.answer_type for annotation in everything.annotations))
-    codes = type_codes([annotation.question_type for annotation in everything.annotations], types)
-    examples = make_examples(everything, words, answers, config.question_length, codes, kinds)
+    with phase(f"encoding {len(everything):,} questions and their answers"):
+        words = WordVocabulary.build(question.question for question in train.questions)
+        answers = AnswerVocabulary.build(train.annotations, config.min_answer_questions, rule)
+        assert everything.annotations is not None
+        types = list(dict.fromkeys(annotation.question_type for annotation in everything.annotations))
+        kinds = list(dict.fromkeys(annotation.answer_type for annotation in everything.annotations))
+        codes = type_codes([annotation.question_type for annotation in everything.annotations], types)
+        examples = make_examples(everything, words, answers, config.question_length, codes, kinds)
     texts = [question.question for question in train.questions]
     question_types = QuestionTypes.build(texts, codes[: len(train)].tolist(), types)
     table, rows = None, np.empty((0, 2), np.int64)
     if use_pairs:
-        tables = [read_pair_table(path, require_pairs=True) for path in config.pairs]
-        table = tables[0] if len(tables) == 1 else concatenate(tables)
-        table = _of_kinds(table, config)
-        table, rows = _usable_pairs(table, everything.question_ids, config, validation)
-        _require_regions(table, examples.image_ids[rows], store, config)
-        sources.update({path: sha256_file(path) for path in config.pairs})
+        with phase("reading and checking the pairs"):
+            tables = [read_pair_table(path, require_pairs=True) for path in config.pairs]
+            table = tables[0] if len(tables) == 1 else concatenate(tables)
+            table = _of_kinds(table, config)
+            table, rows = _usable_pairs(table, everything.question_ids, config, validation)
+            _require_regions(table, examples.image_ids[rows], store, config)
+            sources.update({path: sha256_file(path) for path in config.pairs})
     return TrainingData(
         words, answers, examples, len(train), validation, table, rows, sources, train, question_types, kinds
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from vqa_gs.common.phases import phase
 from vqa_gs.contracts import Objective
 from vqa_gs.data.pair_lists import read_pair_list
 from vqa_gs.data.questions import QuestionSet
@@ -86,6 +87,18 @@ def prepare_split(
         DataError: an image has no regions, or the rule does not apply to the answers.
         UsageError: there is no such rule, or a list names unknown questions.
     """
+    with phase(f"checking the split {name}"):
+        return _prepared(name, questions, files, data, settings, store)
+
+
+def _prepared(
+    name: str,
+    questions: QuestionSet,
+    files: SplitConfig | None,
+    data: TrainingData,
+    settings: RunSettings,
+    store: RegionStore,
+) -> VqaSplit:
     require_images(questions, store)
     typed = with_question_types(questions)[0].annotations
     assert typed is not None
