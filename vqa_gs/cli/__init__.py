@@ -23,6 +23,7 @@ COMMANDS = {
     "split": "re-split a dataset so that answer priors change, measure how far they differ",
     "train": "train a model from a YAML configuration",
     "study": "arms x seeds x datasets from one file, run to completion and compared",
+    "ask": "ask a trained model about a picture",
     "predict": "answer questions with a trained model",
     "evaluate": "score predicted answers and break the score down",
     "compare": "two systems on the same questions: differences, intervals, tests",

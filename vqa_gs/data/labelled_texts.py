@@ -47,13 +47,20 @@ class LabelledTexts:
         return len(self.texts)
 
 
-def read_labelled_texts(path: StrPath, columns: Sequence[str], label: str, labels: Sequence[str]) -> LabelledTexts:
+def read_texts(path: StrPath, columns: Sequence[str]) -> list[tuple[str, ...]]:
+    """Reads the texts of a file, whether it has labels or not; see `read_labelled_texts`."""
+    return read_labelled_texts(path, columns, None, ()).texts
+
+
+def read_labelled_texts(
+    path: StrPath, columns: Sequence[str], label: str | None, labels: Sequence[str]
+) -> LabelledTexts:
     """Reads a file.
 
     Args:
         path: tab-separated, UTF-8, with a header; other columns are ignored.
         columns: the columns of texts.
-        label: the column of labels.
+        label: the column of labels; None: they do not matter, and are "".
         labels: the labels there may be.
 
     Raises:
@@ -70,16 +77,18 @@ def read_labelled_texts(path: StrPath, columns: Sequence[str], label: str, label
     found: list[str] = []
     groups: list[str] = []
     header: list[str] = []
+    needed = (*columns, *([label] if label is not None else []))
     try:
         header = next(rows, [])
-        missing = [name for name in (*columns, label) if name not in header]
+        missing = [name for name in needed if name not in header]
         if missing:
             raise DataError(
                 f"has no column {missing[0]!r}",
                 file=file,
-                mend=f"expected tab-separated columns {', '.join((*columns, label))}",
+                mend=f"expected tab-separated columns {', '.join(needed)}",
             )
-        places, at_label = [header.index(name) for name in columns], header.index(label)
+        places = [header.index(name) for name in columns]
+        at_label = None if label is None else header.index(label)
         at_group = header.index(GROUP) if GROUP in header else None
         for row in rows:
             if not row:
@@ -87,15 +96,16 @@ def read_labelled_texts(path: StrPath, columns: Sequence[str], label: str, label
             record = f"line {rows.line_num}"
             if len(row) < len(header):
                 raise DataError(f"{len(row)} cells where the header has {len(header)}", file=file, record=record)
-            if row[at_label] not in labels:
+            named = "" if at_label is None else row[at_label]
+            if at_label is not None and named not in labels:
                 raise DataError(
-                    f"the label is {row[at_label][:40]!r}", file=file, record=record, mend=f"use {', '.join(labels)}"
+                    f"the label is {named[:40]!r}", file=file, record=record, mend=f"use {', '.join(labels)}"
                 )
             entry = tuple(row[place] for place in places)
             if not all(map(str.strip, entry)):
                 raise DataError("a text is empty", file=file, record=record, mend="remove the row")
             texts.append(entry)
-            found.append(row[at_label])
+            found.append(named)
             if at_group is not None:
                 groups.append(row[at_group])
     except csv.Error as error:

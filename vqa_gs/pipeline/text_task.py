@@ -42,6 +42,7 @@ from vqa_gs.pipeline.text_data import (
     load_texts,
     shared_texts,
 )
+from vqa_gs.pipeline.trained_texts import TrainedTexts
 
 _ALIGNED = ("words", "encoded")
 
@@ -243,6 +244,11 @@ class TextTask(Task):
         """Writes the words and the labels."""
         self.data.words.save(folder / "words.json")
         AnswerVocabulary(self.labels, "exact").save(folder / "answers.json")
+
+    @classmethod
+    def trained(cls, folder: Path, settings: RunSettings, device: str = "auto", **how: Any) -> TrainedTexts:
+        """Opens a finished run."""
+        return TrainedTexts(folder, settings, cls.columns, device)
 
     def facts(self) -> dict[str, Any]:
         """Returns how large the data are, and how many texts of each split are trained on."""

@@ -25,6 +25,7 @@ from vqa_gs.tasks.multilabel.examples import load_label_training, read_split, re
 from vqa_gs.tasks.multilabel.forward import forward
 from vqa_gs.tasks.multilabel.settings import LabelData
 from vqa_gs.tasks.multilabel.splits import LabelSplit, make_split
+from vqa_gs.tasks.multilabel.trained import TrainedLabels
 
 
 @TASKS.register("multilabel")
@@ -125,6 +126,11 @@ class MultiLabel(Task):
         """Writes the classes, in the order of the model's outputs."""
         categories = [{"id": number, "name": name} for number, name in self.data.categories.items()]
         write_json(folder / "classes.json", categories)
+
+    @classmethod
+    def trained(cls, folder: Path, settings: RunSettings, device: str = "auto", **how: Any) -> TrainedLabels:
+        """Opens a finished run."""
+        return TrainedLabels(folder, settings, device)
 
     def facts(self) -> dict[str, Any]:
         """Returns what the store is and how many classes there are."""

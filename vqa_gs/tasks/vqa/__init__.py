@@ -17,6 +17,7 @@ from vqa_gs.tasks.vqa.batches import BatchReader, VqaBatch
 from vqa_gs.tasks.vqa.build import build_model
 from vqa_gs.tasks.vqa.examples import load_training_data, read_split
 from vqa_gs.tasks.vqa.forward import forward
+from vqa_gs.tasks.vqa.loaded import LoadedModel
 from vqa_gs.tasks.vqa.settings import DataConfig
 from vqa_gs.tasks.vqa.splits import prepare_split
 
@@ -69,6 +70,11 @@ class Vqa(Task):
         self.data.words.save(folder / "words.json")
         self.data.answers.save(folder / "answers.json")
         self.data.question_types.save(folder / "question_types.json")
+
+    @classmethod
+    def trained(cls, folder: Path, settings: RunSettings, device: str = "auto", **how: Any) -> LoadedModel:
+        """Opens a finished run; for ``how`` see `LoadedModel`."""
+        return LoadedModel(folder, settings, device, **how)
 
     def facts(self) -> dict[str, Any]:
         """Returns what the store is and how large the vocabularies are."""
