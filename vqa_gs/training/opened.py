@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from vqa_gs.common.errors import DataError
 from vqa_gs.common.files import StrPath
 from vqa_gs.tasks import TASKS
@@ -33,4 +35,6 @@ def load(run: StrPath, device: str = "auto", **how: Any) -> Any:
     if not folder.is_dir():
         raise DataError("no such run directory", file=folder, mend="train one with `vqa-gs train`")
     config = load_config(folder / "config.yaml")
-    return TASKS[config.task].trained(folder, config, device, **how)
+    # A network's first values are drawn, to be replaced at once: the caller's random numbers are none of its business.
+    with torch.random.fork_rng(devices=[]):
+        return TASKS[config.task].trained(folder, config, device, **how)
