@@ -17,7 +17,7 @@ from vqa_gs.common.phases import StderrHandler, listening
 
 COMMANDS = {
     "demo": "the whole path on a world it draws itself",
-    "data": "check questions before training: counts, vocabulary, missing images, which published set",
+    "data": "make questions of a table; check questions before training: counts, missing images, which published set",
     "features": "extract, convert, check, describe region stores",
     "pairs": "build, describe tables of counterfactual pairs",
     "split": "re-split a dataset so that answer priors change, measure how far they differ",

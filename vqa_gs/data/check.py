@@ -10,7 +10,7 @@ import numpy as np
 
 from vqa_gs.common.errors import UsageError
 from vqa_gs.data.known_sets import recognise
-from vqa_gs.data.questions import Annotation, ImageId, Question, QuestionSet
+from vqa_gs.data.questions import UNKNOWN_TYPE, Annotation, ImageId, Question, QuestionSet
 from vqa_gs.data.targets import soft_targets
 from vqa_gs.data.vocabulary import AnswerVocabulary
 
@@ -28,6 +28,7 @@ class DataCheck:
         answers: how many human answers they have; None without annotations.
         answer_types: percent of the questions by answer type.
         question_types: how many question types there are.
+        without_type: how many questions have an empty question type, or none.
         vocabulary: majority answers of at least ``min_questions`` questions, of the training annotations if given.
         min_questions: the count an answer needs.
         upper_bound: the accuracy that always answering the best answer of the vocabulary would have, in percent, by
@@ -43,6 +44,7 @@ class DataCheck:
     answers: int | None = None
     answer_types: dict[str, float] = field(default_factory=dict)
     question_types: int | None = None
+    without_type: int | None = None
     vocabulary: int | None = None
     min_questions: int = PUBLISHED_MIN_QUESTIONS
     upper_bound: float | None = None
@@ -79,6 +81,7 @@ def check_data(
         found.answers = sum(len(annotation.answers) for annotation in annotations)
         found.answer_types = {name: 100 * count / total for name, count in counts.most_common()}
         found.question_types = len({annotation.question_type for annotation in annotations})
+        found.without_type = sum(annotation.question_type.strip() in ("", UNKNOWN_TYPE) for annotation in annotations)
         known = _vocabulary(annotations if train is None else train, min_questions)
         if known is not None:
             found.vocabulary = len(known)

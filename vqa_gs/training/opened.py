@@ -30,6 +30,14 @@ def load(run: StrPath, device: str = "auto", **how: Any) -> Any:
     Raises:
         DataError: there is no such run, or files of it are missing or damaged.
         UsageError: the device is not there.
+
+    Example:
+        >>> model = load("runs/demo/runs/pairs-gs-seed0")  # doctest: +SKIP
+        >>> model.answer("photo.jpg", "What color is the circle?", top=1)  # doctest: +SKIP
+        [Guess(answer='red', score=0.97)]
+        >>> load("runs/no-such-run")
+        Traceback (most recent call last):
+        vqa_gs.common.errors.DataError: runs/no-such-run: no such run directory (train one with `vqa-gs train`)
     """
     folder = Path(run)
     if not folder.is_dir():
