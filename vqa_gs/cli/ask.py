@@ -10,7 +10,11 @@ from vqa_gs.common.errors import UsageError
 
 def run(words: Sequence[str]) -> None:
     """Prints a model's answers to a question about a picture."""
-    parser = new_parser("ask", "Ask a trained model a question about a picture.")
+    parser = new_parser(
+        "ask",
+        "Ask a trained model a question about a picture.",
+        'vqa-gs ask --run runs/gs --image photo.jpg "What color is the ball?" --plot looked.png',
+    )
     add = parser.add_argument
     add("question", type=str, help="the question, in quotation marks")
     add("--run", type=str, required=True, help="run directory")

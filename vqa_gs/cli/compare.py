@@ -49,7 +49,7 @@ def _questions(given: Any, runs: list[Path]) -> tuple[QuestionSet, str]:
 
 def run(words: Sequence[str]) -> None:
     """Prints differences by type, intervals, tests and the questions that changed most."""
-    parser = new_parser("compare", "Compare two systems on the same questions.")
+    parser = new_parser("compare", "Compare two systems on the same questions.", "vqa-gs compare runs/gs runs/baseline")
     add = parser.add_argument
     add("a", type=str, help="run directory or results file; several seeds of one arm with commas between")
     add("b", type=str, help="the other, likewise")

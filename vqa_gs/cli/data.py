@@ -54,7 +54,11 @@ def check(words: Sequence[str]) -> None:
     from vqa_gs.common.files import write_json
     from vqa_gs.data.questions import read_annotations, read_question_set
 
-    parser = new_parser("data check", "Tell what a set of questions holds, and whether the papers used it.")
+    parser = new_parser(
+        "data check",
+        "Tell what a set of questions holds, and whether the papers used it.",
+        "vqa-gs data check --questions Q.json --annotations A.json --features regions.h5",
+    )
     add = parser.add_argument
     add("--questions", type=str, required=True, help="questions JSON")
     add("--annotations", type=str, default=None, help="annotations JSON")
@@ -105,7 +109,11 @@ def from_csv(words: Sequence[str]) -> None:
     from vqa_gs.data.write_questions import write_question_set
     from vqa_gs.features.extract.listing import list_images
 
-    parser = new_parser("data from-csv", "Make VQA v2's files of a table: a row a question, a column an answer.")
+    parser = new_parser(
+        "data from-csv",
+        "Make VQA v2's files of a table: a row a question, a column an answer.",
+        "vqa-gs data from-csv answers.csv --images photos --out data",
+    )
     add = parser.add_argument
     add("table", type=str, help="CSV or TSV with columns image, question, and answer or answer_1 to answer_10")
     add("--images", type=str, required=True, help="folder of the images, searched at any depth")

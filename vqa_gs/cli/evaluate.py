@@ -20,10 +20,14 @@ from vqa_gs.eval.rules import DEFAULT_RULE, RULES
 from vqa_gs.eval.runs import Source
 from vqa_gs.eval.statistics import REPLICATES
 
+_EXAMPLE = """
+vqa-gs evaluate --questions Q.json --annotations A.json --results answers.json --out metrics.json
+"""
+
 
 def run(words: Sequence[str]) -> None:
     """Scores results files and writes metrics.json."""
-    parser = new_parser("evaluate", "Score predicted answers under a named rule.")
+    parser = new_parser("evaluate", "Score predicted answers under a named rule.", _EXAMPLE)
     add = parser.add_argument
     add("--questions", type=str, required=True, help="questions JSON; GQA's and GQA-OOD's form holds the answers too")
     add("--annotations", type=str, default=None, help="annotations JSON")

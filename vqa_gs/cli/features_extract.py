@@ -91,7 +91,11 @@ def merge(words: Sequence[str]) -> None:
     """Puts several region stores together."""
     from vqa_gs.features.merge import merge as merge_stores
 
-    parser = new_parser("features merge", "Put region stores together: the shards of an extraction, or several splits.")
+    parser = new_parser(
+        "features merge",
+        "Put region stores together: the shards of an extraction, or several splits.",
+        "vqa-gs features merge part1.h5 part2.h5 --out regions.h5",
+    )
     parser.add_argument("stores", nargs="+", type=str, help="the stores; the result has their images in this order")
     parser.add_argument("--out", type=str, required=True, help="the store to write")
     parser.add_argument(
@@ -108,6 +112,7 @@ def _extract_parser() -> ArgumentParser:
         "features extract",
         "Make a region store from image files. The same command goes on where it was stopped; under torchrun each"
         " process takes a part.",
+        "vqa-gs features extract --images photos --boxes grid --regions 36 --out regions.h5",
     )
     add = parser.add_argument
     add("--images", type=str, required=True, help="a folder, searched at any depth, or a text file with a path a line")

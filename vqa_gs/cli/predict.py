@@ -17,13 +17,17 @@ if TYPE_CHECKING:
     from vqa_gs.tasks.multilabel.trained import TrainedLabels
     from vqa_gs.tasks.vqa.trained import TrainedModel
 
+_EXAMPLE = """
+vqa-gs predict --run runs/gs --questions Q.json --features regions.h5 --out answers.json
+vqa-gs predict --run runs/gs --features regions.h5 --image-id 42 --question "What is it?"
+"""
 # Which options say what is asked, by what the run learnt.
 _ASKED = ("questions", "question", "texts")
 
 
 def run(words: Sequence[str]) -> None:
     """Writes what a run says of questions, texts or images."""
-    parser = new_parser("predict", "Answer questions, or label texts or images, with a trained model.")
+    parser = new_parser("predict", "Answer questions, or label texts or images, with a trained model.", _EXAMPLE)
     add = parser.add_argument
     add("--run", type=str, required=True, help="run directory")
     add("--questions", type=str, default=None, help="questions JSON; ids may repeat for edited images")

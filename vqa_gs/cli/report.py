@@ -13,7 +13,9 @@ from vqa_gs.eval.run_files import load_run
 
 def run(words: Sequence[str]) -> None:
     """Writes a report of run directories."""
-    parser = new_parser("report", "Set several runs side by side.")
+    parser = new_parser(
+        "report", "Set several runs side by side.", "vqa-gs report runs/baseline runs/gs --out report.html --markdown"
+    )
     parser.add_argument("runs", nargs="+", type=str, help="run directories")
     parser.add_argument("--out", type=str, required=True, help="report.html or report.md")
     parser.add_argument("--title", type=str, default="Accuracy in and out of domain", help="the report's title")

@@ -24,7 +24,11 @@ def run(words: Sequence[str]) -> None:
     from vqa_gs.study.run import prepare_study, run_study
     from vqa_gs.study.spec import read_overrides
 
-    parser = new_parser("study", "Train arms x seeds x datasets and compare them; called again it goes on.")
+    parser = new_parser(
+        "study",
+        "Train arms x seeds x datasets and compare them; called again it goes on.",
+        "vqa-gs study --config configs/study-demo.yaml --out runs/study --dry-run",
+    )
     add = parser.add_argument
     add("--config", type=str, required=True, help="the study, a YAML file")
     add("--out", type=str, required=True, help="folder of all runs and the report")
