@@ -18,7 +18,7 @@ from vqa_gs.common.spelling import chosen
 
 COMMANDS = {
     "demo": "the whole path on a world it draws itself",
-    "data": "make questions of a table; check questions before training: counts, missing images, which published set",
+    "data": "make questions of a table; check questions before training",
     "features": "extract, convert, check, describe region stores",
     "pairs": "build, describe tables of counterfactual pairs",
     "split": "re-split a dataset so that answer priors change, measure how far they differ",

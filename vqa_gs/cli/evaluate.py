@@ -65,7 +65,7 @@ def run(words: Sequence[str]) -> None:
         metrics = analyse(
             questions,
             results.answers,
-            given.scoring or ("exact" if gqa else DEFAULT_RULE),
+            RULES.canonical(given.scoring) if given.scoring else "exact" if gqa else DEFAULT_RULE,
             given.split,
             subsets,
             evidence=replace(evidence, confidence=results.confidence),

@@ -10,9 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from jsonargparse import ArgumentParser
-
-from vqa_gs.cli.parsing import new_parser, progress_bar
+from vqa_gs.cli.parsing import STATE, Parser, new_parser, progress_bar
 from vqa_gs.common.errors import UsageError
 
 _LINE_EVERY = 30.0
@@ -107,7 +105,7 @@ def merge(words: Sequence[str]) -> None:
     print(f"{given.out}: {summary.images:,} images, {summary.regions:,} regions")
 
 
-def _extract_parser() -> ArgumentParser:
+def _extract_parser() -> Parser:
     parser = new_parser(
         "features extract",
         "Make a region store from image files. The same command goes on where it was stopped; under torchrun each"
@@ -145,6 +143,8 @@ def _extract_parser() -> ArgumentParser:
     add("--workers", type=int, default=None, help="threads (default: one a core, at most 16 beside a GPU)")
     add("--seed", type=int, default=0, help="of random weights")
     add("--allow-download", action="store_true", help="let timm and torchvision fetch weights")
+    parser.titled("boxes", "boxes", "regions", "detector_weights", "edge_model")
+    parser.titled("features", "backbone", "weights", "levels", "short_side", "long_side", "dtype", "seed")
     return parser
 
 
@@ -199,6 +199,9 @@ def rate_bar(text: str) -> Iterator[Callable[[int, int | None], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    if STATE.quiet:
+        yield lambda done, total: None
+        return
     console = Console(stderr=True)
     last = time.monotonic()
     # Over the last minute: what an earlier call had done comes in a moment and is soon forgotten.

@@ -46,6 +46,9 @@ def run(words: Sequence[str]) -> None:
     add("--annotations", type=str, default=None, help="annotations JSON, which --pairs needs")
     add("--edited-questions", type=str, default=None, help="questions that occur only in pairs")
     add("--edited-annotations", type=str, default=None, help="their annotations")
+    parser.titled("what is asked", "questions", "features", "question", "image_id", "top", "texts")
+    edited = ("edited_questions", "edited_annotations")
+    parser.titled("attention and gradient", "grounding", "pairs", "annotations", *edited)
     given = parser.parse_args(list(words))
     if given.batch_size < 1:
         raise UsageError(f"--batch-size must be at least 1, not {given.batch_size}")
