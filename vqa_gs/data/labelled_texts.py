@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from vqa_gs.common.errors import DataError
 from vqa_gs.common.files import StrPath, require_file, sha256_file
+from vqa_gs.data.questions import Annotation, Answer, Question, QuestionSet
 
 GROUP = "batch_id"
 
@@ -126,3 +127,61 @@ def plain_words(text: str) -> str:
     """
     text = _LINE_BREAK.sub(" ", text).lower().replace("’", "'")
     return " ".join(_WORD.findall(_NOT.sub(" n't", text)))
+
+
+def annotate(texts: LabelledTexts) -> list[Annotation]:
+    """Returns the labels as annotations, whose ids are the rows; the label is the answer and the answer type."""
+    return [
+        Annotation(row, row, (Answer(label, "yes", 1),), "text", label, label) for row, label in enumerate(texts.labels)
+    ]
+
+
+def as_questions(files: Sequence[LabelledTexts]) -> tuple[QuestionSet, list[tuple[int, int]]]:
+    """Returns labelled texts as questions with single answers, and the pairs (row, row) that groups make of them.
+
+    Args:
+        files: read as one after the other; ids are rows.
+    """
+    texts = [entry for file in files for entry in file.texts]
+    labels = [label for file in files for label in file.labels]
+    whole = LabelledTexts("", texts, labels, None, "")
+    questions = [Question(row, row, " / ".join(entry)) for row, entry in enumerate(texts)]
+    pairs, base = [], 0
+    for file in files:
+        groups: dict[str, list[int]] = {}
+        for row, group in enumerate(file.groups or ()):
+            groups.setdefault(group, []).append(base + row)
+        pairs += [(rows[0], other) for rows in groups.values() for other in rows[1:]]
+        base += len(file)
+    return QuestionSet(questions, annotate(whole), {file.file: file.sha256 for file in files}), pairs
+
+
+def read_labelled_set(files: Sequence[StrPath], labels: Sequence[str]) -> QuestionSet:
+    """Reads files of labelled texts as questions, whatever their columns are called.
+
+    Args:
+        files: read as one after the other.
+        labels: the labels there are; the column that holds nothing else is that of the labels, and those in which
+            every row has a text, but for `GROUP`, are the texts.
+
+    Raises:
+        DataError: a file is missing or damaged, or no column holds the labels.
+    """
+    read = []
+    for path in files:
+        file = require_file(path, "labelled texts")
+        try:
+            rows = list(csv.reader(io.StringIO(file.read_text("utf-8-sig"), newline=""), delimiter="\t"))
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise DataError(f"is no table of texts: {error}", file=file) from error
+        header, cells = (rows[0], [row for row in rows[1:] if row]) if rows else ([], [])
+        columns = {name: [row[at] if at < len(row) else "" for row in cells] for at, name in enumerate(header)}
+        known = set(labels)
+        label = next((name for name, column in columns.items() if column and set(column) <= known), None)
+        if label is None:
+            raise DataError(f"no column holds the labels {', '.join(labels)} alone", file=file)
+        texts = [name for name, column in columns.items() if name not in (label, GROUP) and all(map(str.strip, column))]
+        if not texts:
+            raise DataError("no column holds a text in every row", file=file)
+        read.append(read_labelled_texts(file, texts, label, labels))
+    return as_questions(read)[0]

@@ -23,6 +23,7 @@ from vqa_gs.contracts import (
     direction_of,
 )
 from vqa_gs.data.glove import load_glove
+from vqa_gs.data.labelled_texts import as_questions
 from vqa_gs.data.vocabulary import AnswerVocabulary
 from vqa_gs.eval.evidence import Evidence
 from vqa_gs.models.text import TEXT_MODELS
@@ -37,7 +38,6 @@ from vqa_gs.pipeline.text_data import (
     TextData,
     TextExamples,
     TextTraining,
-    as_questions,
     encode,
     load_texts,
     shared_texts,

@@ -2,10 +2,13 @@
 
 import csv
 import json
+import re
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from vqa_gs.eval.report.write import write_report
+from vqa_gs.eval.run_files import find_runs, load_run
 
 from tests.run_settings import config_of, task_of
 from tests.vqa_gs.tasks.runs import assert_gradients_are_numeric, metrics, short_training, train_with_a_break
@@ -65,6 +68,18 @@ def test_predict_gives_the_labels_of_the_run(finished, sentiment, tmp_path, caps
     capsys.readouterr()
     assert main([*words, "--questions", "q.json"]) == 2
     assert "learnt the task sentiment, which needs --texts" in capsys.readouterr().err
+
+
+def test_reports_have_intervals_and_examples_of_texts(finished, tmp_path):
+    (run,) = find_runs([finished.parent])
+    assert run == finished
+    files = write_report([load_run(run)], tmp_path / "r.html", markdown=True)
+    page, twin = (file.read_text(encoding="utf-8") for file in files)
+    assert "JSON" not in twin
+    assert "No examples" not in twin
+    overall = metrics(finished, "ood_edited")["overall"]
+    assert re.search(rf"\| 1 \| {overall:.2f} \([0-9.]+ to [0-9.]+\) \|", twin)
+    assert "film" in page
 
 
 def test_resumed_run_ends_with_the_same_bytes(finished, sentiment, tmp_path, monkeypatch):
