@@ -21,6 +21,7 @@ ANNOTATORS = 10
 _ANSWER = re.compile(r"answer_?([0-9]{1,3})")
 _NUMBER = re.compile(r"[+-]?[0-9]+([.,/:][0-9]+)?")
 _COLUMNS = "columns image, question, and answer (or answer_1 to answer_10)"
+_OWN = ("question_id", "question_type", "answer_type")
 # A cell may hold a long text, as a pasted page; more is a file that is no table.
 _LONGEST = 1 << 20
 
@@ -136,7 +137,7 @@ def _header(names: Sequence[str], file: StrPath) -> _Header:
             "has a column 'answer' and numbered ones", file=file, record="line 1", mend="keep one of the two"
         )
     assert image is not None
-    own = {name: place[name] for name in ("question_id", "question_type", "answer_type") if name in place}
+    own: dict[str, int] = {name: place[name] for name in _OWN if name in place}
     return _Header(image, place["question"], answers or (place["answer"],), own)
 
 
