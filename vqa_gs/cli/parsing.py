@@ -141,7 +141,7 @@ def dispatch(command: str, handlers: dict[str, Handler], words: Sequence[str]) -
         return
     if not words:
         raise UsageError(f"{command}: a word missing", mend=f"choose one of {', '.join(handlers)}")
-    handlers[chosen(words[0], handlers, f"command `vqa-gs {command}`")](words[1:])
+    handlers[chosen(words[0], handlers, f"command of `vqa-gs {command}` called")](words[1:])
 
 
 @contextmanager

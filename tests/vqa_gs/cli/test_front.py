@@ -69,7 +69,7 @@ def test_every_command_is_told_and_groups_tell_theirs(group, capsys):
     ("words", "message"),
     [
         (["trian"], "no command 'trian' (did you mean train?"),
-        (["features", "extrct"], "no command `vqa-gs features` 'extrct' (did you mean extract?"),
+        (["features", "extrct"], "no command of `vqa-gs features` called 'extrct' (did you mean extract?"),
         (["pairs"], "a word missing (choose one of build, info, show)"),
         (["evaluate", "--qestions", "q"], "no option --qestions (did you mean --questions?)"),
         (["train", "--epochs", "3"], "no option --epochs (did you mean --training.epochs?)"),
