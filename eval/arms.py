@@ -111,9 +111,13 @@ def _arm_settings(run: RunSummary) -> dict[str, str]:
         leaf = key.rsplit(".", 1)[-1]
         if leaf in _NOT_THE_ARM or leaf.endswith("seed") or not key:
             continue
-        # A file made once a seed (pairs-seed3.h5) has the seed in its name.
-        settings[key] = _SEED_IN_TEXT.sub("seedN", str(value))
+        settings[key] = without_seed(str(value))
     return settings
+
+
+def without_seed(text: str) -> str:
+    """Returns a text without the seed in it: a file made once a seed (pairs-seed3.h5) has it in its name."""
+    return _SEED_IN_TEXT.sub("seedN", text)
 
 
 def _tell_apart(name: str, settings: Sequence[Mapping[str, str]]) -> list[str]:

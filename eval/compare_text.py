@@ -7,6 +7,9 @@ from typing import Any
 
 from rich.table import Table
 from rich.text import Text
+from vqa_gs.eval.compare import QUESTION_TYPE
+
+TOP_TYPES = 20
 
 
 def _interval(row: Mapping[str, Any]) -> str:
@@ -21,8 +24,13 @@ def _verdict(row: Mapping[str, Any]) -> str:
     return f"{row['verdict']} ahead" if row["verdict"] else "undecided"
 
 
-def comparison_table(comparison: Mapping[str, Any]) -> Table:
-    """Returns the differences by type; a difference that may be chance is called undecided, never a win."""
+def comparison_table(comparison: Mapping[str, Any], top_types: int = TOP_TYPES) -> Table:
+    """Returns the differences by type; a difference that may be chance is called undecided, never a win.
+
+    Args:
+        comparison: of `compare`.
+        top_types: how many question types are told, those with most questions.
+    """
     rule, level = comparison["scoring"], 100 * comparison["level"]
     table = Table(title=Text(f"{comparison['a']} (a) against {comparison['b']} (b), % under {rule}"))
     table.add_column("type", overflow="fold")
@@ -30,7 +38,11 @@ def comparison_table(comparison: Mapping[str, Any]) -> Table:
     for name in names:
         table.add_column(name, justify="left" if name == "verdict" else "right", no_wrap=name != "verdict")
     last = "overall"
+    types = [row for row in comparison["rows"] if row["kind"] == QUESTION_TYPE]
+    told = sorted(types, key=lambda row: -row["questions"])[:top_types]
     for row in comparison["rows"]:
+        if row["kind"] == QUESTION_TYPE and row not in told:
+            continue
         if row["kind"] != last:
             table.add_section()
             last = row["kind"]
@@ -45,6 +57,8 @@ def comparison_table(comparison: Mapping[str, Any]) -> Table:
             _p(row["p_corrected"]),
             _verdict(row),
         )
+    if len(types) > len(told):
+        table.caption = Text(f"and {len(types) - len(told)} more question types (--top-types)")
     return table
 
 

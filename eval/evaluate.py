@@ -108,6 +108,13 @@ def evaluate(
         UsageError: the set has no annotations or questions, there is no such rule, a subset is empty, repeats
             a question or names unknown ones, or no pair of a list lies in the set.
         DataError: answers are missing or unknown, or the rule does not apply to a question.
+
+    Example:
+        >>> from vqa_gs.data.questions import Annotation, Answer, Question, QuestionSet
+        >>> questions = [Question(1, 7, "Is it red?"), Question(2, 7, "What is it?")]
+        >>> truths = [Annotation(1, 7, (Answer("yes"),)), Annotation(2, 7, (Answer("ball"),))]
+        >>> evaluate(QuestionSet(questions, truths, {}), {1: "yes", 2: "cube"}, "exact").overall
+        50.0
     """
     question_set, _ = with_question_types(question_set)
     scores = score_answers(question_set, answers, rule, allow_missing=allow_missing)

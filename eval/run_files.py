@@ -9,7 +9,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -166,6 +166,24 @@ def load_run(folder: StrPath) -> RunSummary:
         curves=load_curves(path / "epochs.csv"),
         complete=(path / "done").exists(),
     )
+
+
+def find_runs(folders: Sequence[StrPath]) -> list[Path]:
+    """Returns run directories: those that are named, and of a folder that is none, those inside of it at any depth.
+
+    Raises:
+        DataError: there is no such folder, or no run with metrics in it.
+    """
+    found: list[Path] = []
+    for folder in map(Path, folders):
+        if not folder.is_dir() or (folder / "metrics").is_dir() or (folder / "config.yaml").is_file():
+            found.append(folder)  # what is wrong with it, `load_run` says
+            continue
+        inside = sorted(path.parent for path in folder.rglob("metrics") if any(path.glob("*.json")))
+        if not inside:
+            raise DataError("is no run folder, and holds none with metrics", file=folder, mend="name folders of runs")
+        found += inside
+    return list(dict.fromkeys(found))
 
 
 class SplitFiles(NamedTuple):

@@ -121,6 +121,17 @@ class RegionStore:
 
     Raises:
         DataError: the file is missing, truncated, no region store, or its index contradicts itself.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from vqa_gs.features.writer import RegionStoreWriter
+        >>> file = tempfile.mkdtemp() + "/regions.h5"
+        >>> with RegionStoreWriter(file, dim=3, dtype="float32", fingerprint="made up") as writer:
+        ...     writer.add(42, np.ones((2, 3)), np.array([[0, 0, 5, 5], [2, 2, 9, 9]]), (10, 10))
+        >>> with RegionStore(file) as store:
+        ...     print(len(store), 42 in store, store[42].features.shape)
+        1 True (2, 3)
     """
 
     def __init__(self, path: StrPath) -> None:

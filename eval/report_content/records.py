@@ -24,8 +24,10 @@ from vqa_gs.common.errors import VqaGsError
 from vqa_gs.common.files import sha256_file
 from vqa_gs.common.phases import phase
 from vqa_gs.data.gqa import is_gqa, read_gqa
+from vqa_gs.data.labelled_texts import read_labelled_set
 from vqa_gs.data.normalize import answer_form
 from vqa_gs.data.questions import ImageId, QuestionId, QuestionSet, read_question_set
+from vqa_gs.data.vocabulary import AnswerVocabulary
 
 Codes = npt.NDArray[np.int32]
 
@@ -152,6 +154,8 @@ def _read_questions(run: RunSummary, split: str, search: Path | None) -> Questio
         for name in ("questions", "annotations")
         if name in sources
     ]
+    if _is_of_texts(files[0]):
+        return read_labelled_set(files, AnswerVocabulary.load(run.folder / "answers.json").answers)
     questions = read_gqa(files[0]).questions if is_gqa(files[0]) else read_question_set(*files)
     return with_question_types(questions)[0]
 
@@ -181,6 +185,13 @@ def _read_subsets(
                 f"No intervals over questions of {name} on {split}: {file} is not the list it was scored on."
             )
     return found
+
+
+def _is_of_texts(file: Path) -> bool:
+    """Whether a file is a table of labelled texts, which begins with the names of its columns, and no JSON."""
+    with open(file, "rb") as content:
+        first = content.readline(1 << 16)
+    return b"\t" in first and not first.lstrip(b"\xef\xbb\xbf \t").startswith((b"[", b"{"))
 
 
 def _read_split(

@@ -40,6 +40,8 @@ def list_images(images: StrPath, ids: str = "auto") -> list[Item]:
         DataError: there are none, or two have the same id.
         UsageError: some ids are numbers and some are text.
     """
+    if not Path(images).exists():
+        raise DataError("no such folder of images, and no list of them", file=images, mend="check the path")
     paths = find_pictures(Path(images)) if Path(images).is_dir() else _of_list(require_file(images, "image list"))
     if not paths:
         raise DataError("holds no images", file=images, mend=f"images end in {', '.join(sorted(PICTURES))}")

@@ -19,7 +19,8 @@ def require_opencv(kind: str) -> Any:
         return import_module("cv2.ximgproc") and import_module("cv2")
     except ImportError as error:
         raise UsageError(
-            f"--boxes {kind} needs OpenCV with its contributed modules", mend="pip install 'vqa-gs[opencv]'"
+            f"--boxes {kind} needs OpenCV with its contributed modules",
+            mend="pip install opencv-contrib-python-headless",
         ) from error
 
 

@@ -88,7 +88,7 @@ class Workers:
                 elif not isinstance(self._source, NetworkRegions):
                     found = self._source(image_id, image)
                 if found is not None:
-                    found = _checked(found, image.size)
+                    found = checked(found, image.size)
             except VqaGsError as error:
                 told = _told(error, image_id, path)
                 if not self._skips:
@@ -108,10 +108,10 @@ class Workers:
         if isinstance(source, NetworkRegions) and source.network is backbone and not has_given:
             regions = backbone.extract(ready.inputs, ready.sizes, limits=source.limits)
             for own, size in zip(regions, ready.sizes, strict=True):
-                _checked(own, size)
+                checked(own, size)
         else:
             found = [
-                _checked(source(batch[position][0], image), image.size) if boxes is None else boxes
+                checked(source(batch[position][0], image), image.size) if boxes is None else boxes
                 for position, image, boxes in zip(ready.positions, ready.images, ready.found, strict=True)
             ]
             regions = backbone.extract(ready.inputs, ready.sizes, found)
@@ -124,7 +124,7 @@ def _told(error: VqaGsError, image_id: ImageId, path: StrPath) -> DataError:
     return DataError(problem, file=path, record=f"image {image_id}", mend=error.mend)
 
 
-def _checked(found: Found, size: tuple[int, int]) -> Found:
+def checked(found: Found, size: tuple[int, int]) -> Found:
     """Returns an image's boxes if they are boxes in it; the whole image where there are none."""
     boxes = found.boxes
     problem = None

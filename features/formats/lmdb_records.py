@@ -98,7 +98,7 @@ class LmdbSource(RecordSource[bytes]):
     def __init__(self, path: Path) -> None:
         self.path = path
         if not find_spec("lmdb"):
-            raise DataError("reading LMDB needs the package lmdb", file=path, mend="pip install 'vqa-gs[lmdb]'")
+            raise DataError("reading LMDB needs the package lmdb", file=path, mend="pip install lmdb")
         self._process: subprocess.Popen[bytes] | None = None
         self._listed: bytes | None = None
         self._seen: set[bytes] = set()

@@ -1,8 +1,9 @@
 from pathlib import Path
 
 import pytest
-from vqa_gs.eval.question_types import QUESTION_TYPES, question_type, with_question_types
+from vqa_gs.eval.question_types import with_question_types
 
+from vqa_gs.data.official_types import QUESTION_TYPES, question_type
 from vqa_gs.data.questions import Annotation, Answer, Question, QuestionSet, read_question_set
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"

@@ -125,7 +125,7 @@ def test_page_needs_nothing_but_itself(tmp_path):
 def test_scoring_rule_stands_at_every_table(tmp_path):
     part = only_part(load_study(tmp_path))
     tables = [table for section in part.sections for table in section.tables()]
-    assert len(tables) == 6
+    assert len(tables) == 7
     assert all("official" in table.notes[0] for table in tables)
 
 

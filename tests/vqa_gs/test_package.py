@@ -50,3 +50,13 @@ def test_files_of_the_user_s_own_are_not_run(tmp_path):
         done = subprocess.run([sys.executable, *words], cwd=tmp_path, capture_output=True, text=True)
         assert (done.returncode, done.stderr) == (0, "")
         assert "--data.features" in done.stdout
+
+
+def test_public_names_are_told_and_loaded_on_first_use():
+    code = (
+        "import sys, vqa_gs; names = dir(vqa_gs); assert 'torch' not in sys.modules;"
+        "from vqa_gs import evaluate; assert 'torch' not in sys.modules;"
+        "from vqa_gs import GradientSupervision, RegionStore, load; print(sorted(set(vqa_gs.__all__) - set(names)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -14,19 +14,22 @@ from importlib import import_module
 from vqa_gs import __version__
 from vqa_gs.common.errors import VqaGsError
 from vqa_gs.common.phases import StderrHandler, listening
+from vqa_gs.common.spelling import chosen
 
 COMMANDS = {
     "demo": "the whole path on a world it draws itself",
-    "data": "check questions before training: counts, vocabulary, missing images, which published set",
+    "data": "make questions of a table; check questions before training",
     "features": "extract, convert, check, describe region stores",
     "pairs": "build, describe tables of counterfactual pairs",
     "split": "re-split a dataset so that answer priors change, measure how far they differ",
     "train": "train a model from a YAML configuration",
     "study": "arms x seeds x datasets from one file, run to completion and compared",
+    "ask": "ask a trained model about a picture",
     "predict": "answer questions with a trained model",
     "evaluate": "score predicted answers and break the score down",
     "compare": "two systems on the same questions: differences, intervals, tests",
     "report": "set several runs side by side, as HTML or Markdown",
+    "completion": "print what makes a shell complete commands and options",
 }
 
 
@@ -39,7 +42,11 @@ def usage() -> str:
     """Returns the text of `vqa-gs --help`."""
     width = max(map(len, COMMANDS))
     lines = [f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()]
-    return "\n".join(["usage: vqa-gs COMMAND ...", "", *lines, "", "vqa-gs COMMAND --help tells a command's options."])
+    ends = [
+        "vqa-gs COMMAND --help tells a command's options, --help-all every setting. --quiet anywhere: no bars, no",
+        "remarks. --version. A command that was stopped goes on when it is called again.",
+    ]
+    return "\n".join(["usage: vqa-gs COMMAND ...", "", *lines, "", *ends])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,18 +59,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0, or 2 when the user's input was bad, which one line on standard error tells.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if not words or words[0] in ("-h", "--help"):
+    quiet = "--quiet" in words
+    words = [word for word in words if word != "--quiet"]
+    if not words or words[0] in ("-h", "--help", "help"):
         print(usage())
         return 0 if words else 2
-    if words[0] == "--version":
+    if "--version" in words:
         print(f"vqa-gs {__version__}")
         return 0
-    if words[0] not in COMMANDS:
-        print(f"vqa-gs: there is no command {words[0]!r} (choose one of {', '.join(COMMANDS)})", file=sys.stderr)
-        return 2
     try:
-        with listening(StderrHandler()) if speaks_for_all() else nullcontext():
-            import_module(f"vqa_gs.cli.{words[0]}").run(words[1:])
+        command = chosen(words[0], COMMANDS, "command")
+        with listening(StderrHandler()) if speaks_for_all() and not quiet else nullcontext():
+            module = import_module(f"vqa_gs.cli.{command}")
+            import_module("vqa_gs.cli.parsing").STATE.quiet = quiet
+            module.run(words[1:])
     except VqaGsError as error:
         if speaks_for_all():
             print(f"vqa-gs: {error}", file=sys.stderr)

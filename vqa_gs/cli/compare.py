@@ -15,8 +15,9 @@ from vqa_gs.common.files import write_json
 from vqa_gs.data.gqa import is_gqa, read_gqa
 from vqa_gs.data.questions import QuestionSet, read_question_set
 from vqa_gs.eval.compare import System, compare
-from vqa_gs.eval.compare_text import comparison_lines, comparison_table
-from vqa_gs.eval.results import read_result_file
+from vqa_gs.eval.compare_text import TOP_TYPES, comparison_lines, comparison_table
+from vqa_gs.eval.evaluate import subset_rows
+from vqa_gs.eval.results import read_id_list, read_result_file
 from vqa_gs.eval.rules import DEFAULT_RULE, RULES
 from vqa_gs.eval.run_files import split_files
 from vqa_gs.eval.statistics import PERMUTATIONS, REPLICATES
@@ -49,13 +50,15 @@ def _questions(given: Any, runs: list[Path]) -> tuple[QuestionSet, str]:
 
 def run(words: Sequence[str]) -> None:
     """Prints differences by type, intervals, tests and the questions that changed most."""
-    parser = new_parser("compare", "Compare two systems on the same questions.")
+    parser = new_parser("compare", "Compare two systems on the same questions.", "vqa-gs compare runs/gs runs/baseline")
     add = parser.add_argument
     add("a", type=str, help="run directory or results file; several seeds of one arm with commas between")
     add("b", type=str, help="the other, likewise")
     add("--split", type=str, default="ood_test", help="the split, of run directories")
     add("--questions", type=str, default=None, help="questions JSON; those of the runs when left out")
     add("--annotations", type=str, default=None, help="annotations JSON")
+    add("--subset", type=str, default=None, help="compare on these question ids alone, a JSON list")
+    add("--top-types", type=int, default=TOP_TYPES, help="question types to print, those with most questions")
     add("--scoring", type=str, default=None, help=", ".join(RULES))
     add("--allow-missing", action="store_true", help="score missing answers as zero")
     add("--allow-extra", action="store_true", help="leave out answers to other questions")
@@ -64,24 +67,28 @@ def run(words: Sequence[str]) -> None:
     add("--seed", type=int, default=0, help="of resamplings and swaps")
     add("--out", type=str, default=None, help="JSON file to write the comparison to")
     given = parser.parse_args(list(words))
+    if given.top_types < 1:
+        raise UsageError(f"--top-types {given.top_types} prints nothing", mend="give 1 or more")
     sides = [_members(given.a), _members(given.b)]
     questions, rule = _questions(given, [*sides[0], *sides[1]])
-    systems = []
+    asked = questions.question_ids
+    if given.subset:
+        questions = questions.subset(subset_rows(questions, given.subset, read_id_list(given.subset)))
+    wanted, systems = set(questions.question_ids), []
     for word, members in zip((given.a, given.b), sides, strict=True):
         files = [path / "predictions" / f"{given.split}.json" if path.is_dir() else path for path in members]
-        answers = [
-            read_result_file(
-                file, questions.question_ids, allow_missing=given.allow_missing, allow_extra=given.allow_extra
-            ).answers
+        read = [
+            read_result_file(file, asked, allow_missing=given.allow_missing, allow_extra=given.allow_extra).answers
             for file in files
         ]
+        answers = [{key: answer for key, answer in part.items() if key in wanted} for part in read]
         systems.append(System(word, answers))
     a, b = systems
     comparison = compare(
         questions,
         a,
         b,
-        given.scoring or rule,
+        RULES.canonical(given.scoring) if given.scoring else rule,
         replicates=given.bootstrap,
         permutations=given.permutations,
         seed=given.seed,
@@ -90,6 +97,6 @@ def run(words: Sequence[str]) -> None:
     if given.out:
         write_json(given.out, comparison)
     console = Console(width=None if Console().is_terminal else 160)
-    console.print(comparison_table(comparison))
+    console.print(comparison_table(comparison, given.top_types))
     for line in comparison_lines(comparison):
         console.print(Text(line))

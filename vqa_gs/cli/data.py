@@ -1,9 +1,11 @@
-"""`vqa-gs data check`: what a set of questions holds, before anything is trained on it."""
+"""`vqa-gs data check | from-csv`: what a set of questions holds, and questions of one's own from a table."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -31,6 +33,14 @@ def _lines(found: DataCheck) -> list[tuple[str, str]]:
             ("answer types", shares),
             ("question types", f"{found.question_types:,}"),
         ]
+    if found.without_type:
+        rows.append(
+            (
+                "without a question type",
+                f'{found.without_type:,} questions, of the type "" or none; `evaluate` assigns VQA\'s by first words,'
+                " training takes them as one type",
+            )
+        )
     if found.vocabulary is not None:
         rows.append(
             ("vocabulary", f"{found.vocabulary:,} answers of at least {found.min_questions} training questions")
@@ -52,7 +62,11 @@ def check(words: Sequence[str]) -> None:
     from vqa_gs.data.gqa import is_gqa, read_gqa
     from vqa_gs.data.questions import read_annotations, read_question_set
 
-    parser = new_parser("data check", "Tell what a set of questions holds, and whether the papers used it.")
+    parser = new_parser(
+        "data check",
+        "Tell what a set of questions holds, and whether the papers used it.",
+        "vqa-gs data check --questions Q.json --annotations A.json --features regions.h5",
+    )
     add = parser.add_argument
     add("--questions", type=str, required=True, help="questions JSON")
     add("--annotations", type=str, default=None, help="annotations JSON")
@@ -100,6 +114,52 @@ def check(words: Sequence[str]) -> None:
         )
 
 
+def from_csv(words: Sequence[str]) -> None:
+    """Makes questions and annotations of a table."""
+    from vqa_gs.data.from_table import ANNOTATORS, read_table
+    from vqa_gs.data.write_questions import write_question_set
+    from vqa_gs.features.extract.listing import list_images
+
+    parser = new_parser(
+        "data from-csv",
+        "Make VQA v2's files of a table: a row a question, a column an answer.",
+        "vqa-gs data from-csv answers.csv --images photos --out data",
+    )
+    add = parser.add_argument
+    add("table", type=str, help="CSV or TSV with columns image, question, and answer or answer_1 to answer_10")
+    add("--images", type=str, required=True, help="folder of the images, searched at any depth")
+    add("--out", type=str, required=True, help="folder for questions.json and annotations.json")
+    add("--ids", type=str, default="auto", help="ids of the images, as for `features extract`")
+    given = parser.parse_args(list(words))
+    folder = Path(given.images)
+    if not folder.is_dir():
+        raise DataError("no such folder of images", file=folder, mend="name the folder that holds the pictures")
+    ids = {Path(path).relative_to(folder).as_posix(): image_id for image_id, path, _ in list_images(folder, given.ids)}
+    questions = read_table(given.table, ids)
+    out = Path(given.out)
+    files = out / "questions.json", out / "annotations.json"
+    head = {
+        "info": {"description": f"made of {Path(given.table).name}"},
+        "task_type": "Open-Ended",
+        "data_type": "",
+        "data_subtype": "",
+        "license": {},
+    }
+    write_question_set(questions, *files, head=head)
+    assert questions.annotations is not None
+    found = check_data(questions, set(ids.values()), min_questions=1)
+    counts = sorted({len(annotation.answers) for annotation in questions.annotations})
+    print(
+        f"{files[0]}, {files[1]}: {found.questions:,} questions of {found.question_types:,} types about"
+        f" {found.images:,} of {len(ids):,} images"
+    )
+    if counts == [1]:
+        print("one answer each: score by exact match, as `--scoring exact-normalized`")
+    elif counts != [ANNOTATORS]:
+        told = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0])
+        print(f"note: {told} answers a question; the official score is meant for {ANNOTATORS}", file=sys.stderr)
+
+
 def run(words: Sequence[str]) -> None:
     """Runs a sub-command."""
-    dispatch("data", {"check": check}, words)
+    dispatch("data", {"check": check, "from-csv": from_csv}, words)

@@ -15,7 +15,12 @@ from vqa_gs.demo.settings import WorldSettings
 
 def run(words: Sequence[str]) -> None:
     """Draws the world, trains three arms, prints a table and the report's path."""
-    parser = new_parser("demo", "Train and compare three arms on a drawn world of changing priors.")
+    parser = new_parser(
+        "demo",
+        "Train and compare three arms on a drawn world of changing priors.",
+        "vqa-gs demo\nvqa-gs demo --world.train_images 300 --epochs 12 --out runs/small    # a quicker one",
+        common=("world.train_images", "world.seed"),
+    )
     parser.add_argument("--out", type=str, default="runs/demo", help="folder for everything the demo makes")
     parser.add_argument("--seeds", type=int, default=1, help="runs of each arm")
     parser.add_argument("--epochs", type=int, default=None, help="epochs of each run (default: what the arms need)")

@@ -21,10 +21,14 @@ from vqa_gs.eval.rules import DEFAULT_RULE, RULES
 from vqa_gs.eval.runs import Source
 from vqa_gs.eval.statistics import REPLICATES
 
+_EXAMPLE = """
+vqa-gs evaluate --questions Q.json --annotations A.json --results answers.json --out metrics.json
+"""
+
 
 def run(words: Sequence[str]) -> None:
     """Scores results files and writes metrics.json."""
-    parser = new_parser("evaluate", "Score predicted answers under a named rule.")
+    parser = new_parser("evaluate", "Score predicted answers under a named rule.", _EXAMPLE)
     add = parser.add_argument
     add("--questions", type=str, required=True, help="questions JSON; GQA's and GQA-OOD's form holds the answers too")
     add("--annotations", type=str, default=None, help="annotations JSON")
@@ -72,7 +76,7 @@ def run(words: Sequence[str]) -> None:
         metrics = analyse(
             questions,
             results.answers,
-            given.scoring or ("exact" if gqa else DEFAULT_RULE),
+            RULES.canonical(given.scoring) if given.scoring else "exact" if gqa else DEFAULT_RULE,
             given.split,
             subsets,
             evidence=replace(evidence, confidence=results.confidence, top=results.top if given.controls else None),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import h5py
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import Namespace
 
+from vqa_gs.cli.parsing import Parser
 from vqa_gs.common.errors import UsageError
 from vqa_gs.data.gqa import GqaSet
 from vqa_gs.data.pair_lists import read_pair_list
@@ -39,8 +40,9 @@ def named_files(option: str, values: Sequence[str]) -> dict[str, str]:
     return named
 
 
-def add_evidence_arguments(parser: ArgumentParser) -> None:
+def add_evidence_arguments(parser: Parser) -> None:
     """Adds the options that `read_evidence` reads."""
+    before = len(parser._actions)
     add = parser.add_argument
     add("--pairs", action="append", default=[], help="name=pairs.json or a pair table name=pairs.h5, may be repeated")
     add("--train-annotations", type=str, default=None, help="training annotations, for the prior of each type")
@@ -56,6 +58,7 @@ def add_evidence_arguments(parser: ArgumentParser) -> None:
     add("--hint-threshold", type=float, default=HINT_THRESHOLD, help="a region matters from this score on")
     add("--relevant-boxes", type=str, default=None, help="JSON list of {question_id, boxes}, in pixels")
     add("--overlap", type=float, default=OVERLAP, help="a region matters from this overlap with such a box on")
+    parser.titled("what else is looked at", *(action.dest for action in parser._actions[before:]))
 
 
 def read_pairs(path: str) -> list[tuple[QuestionId, QuestionId]]:

@@ -14,7 +14,11 @@ def convert(words: Sequence[str]) -> None:
     from vqa_gs.features.convert import convert as convert_files
     from vqa_gs.features.formats import FORMATS
 
-    parser = new_parser("features convert", "Convert region features to the native store.")
+    parser = new_parser(
+        "features convert",
+        "Convert region features to the native store.",
+        "vqa-gs features convert train36.hdf5 --out regions.h5",
+    )
     parser.add_argument("sources", nargs="+", type=str, help="feature files or folders; several become one store")
     parser.add_argument("--out", type=str, required=True, help="the store to write")
     parser.add_argument(
@@ -46,7 +50,11 @@ def export(words: Sequence[str]) -> None:
     """Writes a region store in the format of older code."""
     from vqa_gs.features.export import export as export_store
 
-    parser = new_parser("features export", "Write a region store in the format of older code.")
+    parser = new_parser(
+        "features export",
+        "Write a region store in the format of older code.",
+        "vqa-gs features export regions.h5 --format hdf5-36 --out train36.hdf5",
+    )
     parser.add_argument("store", type=str, help="the store")
     parser.add_argument("--format", type=str, required=True, help="hdf5-36, hdf5-adaptive, tsv or tsv-10")
     parser.add_argument("--out", type=str, required=True, help="the file to write; an HDF5 file's index goes beside it")

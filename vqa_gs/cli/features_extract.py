@@ -10,9 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from jsonargparse import ArgumentParser
-
-from vqa_gs.cli.parsing import new_parser, progress_bar
+from vqa_gs.cli.parsing import STATE, Parser, new_parser, progress_bar
 from vqa_gs.common.errors import UsageError
 
 _LINE_EVERY = 30.0
@@ -92,7 +90,11 @@ def merge(words: Sequence[str]) -> None:
     """Puts several region stores together."""
     from vqa_gs.features.merge import merge as merge_stores
 
-    parser = new_parser("features merge", "Put region stores together: the shards of an extraction, or several splits.")
+    parser = new_parser(
+        "features merge",
+        "Put region stores together: the shards of an extraction, or several splits.",
+        "vqa-gs features merge part1.h5 part2.h5 --out regions.h5",
+    )
     parser.add_argument("stores", nargs="+", type=str, help="the stores; the result has their images in this order")
     parser.add_argument("--out", type=str, required=True, help="the store to write")
     parser.add_argument(
@@ -104,11 +106,12 @@ def merge(words: Sequence[str]) -> None:
     print(f"{given.out}: {summary.images:,} images, {summary.regions:,} regions")
 
 
-def _extract_parser() -> ArgumentParser:
+def _extract_parser() -> Parser:
     parser = new_parser(
         "features extract",
         "Make a region store from image files. The same command goes on where it was stopped; under torchrun each"
         " process takes a part.",
+        "vqa-gs features extract --images photos --boxes grid --regions 36 --out regions.h5",
     )
     add = parser.add_argument
     add("--images", type=str, required=True, help="a folder, searched at any depth, or a text file with a path a line")
@@ -141,6 +144,8 @@ def _extract_parser() -> ArgumentParser:
     add("--workers", type=int, default=None, help="threads (default: one a core, at most 16 beside a GPU)")
     add("--seed", type=int, default=0, help="of random weights")
     add("--allow-download", action="store_true", help="let timm and torchvision fetch weights")
+    parser.titled("boxes", "boxes", "regions", "detector_weights", "edge_model")
+    parser.titled("features", "backbone", "weights", "levels", "short_side", "long_side", "dtype", "seed")
     return parser
 
 
@@ -195,6 +200,9 @@ def rate_bar(text: str) -> Iterator[Callable[[int, int | None], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    if STATE.quiet:
+        yield lambda done, total: None
+        return
     console = Console(stderr=True)
     last = time.monotonic()
     # Over the last minute: what an earlier call had done comes in a moment and is soon forgotten.

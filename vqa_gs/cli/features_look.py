@@ -12,7 +12,11 @@ def info(words: Sequence[str]) -> None:
     """Prints what a region store holds."""
     from vqa_gs.features.info import describe, render
 
-    parser = new_parser("features info", "Tell what a region store holds.")
+    parser = new_parser(
+        "features info",
+        "Tell what a region store holds.",
+        "vqa-gs features info regions.h5",
+    )
     parser.add_argument("store", type=str, help="the store")
     print(render(describe(parser.parse_args(list(words)).store)))
 
@@ -24,7 +28,9 @@ def check(words: Sequence[str]) -> None:
     from vqa_gs.features.check import render
 
     parser = new_parser(
-        "features check", "Check a region store: structure, hash, numbers, boxes, the images of questions."
+        "features check",
+        "Check a region store: structure, hash, numbers, boxes, the images of questions.",
+        "vqa-gs features check regions.h5 --questions Q.json",
     )
     parser.add_argument("store", type=str, help="the store")
     parser.add_argument(
@@ -47,7 +53,11 @@ def show(words: Sequence[str]) -> None:
     """Draws the boxes of an image on its picture."""
     from vqa_gs.features.show import show as show_image
 
-    parser = new_parser("features show", "Draw the boxes of an image on its picture.")
+    parser = new_parser(
+        "features show",
+        "Draw the boxes of an image on its picture.",
+        "vqa-gs features show regions.h5 --image-dir images --image-id 42 --out boxes.png",
+    )
     parser.add_argument("store", type=str, help="the store")
     parser.add_argument("--image-dir", type=str, required=True, help="a folder with the pictures, at any depth")
     parser.add_argument("--image-id", type=str, required=True, help="the image")

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
     from vqa_gs.data.questions import QuestionSet
 
+_EXAMPLE = """
+vqa-gs pairs build --kind same-question --questions train_questions.json \\
+    --annotations train_annotations.json --features regions.h5 --out pairs.h5
+"""
 # Characters of all pictures in a page together: 400 of them, about.
 _PICTURES = 16_000_000
 
@@ -60,7 +64,7 @@ def build(words: Sequence[str]) -> None:
     from vqa_gs.pair_builders.sources import PairSources
     from vqa_gs.pair_builders.table import concatenate, write_pair_table
 
-    parser = new_parser("pairs build", "Build a table of counterfactual pairs.")
+    parser = new_parser("pairs build", "Build a table of counterfactual pairs.", _EXAMPLE, common=("regions.names",))
     kinds, rules = ", ".join(BUILDERS.names()), ", ".join(SELECTIONS.names())
     parser.add_argument("--kind", action="append", required=True, help=f"{kinds}; may be repeated")
     parser.add_argument(
@@ -124,7 +128,7 @@ def info(words: Sequence[str]) -> None:
     from vqa_gs.pair_builders.describe import describe, render
     from vqa_gs.pair_builders.table import read_pair_table
 
-    parser = new_parser("pairs info", "Tell what a pair table holds.")
+    parser = new_parser("pairs info", "Tell what a pair table holds.", "vqa-gs pairs info pairs.h5")
     parser.add_argument("table", type=str, help="the pair table")
     parser.add_argument("--questions", type=str, default=None, help="questions JSON, for counts by question type")
     parser.add_argument("--annotations", type=str, default=None, help="annotations JSON")
@@ -144,7 +148,12 @@ def show(words: Sequence[str]) -> None:
     from vqa_gs.pair_builders.gallery.page import render_gallery
     from vqa_gs.pair_builders.table import read_pair_table
 
-    parser = new_parser("pairs show", "Write a page to look at pairs with; it needs nothing but itself.")
+    parser = new_parser(
+        "pairs show",
+        "Write a page to look at pairs with; it needs nothing but itself.",
+        "vqa-gs pairs show pairs.h5 --html pairs.html --questions Q.json --annotations A.json",
+        common=("regions.names",),
+    )
     parser.add_argument("table", type=str, help="the pair table")
     parser.add_argument("--html", type=str, required=True, help="the page to write")
     _add_questions(parser)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -11,7 +11,10 @@ from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from vqa_gs.cli.given import understood
+from vqa_gs.cli.help import columns, page
 from vqa_gs.common.errors import UsageError
+from vqa_gs.common.spelling import chosen
 
 Handler = Callable[[Sequence[str]], None]
 
@@ -19,41 +22,126 @@ Handler = Callable[[Sequence[str]], None]
 _LONGEST = 300
 
 
-class _Parser(ArgumentParser):
-    """A parser that tells of a bad word in one line, as every other error is told."""
+class Listed(BaseException):
+    """What a command takes, when it is asked for that instead of being run; see `listing`.
+
+    Attributes:
+        flags: of a command.
+        commands: of a group of commands.
+    """
+
+    def __init__(self, flags: Sequence[str] = (), commands: Sequence[str] = ()) -> None:
+        super().__init__()
+        self.flags, self.commands = flags, commands
+
+
+class _State:
+    """How the command line is used at this moment.
+
+    Attributes:
+        quiet: no bars, no remarks.
+        listing: commands tell what they take.
+    """
+
+    quiet = False
+    listing = False
+
+
+STATE = _State()
+
+
+@contextmanager
+def listing() -> Iterator[None]:
+    """A block in which a command raises `Listed` in place of running."""
+    STATE.listing = True
+    try:
+        yield
+    finally:
+        STATE.listing = False
+
+
+class Parser(ArgumentParser):
+    """A parser that tells of a bad word in one line, as every other error is told.
+
+    Attributes:
+        example: command lines that its help ends with.
+        common: options with a dot that its help tells; None: all.
+        titles: headings in its help, by the `dest` of options.
+    """
+
+    example: str = ""
+    common: Collection[str] | None = None
+    titles: dict[str, str]
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raises `UsageError` with what the parser found, in one line."""
         text = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", " ".join(message.split())).replace("typing.", "")
         if len(text) > _LONGEST:
             text = f"{text[:_LONGEST]}..."
         # The parts of a setting have parsers of their own, made by the outer one, which names the command.
-        mend = f"see `{self.prog} --help`" if self.prog.startswith("vqa-gs") else None
+        mend = f"see `{self.prog} --help`" if self._is_command else None
         raise UsageError(text, mend=mend) from ex
 
-    def parse_args(self, *words: Any, **options: Any) -> Any:
+    @property
+    def _is_command(self) -> bool:
+        return self.prog.startswith("vqa-gs")
+
+    def parse_args(self, args: Any = None, *words: Any, **options: Any) -> Any:
         """Parses, and tells of a configuration that is no text as of any other bad one."""
+        if self._is_command:
+            args = self._understood(list(args or ()))
         try:
-            return super().parse_args(*words, **options)
+            return super().parse_args(args, *words, **options)
         except UnicodeDecodeError as error:
             self.error(f"the configuration is not text in UTF-8: {error}", error)
 
+    def _understood(self, words: list[str]) -> list[str]:
+        if STATE.listing:
+            raise Listed(flags=[*self._option_string_actions, "--help-all"])
+        if {"-h", "--help", "--help-all"} & set(words):
+            print(self.help_page("--help-all" in words))
+            raise SystemExit(0)
+        positionals = any(not action.option_strings for action in self._actions)
+        return understood(words, self._option_string_actions, positionals, self.prog)
 
-def new_parser(command: str, description: str) -> ArgumentParser:
-    """Returns a parser whose usage line reads `vqa-gs COMMAND`."""
+    def help_page(self, everything: bool = False) -> str:
+        """Returns the page of `--help`, or of `--help-all`."""
+        common = None if everything else self.common
+        return page(self.prog, self.description or "", self._actions, self.titles, self.example, common)
+
+    def titled(self, title: str, *names: str) -> None:
+        """Puts options, by their `dest`, under a heading of the help."""
+        self.titles |= dict.fromkeys(names, title)
+
+
+def new_parser(command: str, description: str, example: str = "", common: Collection[str] | None = None) -> Parser:
+    """Returns a parser whose usage line reads `vqa-gs COMMAND`.
+
+    Args:
+        command: its words.
+        description: what it does.
+        example: command lines that help ends with.
+        common: options with a dot that help tells, by their `dest`; None: all.
+    """
     # Options are not taken by their first letters: `--training.epoch` is a mistake to be told, not a guess to be made.
-    return _Parser(prog=f"vqa-gs {command}", description=description, allow_abbrev=False)
+    parser = Parser(prog=f"vqa-gs {command}", description=description, allow_abbrev=False)
+    parser.example, parser.common, parser.titles = example, common, {}
+    return parser
 
 
 def dispatch(command: str, handlers: dict[str, Handler], words: Sequence[str]) -> None:
     """Hands the words after a sub-command to its handler."""
-    names = ", ".join(handlers)
-    if words and words[0] in ("-h", "--help"):
-        print(f"usage: vqa-gs {command} {{{','.join(handlers)}}} ...")
+    if STATE.listing and not words:
+        raise Listed(commands=list(handlers))
+    if words and words[0] in ("-h", "--help", "--help-all"):
+        print(f"usage: vqa-gs {command} COMMAND ...\n")
+        told = ((name, (handler.__doc__ or "").strip().partition("\n")[0]) for name, handler in handlers.items())
+        print("\n".join(columns(told)))
+        print(f"\nvqa-gs {command} COMMAND --help tells a command's options.")
         return
-    if not words or words[0] not in handlers:
-        given = f"no {words[0]!r}" if words else "a word missing"
-        raise UsageError(f"{command}: {given}", mend=f"choose one of {names}")
-    handlers[words[0]](words[1:])
+    if not words:
+        raise UsageError(f"{command}: a word missing", mend=f"choose one of {', '.join(handlers)}")
+    handlers[chosen(words[0], handlers, f"command of `vqa-gs {command}` called")](words[1:])
 
 
 @contextmanager
@@ -61,6 +149,6 @@ def progress_bar(text: str) -> Iterator[Callable[[int, int | None], None]]:
     """Shows a bar on a terminal's standard error while the block runs; yields `report(done, total)`."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+    with Progress(*columns, console=console, transient=True, disable=STATE.quiet or not console.is_terminal) as bars:
         task = bars.add_task(text, total=None)
         yield lambda done, total: bars.update(task, completed=done, total=total)

@@ -9,14 +9,16 @@ from vqa_gs.cli.parsing import new_parser
 from vqa_gs.common.phases import phase
 from vqa_gs.eval.report.write import write_report
 from vqa_gs.eval.report_content.content import Options
-from vqa_gs.eval.run_files import load_run
+from vqa_gs.eval.run_files import find_runs, load_run
 
 
 def run(words: Sequence[str]) -> None:
     """Writes a report of run directories."""
-    parser = new_parser("report", "Set several runs side by side.")
-    parser.add_argument("runs", nargs="+", type=str, help="run directories")
-    parser.add_argument("--out", type=str, required=True, help="report.html or report.md")
+    parser = new_parser(
+        "report", "Set several runs side by side.", "vqa-gs report runs/demo --image-dir runs/demo/world/images"
+    )
+    parser.add_argument("runs", nargs="+", type=str, help="run directories, or folders with runs inside")
+    parser.add_argument("--out", type=str, default="report.html", help="an HTML or a Markdown file")
     parser.add_argument("--title", type=str, default="Accuracy in and out of domain", help="the report's title")
     parser.add_argument("--markdown", action="store_true", help="write a Markdown twin beside the HTML")
     parser.add_argument("--csv", action="store_true", help="write all scores, unrounded, beside it as CSV")
@@ -37,8 +39,9 @@ def run(words: Sequence[str]) -> None:
         published=given.published,
     )
     runs = []
-    with phase("reading runs", len(given.runs), "runs") as far:
-        for folder in given.runs:
+    folders = find_runs(given.runs)
+    with phase("reading runs", len(folders), "runs") as far:
+        for folder in folders:
             runs.append(load_run(folder))
             far(1)
     files = write_report(

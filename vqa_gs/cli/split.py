@@ -67,7 +67,11 @@ def changing_priors(words: Sequence[str]) -> None:
     from vqa_gs.data.split import hold_out, without_images
     from vqa_gs.data.write_questions import write_question_set
 
-    parser = new_parser("split changing-priors", "Split questions by groups of question type and answer.")
+    parser = new_parser(
+        "split changing-priors",
+        "Split questions by groups of question type and answer.",
+        "vqa-gs split changing-priors --questions Q.json --annotations A.json --out split",
+    )
     parser.add_argument("--questions", type=str, nargs="+", required=True, help="questions JSON, or several")
     parser.add_argument("--annotations", type=str, nargs="+", required=True, help="annotations JSON, one each")
     parser.add_argument("--out", type=str, required=True, help="folder of the split's files")
@@ -161,7 +165,11 @@ def check(words: Sequence[str]) -> None:
     from vqa_gs.data.priors import prior_shift, shift_document
     from vqa_gs.data.questions import read_annotations
 
-    parser = new_parser("split check", "Tell how far the answer priors of two files differ.")
+    parser = new_parser(
+        "split check",
+        "Tell how far the answer priors of two files differ.",
+        "vqa-gs split check train_annotations.json test_annotations.json",
+    )
     parser.add_argument("train", type=str, help="annotations JSON of the training split")
     parser.add_argument("test", type=str, help="annotations JSON of the test split")
     parser.add_argument("--out", type=str, default=None, help="JSON file for the whole measurement")

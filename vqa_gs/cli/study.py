@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from vqa_gs.cli.parsing import new_parser
+from vqa_gs.cli.parsing import STATE, new_parser
 from vqa_gs.common.errors import UsageError, VqaGsError
 
 if TYPE_CHECKING:
@@ -18,17 +18,22 @@ if TYPE_CHECKING:
 
 def run(words: Sequence[str]) -> None:
     """Runs what is left of a study and writes its report."""
-    parser = new_parser("study", "Train arms x seeds x datasets and compare them; called again it goes on.")
+    parser = new_parser(
+        "study",
+        "Train arms x seeds x datasets and compare them; called again it goes on.",
+        "vqa-gs study --config configs/study-demo.yaml --out runs/study --dry-run",
+    )
     add = parser.add_argument
     add("--config", type=str, required=True, help="the study, a YAML file")
     add("--out", type=str, required=True, help="folder of all runs and the report")
     add("--workers", type=int, default=1, help="runs at once, which share the cores and the GPUs")
     add("--shard", type=str, default=None, help="i/n: only every n-th run, one shard a job of a job array")
     add("--arms", type=str, nargs="+", default=[], help="only these arms, or all of a sweep by its name")
-    add("--seeds", type=int, nargs="+", default=[], help="only these seeds")
+    add("--seeds", type=int, nargs="+", default=[], help="only these seeds, which need not be in the file")
     add("--datasets", type=str, nargs="+", default=[], help="only these datasets")
     add("--worlds", type=int, nargs="+", default=[], help="only these worlds")
     add("--set", type=str, nargs="+", default=[], help="section.field=value: settings of all runs, over the arms' own")
+    add("--extra-test", action="append", default=[], metavar="NAME=FILE", help="another file text tasks are tested on")
     add("--final", action="store_true", help="open the study's final dataset with the arms chosen on the others")
     add("--dry-run", action="store_true", help="print the plan with time and memory, and do nothing")
     add("--trial-steps", type=int, default=5, help="with --dry-run: steps timed where no finished run tells; 0: none")
@@ -47,16 +52,17 @@ def run(words: Sequence[str]) -> None:
     from vqa_gs.study.spec import read_overrides
 
     shard = Shard.parse(given.shard) if given.shard else Shard(1, 1)
-    plan = make_plan(given.config, Path(given.out), read_overrides(given.set))
+    sets, seeds = _with_seeds(given.set, given.seeds)
+    plan = make_plan(given.config, Path(given.out), read_overrides(sets), seeds, given.extra_test)
     if given.final and not given.report_only:
         if given.dry_run:
             raise UsageError("--dry-run and --final do not go together", mend="the plan without --final shows the rest")
         from vqa_gs.study.final import open_final
 
         plan = replace(plan, opening=open_final(plan))
-    chosen = plan.chosen(given.arms, given.seeds, given.datasets, given.final, given.worlds)
+    chosen = plan.chosen(given.arms, seeds, given.datasets, given.final, given.worlds)
     runs = chosen[shard.number - 1 :: shard.of]
-    console = Console(stderr=True)
+    console = Console(stderr=True, quiet=STATE.quiet)
     if given.dry_run:
         from vqa_gs.study.dry_run import print_plan
 
@@ -78,6 +84,19 @@ def run(words: Sequence[str]) -> None:
             print(file)
     if failure is not None:
         raise failure
+
+
+def _with_seeds(sets: Sequence[str], seeds: Sequence[int]) -> tuple[list[str], list[int]]:
+    """Returns the words of --set without ``seeds=[...]``, which says what --seeds says."""
+    others = [word for word in sets if word.partition("=")[0] != "seeds"]
+    found = list(seeds)
+    for word in sets:
+        if word not in others:
+            numbers = word.partition("=")[2].strip().strip("[]").replace(",", " ").split()
+            if not numbers or not all(number.isdecimal() for number in numbers):
+                raise UsageError(f"--set {word!r} names no seeds", mend="write --seeds 11 12")
+            found += map(int, numbers)
+    return others, found
 
 
 def _reports(runs: Sequence[PlannedRun]) -> bool:

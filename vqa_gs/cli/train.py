@@ -11,15 +11,35 @@ from vqa_gs.cli.parsing import new_parser
 from vqa_gs.common.errors import UsageError
 from vqa_gs.training.config import add_extra_tests, add_run_arguments, config_from_namespace, named_in
 
+_EXAMPLE = """
+vqa-gs train --config configs/vqa2-mini.yaml --out runs/baseline --seed 1
+vqa-gs train --config configs/vqa2-mini.yaml --out runs/gs --name gs \\
+    --data.pairs pairs.h5 --objectives.gradient_supervision.weight 1
+"""
+_COMMON = (
+    "data.features",
+    "data.pairs",
+    "data.min_answer_questions",
+    "objectives.gradient_supervision.weight",
+    "training.epochs",
+    "training.lr",
+)
+
 
 def run(words: Sequence[str]) -> None:
     """Trains a run, or goes on with an interrupted one."""
-    parser = new_parser("train", "Train a model; called again after an interruption it goes on.")
+    parser = new_parser(
+        "train", "Train a model; called again after an interruption it goes on.", _EXAMPLE, common=_COMMON
+    )
     parser.add_argument("--out", type=str, required=True, help="the run directory")
     parser.add_argument("--max-steps", type=int, default=None, help="the same as --training.max_steps")
-    extra = "one more labelled file that a text task is tested on"
+    extra = "another file a text task is tested on"
     parser.add_argument("--extra-test", action="append", default=[], metavar="NAME=FILE", help=extra)
-    parser.add_argument("--config", action="config", help="YAML file of settings; flags override it")
+    parser.add_argument(
+        "--config",
+        action="config",
+        help="YAML file of settings; its file names are relative to the folder you are in",
+    )
     try:
         add_run_arguments(parser, *(chosen_name(words, name) for name in ("task", "architecture")))
         given = parser.parse_args(list(words))

@@ -136,7 +136,9 @@ def require_file(path: StrPath, what: str) -> Path:
     if file.is_dir():
         raise DataError(f"is a folder, expected a {what} file", file=file)
     if not file.exists():
-        raise DataError(f"no such {what} file", file=file, mend="check the path")
+        # A path in a configuration looks as if it were relative to the configuration.
+        told = "" if file.is_absolute() else f", which is relative to {Path.cwd()}"
+        raise DataError(f"no such {what} file", file=file, mend=f"check the path{told}")
     if not os.access(file, os.R_OK):
         raise DataError(f"the {what} file cannot be read", file=file, mend="check its permissions")
     return file

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from vqa_gs.common.errors import UsageError, VqaGsError
+from vqa_gs.common.spelling import mend, one_spelling
 
 T = TypeVar("T")
 
@@ -105,15 +106,19 @@ class Registry(Generic[T]):
     def __iter__(self) -> Iterator[str]:
         return iter(self.names())
 
+    def canonical(self, name: str) -> str:
+        """Returns a part's name as it is registered, whatever dashes it is written with; an unknown name as it is."""
+        if name in self.names():
+            return name
+        return next((known for known in self if one_spelling(known) == one_spelling(name)), name)
+
     def __getitem__(self, name: str) -> T:
-        self._discover()
-        if name not in self._parts and name in self._modules:
-            import_module(self._modules[name])
-        if name not in self._parts:
-            raise UsageError(
-                f"there is no {self.what} called {name!r}", mend=f"choose one of {', '.join(self.names())}"
-            )
-        return self._parts[name]
+        known = self.canonical(name)
+        if known not in self._parts and known in self._modules:
+            import_module(self._modules[known])
+        if known not in self._parts:
+            raise UsageError(f"there is no {self.what} called {name!r}", mend=mend(name, self.names()))
+        return self._parts[known]
 
 
 def _import_all(package: str, but: Collection[str]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from vqa_gs.common.errors import UsageError
 from vqa_gs.data.known_sets import recognise
-from vqa_gs.data.questions import Annotation, ImageId, Question, QuestionSet
+from vqa_gs.data.questions import UNKNOWN_TYPE, Annotation, ImageId, Question, QuestionSet
 from vqa_gs.data.targets import soft_targets
 from vqa_gs.data.vocabulary import AnswerVocabulary
 
@@ -32,6 +32,7 @@ class DataCheck:
         question_types: how many question types there are.
         halves: questions by the half of COCO that their images are in, where the file says so.
         repeated: questions whose id an earlier one has, as those about edited images do; training refuses them.
+        without_type: how many questions have an empty question type, or none.
         vocabulary: majority answers of at least ``min_questions`` questions, of the training annotations if given.
         min_questions: the count an answer needs.
         upper_bound: the accuracy that always answering the best answer of the vocabulary would have, in percent, by
@@ -49,6 +50,7 @@ class DataCheck:
     question_types: int | None = None
     halves: dict[str, int] = field(default_factory=dict)
     repeated: int = 0
+    without_type: int | None = None
     vocabulary: int | None = None
     min_questions: int = PUBLISHED_MIN_QUESTIONS
     upper_bound: float | None = None
@@ -87,6 +89,7 @@ def check_data(
         found.answers = sum(len(annotation.answers) for annotation in annotations)
         found.answer_types = {name: 100 * count / total for name, count in counts.most_common()}
         found.question_types = len({annotation.question_type for annotation in annotations})
+        found.without_type = sum(annotation.question_type.strip() in ("", UNKNOWN_TYPE) for annotation in annotations)
         known = _vocabulary(annotations if train is None else train, min_questions)
         if known is not None:
             found.vocabulary = len(known)

@@ -194,6 +194,25 @@ def _from_text(file: Path, words: Sequence[str], dim: int | None) -> Vectors:
     return np.zeros((len(words), size), np.float32) if vectors is None else vectors
 
 
+def require_glove(source: StrPath) -> None:
+    """Refuses word vectors that are not there, without reading them.
+
+    Raises:
+        UsageError: the package, or pyarrow which reads its words, is not installed.
+        DataError: there is no such file.
+    """
+    if str(source) != PACKAGE:
+        require_file(source, "word vector")
+        return
+    lacking = [name for name in (PACKAGE, "pyarrow") if importlib.util.find_spec(name.replace("-", "_")) is None]
+    if lacking:
+        raise UsageError(
+            f"{' and '.join(lacking)}, which word vectors are read from, {'are' if len(lacking) > 1 else 'is'} not"
+            " installed",
+            mend=f"pip install {' '.join(lacking)}",
+        )
+
+
 def load_glove(
     source: StrPath, words: Sequence[str], dim: int | None = None, *, dictionary: StrPath | None = None
 ) -> tuple[Vectors, Found]:

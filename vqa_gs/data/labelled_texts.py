@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from vqa_gs.common.errors import DataError
 from vqa_gs.common.files import StrPath, require_file, sha256_file
+from vqa_gs.data.questions import Annotation, Answer, Question, QuestionSet
 
 GROUP = "batch_id"
 
@@ -47,13 +48,20 @@ class LabelledTexts:
         return len(self.texts)
 
 
-def read_labelled_texts(path: StrPath, columns: Sequence[str], label: str, labels: Sequence[str]) -> LabelledTexts:
+def read_texts(path: StrPath, columns: Sequence[str]) -> list[tuple[str, ...]]:
+    """Reads the texts of a file, whether it has labels or not; see `read_labelled_texts`."""
+    return read_labelled_texts(path, columns, None, ()).texts
+
+
+def read_labelled_texts(
+    path: StrPath, columns: Sequence[str], label: str | None, labels: Sequence[str]
+) -> LabelledTexts:
     """Reads a file.
 
     Args:
         path: tab-separated, UTF-8, with a header; other columns are ignored.
         columns: the columns of texts.
-        label: the column of labels.
+        label: the column of labels; None: they do not matter, and are "".
         labels: the labels there may be.
 
     Raises:
@@ -70,16 +78,18 @@ def read_labelled_texts(path: StrPath, columns: Sequence[str], label: str, label
     found: list[str] = []
     groups: list[str] = []
     header: list[str] = []
+    needed = (*columns, *([label] if label is not None else []))
     try:
         header = next(rows, [])
-        missing = [name for name in (*columns, label) if name not in header]
+        missing = [name for name in needed if name not in header]
         if missing:
             raise DataError(
                 f"has no column {missing[0]!r}",
                 file=file,
-                mend=f"expected tab-separated columns {', '.join((*columns, label))}",
+                mend=f"expected tab-separated columns {', '.join(needed)}",
             )
-        places, at_label = [header.index(name) for name in columns], header.index(label)
+        places = [header.index(name) for name in columns]
+        at_label = None if label is None else header.index(label)
         at_group = header.index(GROUP) if GROUP in header else None
         for row in rows:
             if not row:
@@ -87,15 +97,16 @@ def read_labelled_texts(path: StrPath, columns: Sequence[str], label: str, label
             record = f"line {rows.line_num}"
             if len(row) < len(header):
                 raise DataError(f"{len(row)} cells where the header has {len(header)}", file=file, record=record)
-            if row[at_label] not in labels:
+            named = "" if at_label is None else row[at_label]
+            if at_label is not None and named not in labels:
                 raise DataError(
-                    f"the label is {row[at_label][:40]!r}", file=file, record=record, mend=f"use {', '.join(labels)}"
+                    f"the label is {named[:40]!r}", file=file, record=record, mend=f"use {', '.join(labels)}"
                 )
             entry = tuple(row[place] for place in places)
             if not all(map(str.strip, entry)):
                 raise DataError("a text is empty", file=file, record=record, mend="remove the row")
             texts.append(entry)
-            found.append(row[at_label])
+            found.append(named)
             if at_group is not None:
                 groups.append(row[at_group])
     except csv.Error as error:
@@ -116,3 +127,61 @@ def plain_words(text: str) -> str:
     """
     text = _LINE_BREAK.sub(" ", text).lower().replace("’", "'")
     return " ".join(_WORD.findall(_NOT.sub(" n't", text)))
+
+
+def annotate(texts: LabelledTexts) -> list[Annotation]:
+    """Returns the labels as annotations, whose ids are the rows; the label is the answer and the answer type."""
+    return [
+        Annotation(row, row, (Answer(label, "yes", 1),), "text", label, label) for row, label in enumerate(texts.labels)
+    ]
+
+
+def as_questions(files: Sequence[LabelledTexts]) -> tuple[QuestionSet, list[tuple[int, int]]]:
+    """Returns labelled texts as questions with single answers, and the pairs (row, row) that groups make of them.
+
+    Args:
+        files: read as one after the other; ids are rows.
+    """
+    texts = [entry for file in files for entry in file.texts]
+    labels = [label for file in files for label in file.labels]
+    whole = LabelledTexts("", texts, labels, None, "")
+    questions = [Question(row, row, " / ".join(entry)) for row, entry in enumerate(texts)]
+    pairs, base = [], 0
+    for file in files:
+        groups: dict[str, list[int]] = {}
+        for row, group in enumerate(file.groups or ()):
+            groups.setdefault(group, []).append(base + row)
+        pairs += [(rows[0], other) for rows in groups.values() for other in rows[1:]]
+        base += len(file)
+    return QuestionSet(questions, annotate(whole), {file.file: file.sha256 for file in files}), pairs
+
+
+def read_labelled_set(files: Sequence[StrPath], labels: Sequence[str]) -> QuestionSet:
+    """Reads files of labelled texts as questions, whatever their columns are called.
+
+    Args:
+        files: read as one after the other.
+        labels: the labels there are; the column that holds nothing else is that of the labels, and those in which
+            every row has a text, but for `GROUP`, are the texts.
+
+    Raises:
+        DataError: a file is missing or damaged, or no column holds the labels.
+    """
+    read = []
+    for path in files:
+        file = require_file(path, "labelled texts")
+        try:
+            rows = list(csv.reader(io.StringIO(file.read_text("utf-8-sig"), newline=""), delimiter="\t"))
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise DataError(f"is no table of texts: {error}", file=file) from error
+        header, cells = (rows[0], [row for row in rows[1:] if row]) if rows else ([], [])
+        columns = {name: [row[at] if at < len(row) else "" for row in cells] for at, name in enumerate(header)}
+        known = set(labels)
+        label = next((name for name, column in columns.items() if column and set(column) <= known), None)
+        if label is None:
+            raise DataError(f"no column holds the labels {', '.join(labels)} alone", file=file)
+        texts = [name for name, column in columns.items() if name not in (label, GROUP) and all(map(str.strip, column))]
+        if not texts:
+            raise DataError("no column holds a text in every row", file=file)
+        read.append(read_labelled_texts(file, texts, label, labels))
+    return as_questions(read)[0]

@@ -1,4 +1,4 @@
-"""Writing questions and annotations in VQA-CP's JSON form: two bare lists."""
+"""Writing questions and annotations: two bare lists as VQA-CP's, or the same under a head, as VQA v2's."""
 
 from __future__ import annotations
 
@@ -27,18 +27,23 @@ def encode_records(records: Sequence[Question] | Sequence[Annotation]) -> bytes:
     return msgspec.json.encode([_without_none(msgspec.to_builtins(record)) for record in records])
 
 
-def write_question_set(question_set: QuestionSet, questions: StrPath, annotations: StrPath) -> None:
+def write_question_set(
+    question_set: QuestionSet, questions: StrPath, annotations: StrPath, head: dict[str, Any] | None = None
+) -> None:
     """Writes both files, atomically; gzipped if the name ends in ``.gz``.
 
     Args:
         question_set: questions with annotations.
         questions: the questions file.
         annotations: the annotations file.
+        head: what stands beside the list in each file, as the official evaluation reads it; None: bare lists.
     """
     assert question_set.annotations is not None
-    for path, content in (
-        (questions, encode_records(question_set.questions)),
-        (annotations, encode_records(question_set.annotations)),
+    for path, name, content in (
+        (questions, "questions", encode_records(question_set.questions)),
+        (annotations, "annotations", encode_records(question_set.annotations)),
     ):
+        if head is not None:
+            content = msgspec.json.encode({**head, name: msgspec.Raw(content)})
         # No time in the header, so that the same split gives the same bytes and hash.
         write_bytes(path, gzip.compress(content, 6, mtime=0) if Path(path).suffix == ".gz" else content)

@@ -8,6 +8,7 @@ from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from vqa_gs.common.errors import UsageError
 from vqa_gs.common.registry import Registry
 from vqa_gs.eval.runs import SplitMetrics
 from vqa_gs.pipeline.plan import Lengths, Plan
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from vqa_gs.contracts import Batch, Objective, Outputs, TrainingStatistics
+    from vqa_gs.pipeline.trained import Trained
 
 
 class RunSettings(Protocol):
@@ -154,3 +156,19 @@ class Task(ABC):
     @abstractmethod
     def facts(self) -> dict[str, Any]:
         """Returns what run.json tells beside what it tells of every run."""
+
+    @classmethod
+    def trained(cls, folder: Path, settings: RunSettings, device: str = "auto", **how: Any) -> Trained:
+        """Opens a finished run of the task, to be asked.
+
+        Args:
+            folder: the run directory.
+            settings: the run's settings.
+            device: where to compute, see `choose_device`.
+            how: the task's own.
+
+        Raises:
+            UsageError: the task has nothing to open its runs with, or the device is not there.
+            DataError: files of the run are missing or damaged.
+        """
+        raise UsageError(f"{folder}: runs of this task cannot be asked", mend="give the task a method `trained`")

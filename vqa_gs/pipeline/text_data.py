@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from vqa_gs.common.checks import at_least
 from vqa_gs.common.errors import DataError, UsageError, found_in
 from vqa_gs.common.lazy import torch
-from vqa_gs.data.labelled_texts import GROUP, LabelledTexts, plain_words, read_labelled_texts
-from vqa_gs.data.questions import Annotation, Answer, Question, QuestionSet
+from vqa_gs.data.labelled_texts import GROUP, LabelledTexts, annotate, plain_words, read_labelled_texts
+from vqa_gs.data.questions import Annotation
 from vqa_gs.data.vocabulary import WordVocabulary
 from vqa_gs.pair_builders.shuffle import shuffle_partners
 from vqa_gs.pair_builders.table import PairTable
@@ -248,30 +248,3 @@ def shared_texts(examples: TextExamples, training: TextExamples, rows: NDArray[n
     known = keys(training)
     trained = {known[row] for row in rows.tolist()}
     return sum(key in trained for key in keys(examples))
-
-
-def annotate(texts: LabelledTexts) -> list[Annotation]:
-    """Returns the labels as annotations, whose ids are the rows; the label is the answer and the answer type."""
-    return [
-        Annotation(row, row, (Answer(label, "yes", 1),), "text", label, label) for row, label in enumerate(texts.labels)
-    ]
-
-
-def as_questions(files: Sequence[LabelledTexts]) -> tuple[QuestionSet, list[tuple[int, int]]]:
-    """Returns labelled texts as questions with single answers, and the pairs (row, row) that groups make of them.
-
-    Args:
-        files: read as one after the other; ids are rows.
-    """
-    texts = [entry for file in files for entry in file.texts]
-    labels = [label for file in files for label in file.labels]
-    whole = LabelledTexts("", texts, labels, None, "")
-    questions = [Question(row, row, " / ".join(entry)) for row, entry in enumerate(texts)]
-    pairs, base = [], 0
-    for file in files:
-        groups: dict[str, list[int]] = {}
-        for row, group in enumerate(file.groups or ()):
-            groups.setdefault(group, []).append(base + row)
-        pairs += [(rows[0], other) for rows in groups.values() for other in rows[1:]]
-        base += len(file)
-    return QuestionSet(questions, annotate(whole), {file.file: file.sha256 for file in files}), pairs

@@ -11,18 +11,20 @@ import numpy as np
 from vqa_gs.common.errors import DataError
 from vqa_gs.common.lazy import torch
 from vqa_gs.data.glove import load_glove
+from vqa_gs.data.labelled_texts import as_questions
 from vqa_gs.data.vocabulary import AnswerVocabulary
 from vqa_gs.eval.evidence import Evidence
 from vqa_gs.models.text import TEXT_MODELS
 from vqa_gs.pipeline.plan import Plan
 from vqa_gs.pipeline.task import RunSettings, Task
-from vqa_gs.pipeline.text_data import Columns, TextData, as_questions, encode, load_texts, shared_texts
+from vqa_gs.pipeline.text_data import Columns, TextData, encode, load_texts, shared_texts
 from vqa_gs.requirements import PRIOR, direction_of
 
 if TYPE_CHECKING:
     from vqa_gs.contracts import Outputs, TrainingStatistics
     from vqa_gs.models.text_model import TextModel
     from vqa_gs.pipeline.text_batches import TextBatch, TextSplit
+    from vqa_gs.pipeline.trained_texts import TrainedTexts
 
 
 class TextTask(Task):
@@ -133,6 +135,13 @@ class TextTask(Task):
         """Writes the words and the labels."""
         self.data.words.save(folder / "words.json")
         AnswerVocabulary(self.labels, "exact").save(folder / "answers.json")
+
+    @classmethod
+    def trained(cls, folder: Path, settings: RunSettings, device: str = "auto", **how: Any) -> TrainedTexts:
+        """Opens a finished run."""
+        from vqa_gs.pipeline.trained_texts import TrainedTexts
+
+        return TrainedTexts(folder, settings, cls.columns, device)
 
     def facts(self) -> dict[str, Any]:
         """Returns how large the data are, and how many texts of each split are trained on."""

@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 
-from vqa_gs.common.errors import DataError, UsageError
+from vqa_gs.common.errors import DataError, UsageError, found_in
 from vqa_gs.common.files import sha256_file
+from vqa_gs.data.glove import require_glove
 from vqa_gs.features.joined import open_stores
 from vqa_gs.study.plan import PlannedRun
 from vqa_gs.study.spec import StudySpec
@@ -20,8 +21,13 @@ def require_data(runs: Sequence[PlannedRun], spec: StudySpec) -> None:
     """Refuses settings that name files which are not there, once all that is to be prepared is prepared.
 
     Raises:
-        UsageError: a file is missing.
+        UsageError: a file is missing, or a package that word vectors are in.
+        DataError: the file of word vectors is missing.
     """
+    for glove in dict.fromkeys(getattr(run.config.data, "glove", None) for run in runs):
+        if glove:
+            with found_in(spec.file):
+                require_glove(glove)
     for run in runs:
         missing = next((file for file in run.config.data.files() if not Path(file).exists()), None)
         if missing is not None:
@@ -29,7 +35,7 @@ def require_data(runs: Sequence[PlannedRun], spec: StudySpec) -> None:
                 f"the file {missing} is not there",
                 file=spec.file,
                 record=f"arms.{run.arm.name}",
-                mend="check the path, or add a step to `prepare` that makes it",
+                mend=f"check the path, relative to {Path.cwd()}, or add a step to `prepare` that makes it",
             )
 
 

@@ -17,7 +17,7 @@ from vqa_gs.eval.runs import flatten
 from vqa_gs.study.arms import PlannedArm, expand_arms, slug
 from vqa_gs.study.prepare import unneeded
 from vqa_gs.study.spec import Settings, Step, StudySpec, merged, read_study, run_label, without_null
-from vqa_gs.training.config import RunConfig, config_from_dict
+from vqa_gs.training.config import RunConfig, add_extra_tests, config_from_dict
 
 Status = Literal["done", "failed", "begun", "to do"]
 _LONGEST = 300
@@ -189,7 +189,7 @@ class StudyPlan:
         ):
             strange = next((one for one in given if one not in known), None)
             if strange is not None:
-                choices = ", ".join(map(str, sorted(known, key=str)))
+                choices = ", ".join(map(repr, sorted(known, key=str)))
                 raise UsageError(f"the study has no {what} {strange!r}", mend=f"choose among {choices}")
         return [
             run
@@ -202,26 +202,37 @@ class StudyPlan:
         ]
 
 
-def make_plan(path: StrPath, out: StrPath, overrides: Settings | None = None) -> StudyPlan:
+def make_plan(
+    path: StrPath,
+    out: StrPath,
+    overrides: Settings | None = None,
+    seeds: Sequence[int] = (),
+    extra_tests: Sequence[str] = (),
+) -> StudyPlan:
     """Reads a study and writes out all its runs, every arm's settings validated.
 
     Args:
         path: the study's file.
         out: the study's folder.
         overrides: settings of all runs, on top of the arms' own.
+        seeds: seeds that the study has too, beside those in its file. Those that were trained in its folder before
+            stay in it.
+        extra_tests: further splits of all runs, see `add_extra_tests`.
 
     Raises:
         DataError: the file says what no study says.
         UsageError: settings of an arm make no sense.
     """
     spec = read_study(path, out, (overrides or {}).get("data_dir"))
+    more = [seed for seed in dict.fromkeys([*_begun(Path(out)), *seeds]) if seed not in spec.every_seed]
+    spec = msgspec.structs.replace(spec, seeds=(*spec.seeds, *more))
     arms = expand_arms(spec)
     folders = {name: slug(name) for name in spec.datasets}
     if len(set(folders.values())) < len(folders):
         raise UsageError("two names would share a folder", file=spec.file, record="datasets", mend="rename one")
     worlds: tuple[int | None, ...] = spec.worlds or (None,)
     configs = {
-        (dataset, world, arm.name): _config(spec, dataset, world, own, arm, overrides or {})
+        (dataset, world, arm.name): _config(spec, dataset, world, own, arm, overrides or {}, extra_tests)
         for dataset, own in spec.datasets.items()
         for world in worlds
         for arm in arms
@@ -247,6 +258,12 @@ def make_plan(path: StrPath, out: StrPath, overrides: Settings | None = None) ->
     return StudyPlan(spec, Path(out), tuple(arms), tuple(runs), _read_opening(Path(out)) if spec.final else None)
 
 
+def _begun(out: Path) -> list[int]:
+    """Returns the seeds of runs in a study's folder."""
+    found = {path.parent.name.removeprefix("seed") for path in out.glob("runs/**/seed*/config.yaml")}
+    return sorted(int(seed) for seed in found if seed.isdecimal())
+
+
 def _of_final(spec: StudySpec) -> list[str]:
     """Returns the arms that the part ``final`` names."""
     final = spec.final
@@ -258,12 +275,19 @@ def _world_folder(world: int | None) -> str:
 
 
 def _config(
-    spec: StudySpec, dataset: str, world: int | None, own: Settings, arm: PlannedArm, overrides: Settings
+    spec: StudySpec,
+    dataset: str,
+    world: int | None,
+    own: Settings,
+    arm: PlannedArm,
+    overrides: Settings,
+    extra_tests: Sequence[str],
 ) -> RunConfig:
     settings = without_null(merged(merged(merged(spec.base, own), arm.settings), overrides))
     settings = filled(settings, {"dataset": slug(dataset), "world": "{world}" if world is None else str(world)})
     try:
         config = config_from_dict({**settings, "name": arm.name})
+        add_extra_tests(config, extra_tests)
         config.check()
         return config
     except Exception as error:  # jsonargparse raises several types for a bad value

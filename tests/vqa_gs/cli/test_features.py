@@ -84,7 +84,7 @@ def test_a_check_that_finds_something_ends_with_2(source, tmp_path, capsys):
         (["export", "absent.h5", "--out", "x", "--format", "tsv"], "absent.h5: no such region store"),
         (["show", "absent.h5", "--image-dir", ".", "--image-id", "1", "--out", "x.png"], "absent.h5: no such region"),
         (["check", "absent.h5"], "absent.h5: no such region store"),
-        (["draw"], "no 'draw'"),
+        (["draw"], "no command of `vqa-gs features` called 'draw'"),
     ],
 )
 def test_mistakes_are_one_line(words, message, capsys, tmp_path, monkeypatch):

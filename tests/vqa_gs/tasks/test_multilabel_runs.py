@@ -59,6 +59,18 @@ def test_predictions_are_the_models(finished, labels):
         torch.testing.assert_close(torch.tensor(row["scores"]), scores, rtol=1e-4, atol=1e-6)
 
 
+def test_predict_gives_the_probabilities_of_the_run(finished, labels, tmp_path, capsys):
+    words = ["predict", "--run", str(finished), "--out", str(tmp_path / "p.json"), "--features"]
+    assert main([*words, labels["data"]["features"], "--allow-other-features"]) == 0
+    given = {row["image_id"]: row["scores"] for row in json.loads((tmp_path / "p.json").read_text())}
+    expected = json.loads((finished / "predictions" / "test_original.json").read_text())
+    for row in expected:
+        assert given[row["image_id"]] == pytest.approx(row["scores"], abs=1e-5)
+    capsys.readouterr()
+    assert main([*words, labels["data"]["features"], "--questions", "q.json"]) == 2
+    assert "--questions does not go with --features of the task multilabel" in capsys.readouterr().err
+
+
 def test_resumed_run_ends_with_the_same_bytes(finished, labels, tmp_path, monkeypatch):
     run = train_with_a_break(config_of(labels), tmp_path / "run", monkeypatch)
     assert (run / "model.safetensors").read_bytes() == (finished / "model.safetensors").read_bytes()

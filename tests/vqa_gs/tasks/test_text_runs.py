@@ -1,10 +1,14 @@
 """Text tasks through the training loop that visual questions use."""
 
+import csv
 import json
+import re
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from vqa_gs.eval.report.write import write_report
+from vqa_gs.eval.run_files import find_runs, load_run
 
 from tests.run_settings import config_of, task_of
 from tests.vqa_gs.tasks.runs import assert_gradients_are_numeric, metrics, short_training, train_with_a_break
@@ -17,6 +21,7 @@ from vqa_gs.objectives.terms.gradient_supervision import GradientSupervisionSett
 from vqa_gs.pipeline.plan import Plan
 from vqa_gs.training.config import load_config
 from vqa_gs.training.loop import train
+from vqa_gs.training.opened import load
 from vqa_gs.training.step import TrainingStep
 
 BY_WORDS = frozenset({gradient_by("words"), direction_of("words")})
@@ -40,6 +45,41 @@ def test_run_directory_is_that_of_every_run(finished, sentiment):
     assert paired["pair_accuracy"]["edits"]["pairs"] == 40
     epochs = rows(finished / "epochs.csv")
     assert float(epochs[-1]["gs_cosine"]) > float(epochs[0]["gs_cosine"])
+
+
+def test_predict_gives_the_labels_of_the_run(finished, sentiment, tmp_path, capsys):
+    file, out = sentiment["data"]["tests"]["ood_edited"], tmp_path / "p.json"
+    words = ["predict", "--run", str(finished), "--out", str(out)]
+    assert main([*words, "--texts", file, "--scores"]) == 0
+    found = json.loads(out.read_text())
+    expected = json.loads((finished / "predictions" / "ood_edited.json").read_text())
+    assert [(row["question_id"], row["answer"]) for row in found] == [tuple(row.values()) for row in expected]
+    model = load(finished)
+    with open(file, encoding="utf-8") as content:
+        texts = [row["Text"] for row in csv.DictReader(content, delimiter="\t")]
+    for row in (0, 7):
+        scores = model.answer(texts[row])
+        assert next(iter(scores)) == found[row]["answer"]
+        assert scores[found[row]["answer"]] == pytest.approx(found[row]["score"], abs=1e-6)
+    # Labels are not needed.
+    (tmp_path / "bare.tsv").write_text("Text\n" + "\n".join(texts) + "\n")
+    assert main([*words, "--texts", str(tmp_path / "bare.tsv")]) == 0
+    assert [row["answer"] for row in json.loads(out.read_text())] == [row["answer"] for row in found]
+    capsys.readouterr()
+    assert main([*words, "--questions", "q.json"]) == 2
+    assert "learnt the task sentiment, which needs --texts" in capsys.readouterr().err
+
+
+def test_reports_have_intervals_and_examples_of_texts(finished, tmp_path):
+    (run,) = find_runs([finished.parent])
+    assert run == finished
+    files = write_report([load_run(run)], tmp_path / "r.html", markdown=True)
+    page, twin = (file.read_text(encoding="utf-8") for file in files)
+    assert "JSON" not in twin
+    assert "No examples" not in twin
+    overall = metrics(finished, "ood_edited")["overall"]
+    assert re.search(rf"\| 1 \| {overall:.2f} \([0-9.]+ to [0-9.]+\) \|", twin)
+    assert "film" in page
 
 
 def test_resumed_run_ends_with_the_same_bytes(finished, sentiment, tmp_path, monkeypatch):

@@ -11,10 +11,10 @@ from vqa_gs.features.writer import RegionStoreWriter
 from vqa_gs.pair_builders.table import read_pair_table
 
 from vqa_gs.cli import main
-from vqa_gs.cli.predict import open_run
 from vqa_gs.data.questions import read_question_set
 from vqa_gs.training.config import config_from_dict
 from vqa_gs.training.loop import train
+from vqa_gs.training.opened import load
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def predict(run, tiny, tmp_path, *more, split="ood_test"):
 def test_scores_are_probabilities_of_the_answers(run, tiny, tmp_path):
     file = predict(run, tiny, tmp_path, "--scores")
     results = read_result_file(file)
-    model = open_run(run)
+    model = load(run)
     questions = read_question_set(tiny["data"]["tests"]["ood_test"]["questions"])
     store = RegionStore(tiny["data"]["features"])
     batch = store.read_batch(questions.image_ids)
@@ -53,7 +53,7 @@ def test_scores_are_probabilities_of_the_answers(run, tiny, tmp_path):
 def test_training_and_a_file_of_all_answers_have_the_same_controls(run, tiny, tmp_path, capsys):
     file = predict(run, tiny, tmp_path, "--scores", "--top-k", 99)
     rows = read_rows(file)
-    answers = open_run(run).answers.answers
+    answers = load(run).answers.answers
     for row in rows:
         assert sorted(text for text, _ in row.top) == sorted(answers)
         assert row.top[0][0] == row.answer
@@ -88,7 +88,7 @@ def test_repeated_ids_name_their_images(run, tiny, tmp_path):
 
 
 def test_gradient_lengths_are_finite_differences(run, tiny):
-    model, store = open_run(run), RegionStore(tiny["data"]["features"])
+    model, store = load(run), RegionStore(tiny["data"]["features"])
     questions = read_question_set(tiny["data"]["tests"]["ood_test"]["questions"]).subset([0, 1])
     grounding = model.ground(questions, store, 2)
     assert grounding.first.tolist() == [0, *np.cumsum(store.counts(questions.image_ids))]
@@ -142,7 +142,7 @@ def test_relevant_boxes_tell_where_a_run_looks(tiny, tmp_path):
     out = train(config_from_dict(config), tmp_path / "looking", quiet=True)
     written = read_grounding(out / "grounding" / "ood_test.h5")
     with RegionStore(tmp_path / "apart.h5") as store:
-        expected = open_run(out).ground(questions, store)
+        expected = load(out).ground(questions, store)
     np.testing.assert_allclose(written.attention, expected.attention, atol=1e-6)
     np.testing.assert_allclose(written.gradient, expected.gradient, rtol=1e-4, atol=1e-6)
     metrics = json.loads((out / "metrics" / "ood_test.json").read_text())

@@ -14,10 +14,10 @@ from vqa_gs.features.store import RegionStore
 from tests.run_settings import task_of
 from tests.vqa_gs.training.test_loop import config_of, rows
 from vqa_gs.cli import main
-from vqa_gs.cli.predict import open_run
 from vqa_gs.data.questions import read_question_set
 from vqa_gs.objectives import losses
 from vqa_gs.training.loop import train
+from vqa_gs.training.opened import load
 
 MIXES, KINDS = ("reweight", "product", "learned"), ("rubi", "lpf", "gge", "gge_dq", "cf_vqa")
 REPLACING = {
@@ -69,7 +69,7 @@ def test_predict_subtracts_as_the_run_did(counterfactual, tiny, tmp_path):
     # A branch that knows what the model says leaves what the model says least: predictions show who subtracted.
     run = read_result_file(counterfactual / "predictions" / "ood_test.json").answers
     assert predicted(counterfactual, tiny, tmp_path) == run
-    model, store = open_run(counterfactual), RegionStore(tiny["data"]["features"])
+    model, store = load(counterfactual), RegionStore(tiny["data"]["features"])
     questions = read_question_set(tiny["data"]["tests"]["ood_test"]["questions"])
     examples = model._examples(questions, store)
     ((_, out),) = model.predictor.outputs(examples, store, 100)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from vqa_gs.models.label_model import LabelModel
     from vqa_gs.tasks.multilabel.batches import LabelBatch
     from vqa_gs.tasks.multilabel.splits import LabelSplit
+    from vqa_gs.tasks.multilabel.trained import TrainedLabels
 
 
 @TASKS.register("multilabel")
@@ -141,6 +142,13 @@ class MultiLabel(Task):
         """Writes the classes, in the order of the model's outputs."""
         categories = [{"id": number, "name": name} for number, name in self.data.categories.items()]
         write_json(folder / "classes.json", categories)
+
+    @classmethod
+    def trained(cls, folder: Path, settings: RunSettings, device: str = "auto", **how: Any) -> TrainedLabels:
+        """Opens a finished run."""
+        from vqa_gs.tasks.multilabel.trained import TrainedLabels
+
+        return TrainedLabels(folder, settings, device)
 
     def facts(self) -> dict[str, Any]:
         """Returns what the store is and how many classes there are."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from vqa_gs.contracts import Outputs, TrainingStatistics
     from vqa_gs.models.vqa_model import VqaModel
     from vqa_gs.tasks.vqa.batches import VqaBatch
+    from vqa_gs.tasks.vqa.loaded import LoadedModel
 
 
 @TASKS.register("vqa")
@@ -83,6 +84,13 @@ class Vqa(Task):
         self.data.words.save(folder / "words.json")
         self.data.answers.save(folder / "answers.json")
         self.data.question_types.save(folder / "question_types.json")
+
+    @classmethod
+    def trained(cls, folder: Path, settings: RunSettings, device: str = "auto", **how: Any) -> LoadedModel:
+        """Opens a finished run; for ``how`` see `LoadedModel`."""
+        from vqa_gs.tasks.vqa.loaded import LoadedModel
+
+        return LoadedModel(folder, settings, device, **how)
 
     def facts(self) -> dict[str, Any]:
         """Returns what the store is and how large the vocabularies are."""

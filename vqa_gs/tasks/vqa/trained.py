@@ -5,22 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
-from vqa_gs.common.devices import choose_device
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.phases import phase
-from vqa_gs.common.tensors import tensor_difference
-from vqa_gs.contracts import Objective, TrainingStatistics
-from vqa_gs.data.json_files import decode, read_content
+from vqa_gs.contracts import TrainingStatistics
 from vqa_gs.data.question_types import QuestionTypes
 from vqa_gs.data.questions import QuestionSet
 from vqa_gs.data.vocabulary import AnswerVocabulary, WordVocabulary
@@ -28,14 +23,12 @@ from vqa_gs.eval.grounding_file import GroundingFile
 from vqa_gs.eval.results import Result, Top
 from vqa_gs.features.store import RegionStore
 from vqa_gs.models.vqa import MODELS
-from vqa_gs.objectives import OBJECTIVES
 from vqa_gs.objectives.choices import Variant
 from vqa_gs.pair_builders.table import PairTable
 from vqa_gs.pipeline.task import RunSettings
+from vqa_gs.pipeline.trained import Trained, read_record
 from vqa_gs.tasks.vqa.examples import Examples, make_examples, require_images
 from vqa_gs.tasks.vqa.predictor import Predictor
-
-_MEND = "train the run again"
 
 
 class _Record(msgspec.Struct):
@@ -44,21 +37,16 @@ class _Record(msgspec.Struct):
     precision: str = "no"
 
 
-def _load(module: nn.Module, folder: Path, name: str) -> None:
-    """Loads the tensors of a module from a file of a run, which may hold those of other terms too."""
-    file = folder / name
-    if not file.exists():
-        raise DataError("has no model yet", file=folder, mend="finish the run with `vqa-gs train`")
-    try:
-        state = load_file(file)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise DataError(f"is no model file, or a damaged one ({error})", file=file, mend=_MEND) from error
-    if isinstance(module, nn.ModuleDict):
-        state = {key: tensor for key, tensor in state.items() if key.partition(".")[0] in module}
-    difference = tensor_difference(state, module.state_dict())
-    if difference:
-        raise DataError(f"holds another model: {difference}", file=file, mend=_MEND)
-    module.load_state_dict(state)
+class Guess(NamedTuple):
+    """One answer to a question.
+
+    Attributes:
+        answer: the answer.
+        score: its probability, the sigmoid of its logit, which is what training fits to the share of annotators.
+    """
+
+    answer: str
+    score: float
 
 
 @dataclass
@@ -71,7 +59,7 @@ class PairedQuestions:
     pair_rows: NDArray[np.int64]
 
 
-class TrainedModel:
+class TrainedModel(Trained):
     """A finished run: it multiplies in bfloat16 where its training did.
 
     Args:
@@ -85,9 +73,7 @@ class TrainedModel:
     """
 
     def __init__(self, folder: Path, settings: RunSettings, device: str = "auto") -> None:
-        self.settings = settings
-        content, _ = read_content(folder / "run.json", "run record")
-        record = decode(content, _Record, file=folder / "run.json", expected="a run record")
+        record = read_record(folder, _Record)
         self.fingerprint = record.features_fingerprint
         self.words = WordVocabulary.load(folder / "words.json")
         self.answers = AnswerVocabulary.load(folder / "answers.json")
@@ -95,17 +81,12 @@ class TrainedModel:
         # Runs of earlier versions have none, and no term that asks for them.
         self.question_types = QuestionTypes.load(types) if types.exists() else QuestionTypes([], {})
         sizes = record.region_dim, len(self.words), len(self.answers)
-        self.model = MODELS[settings.architecture](*sizes, settings.model)
-        _load(self.model, folder, "model.safetensors")
-        terms = self._terms_at_test()
-        if terms:
-            _load(nn.ModuleDict(terms), folder, "objectives.safetensors")
-        place = choose_device(device)
-        for module in (self.model, *terms.values()):
-            module.to(place).eval()
-        self.predictor = Predictor(self.model, terms.values(), record.precision == "bf16")
+        model = MODELS[settings.architecture](*sizes, settings.model)
+        statistics = TrainingStatistics(self.answers.answers, self.question_types.names, sizes=model.widths())
+        super().__init__(folder, settings, model, statistics, device)
+        self.predictor = Predictor(self.model, self.terms.values(), record.precision == "bf16")
 
-    def answer(
+    def results(
         self,
         questions: QuestionSet,
         store: RegionStore,
@@ -163,6 +144,19 @@ class TrainedModel:
         # A logit of float32 has no more than six digits after the point that mean anything.
         return [tuple((texts[label], round(value, 6)) for label, value in zip(*one, strict=True)) for one in found]
 
+    def guesses(
+        self, questions: QuestionSet, store: RegionStore, top: int = 5, batch_size: int = 512
+    ) -> list[list[Guess]]:
+        """Returns for each question the answers with the highest scores, the best first; see `results`."""
+        if top < 1:
+            raise UsageError(f"the first {top} answers are none", mend="ask for 1 or more")
+        found = []
+        for _, out in self.predictor.outputs(self._examples(questions, store), store, batch_size):
+            scores, labels = out.logits.double().sigmoid().topk(min(top, len(self.answers)))
+            for row, best in zip(scores.tolist(), labels.tolist(), strict=True):
+                found.append([Guess(self.answers.answers[at], score) for at, score in zip(best, row, strict=True)])
+        return found
+
     def ground(
         self,
         questions: QuestionSet,
@@ -202,16 +196,6 @@ class TrainedModel:
         assert pairs.pairs is not None
         ends = list(zip(pairs.pairs.question_a.tolist(), pairs.pairs.question_b.tolist(), strict=True))
         return replace(file, pairs=ends, cosine=self.predictor.alignment(pairs, store, variant), function=variant)
-
-    def _terms_at_test(self) -> dict[str, Objective]:
-        """Returns the terms of the run that have a say in the logits, as they were before training."""
-        statistics = TrainingStatistics(self.answers.answers, self.question_types.names, sizes=self.model.widths())
-        terms = {}
-        for name in OBJECTIVES:
-            kind, settings = OBJECTIVES[name], getattr(self.settings.objectives, name)
-            if settings.weight and kind.at_test is not Objective.at_test:
-                terms[name] = kind(settings, statistics)
-        return terms
 
     def _examples(self, questions: QuestionSet, store: RegionStore) -> Examples:
         if store.dim != self.model.region_dim:

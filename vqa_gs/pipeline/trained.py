@@ -1,0 +1,88 @@
+"""What finished runs of all tasks share when they are opened again: tensors, terms that have a say, the device."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from vqa_gs.common.devices import choose_device
+from vqa_gs.common.errors import DataError
+from vqa_gs.common.tensors import tensor_difference
+from vqa_gs.contracts import Objective, TrainingStatistics
+from vqa_gs.data.json_files import decode, read_content
+from vqa_gs.objectives import OBJECTIVES
+
+_MEND = "train the run again"
+Record = TypeVar("Record")
+
+
+class Trained:
+    """A finished run, its network in evaluation mode.
+
+    Args:
+        folder: the run directory.
+        settings: the run's settings, see `vqa_gs.pipeline.task.RunSettings`.
+        model: the network, its values not yet those of the run.
+        statistics: of the training data, for terms that have a say in the logits.
+        device: where to compute, see `choose_device`.
+
+    Attributes:
+        terms: those terms, by name.
+
+    Raises:
+        DataError: files of the run are missing or damaged.
+        UsageError: the device is not there.
+    """
+
+    def __init__(
+        self, folder: Path, settings: Any, model: Any, statistics: TrainingStatistics, device: str = "auto"
+    ) -> None:
+        self.folder, self.settings, self.model = folder, settings, model
+        load_tensors(model, folder, "model.safetensors")
+        self.terms = _terms_at_test(settings, statistics)
+        if self.terms:
+            load_tensors(nn.ModuleDict(self.terms), folder, "objectives.safetensors")
+        self.device = choose_device(device)
+        for module in (model, *self.terms.values()):
+            module.to(self.device).eval()
+
+
+def read_record(folder: Path, kind: type[Record]) -> Record:
+    """Reads what is needed of a run's ``run.json``.
+
+    Raises:
+        DataError: it is missing or damaged.
+    """
+    content, _ = read_content(folder / "run.json", "run record")
+    return decode(content, kind, file=folder / "run.json", expected="a run record")
+
+
+def load_tensors(module: nn.Module, folder: Path, name: str) -> None:
+    """Loads the tensors of a module from a file of a run, which may hold those of other terms too."""
+    file = folder / name
+    if not file.exists():
+        raise DataError("has no model yet", file=folder, mend="finish the run with `vqa-gs train`")
+    try:
+        state = load_file(file)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise DataError(f"is no model file, or a damaged one ({error})", file=file, mend=_MEND) from error
+    if isinstance(module, nn.ModuleDict):
+        state = {key: tensor for key, tensor in state.items() if key.partition(".")[0] in module}
+    difference = tensor_difference(state, module.state_dict())
+    if difference:
+        raise DataError(f"holds another model: {difference}", file=file, mend=_MEND)
+    module.load_state_dict(state)
+
+
+def _terms_at_test(settings: Any, statistics: TrainingStatistics) -> dict[str, Objective]:
+    """Returns the terms of the run that have a say in the logits, as they were before training."""
+    terms = {}
+    for name in OBJECTIVES:
+        kind, own = OBJECTIVES[name], getattr(settings.objectives, name)
+        if own.weight and kind.at_test is not Objective.at_test:
+            terms[name] = kind(own, statistics)
+    return terms
