@@ -64,7 +64,7 @@ def test_a_mapping_names_ids_and_leaves_the_rest_out(tmp_path):
 
 
 def test_what_cannot_be_listed_says_why(tmp_path):
-    with pytest.raises(DataError, match="no such image list"):
+    with pytest.raises(DataError, match="no such folder of images, and no list"):
         list_images(tmp_path / "absent")
     with pytest.raises(DataError, match="holds no images"):
         list_images(made(tmp_path / "empty", "x.txt"))

@@ -18,9 +18,9 @@ def without_model(tiny):
 
 
 def help_of(architecture, capsys):
-    """Returns what ``vqa-gs train --architecture ... --help`` prints."""
+    """Returns what ``vqa-gs train --architecture ... --help-all`` prints."""
     with pytest.raises(SystemExit) as ended:
-        main(["train", "--architecture", architecture, "--help"])
+        main(["train", "--architecture", architecture, "--help-all"])
     assert not ended.value.code
     return capsys.readouterr().out
 

@@ -149,7 +149,7 @@ def test_reweighting_is_by_all_processes_rows(monkeypatch):
 
 def test_help_tells_every_term(capsys):
     with pytest.raises(SystemExit):
-        main(["train", "--help"])
+        main(["train", "--help-all"])
     told = capsys.readouterr().out
     for setting in (
         "expert.mix",
