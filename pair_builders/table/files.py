@@ -14,6 +14,8 @@ from vqa_gs.pair_builders.table.pair_table import ALIGNMENTS, PER_PAIR, PairTabl
 
 from vqa_gs.common.errors import DataError
 from vqa_gs.common.files import StrPath, require_file, write_bytes
+from vqa_gs.common.hdf5 import read_texts as read_text_column
+from vqa_gs.common.hdf5 import sound_dataset
 
 FORMAT = "vqa-gs-pairs"
 FORMAT_VERSION = 1
@@ -149,9 +151,9 @@ def read_column(file: h5py.File, name: str) -> NDArray[Any]:
     Raises:
         DataError: it is not there.
     """
-    dataset = file.get(name)
-    if not isinstance(dataset, h5py.Dataset):
+    dataset = sound_dataset(file, name)
+    if dataset is None:
         raise DataError(f"the column {name} is missing", mend="build the file again")
     if h5py.check_string_dtype(dataset.dtype) is None:
         return np.asarray(dataset[()])
-    return np.asarray(dataset.asstr()[()], dtype=object)
+    return read_text_column(dataset)

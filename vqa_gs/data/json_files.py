@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import re
 import zlib
@@ -12,8 +11,12 @@ import msgspec
 
 from vqa_gs.common.errors import DataError
 from vqa_gs.common.files import StrPath, require_file
+from vqa_gs.common.unpacking import gunzip
 
 T = TypeVar("T")
+
+LARGEST = 16 << 30
+"""A larger file is refused before it is read: the largest in use, dense predictions, have a tenth of that."""
 
 GZIP_MAGIC = b"\x1f\x8b"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -33,6 +36,8 @@ def read_content(path: StrPath, what: str) -> tuple[bytes, str]:
         DataError: the file is missing, unreadable, empty, or a damaged or cut off gzip.
     """
     file = require_file(path, what)
+    if file.stat().st_size > LARGEST:
+        raise DataError(f"more than {LARGEST >> 30} GB", file=file, mend="split it")
     try:
         content = file.read_bytes()
     except OSError as error:
@@ -41,10 +46,10 @@ def read_content(path: StrPath, what: str) -> tuple[bytes, str]:
     # By content, not by name: downloads lose or gain ".gz" on the way.
     if content.startswith(GZIP_MAGIC):
         try:
-            content = gzip.decompress(content)
+            content = gunzip(content)
         except EOFError as error:
             raise DataError("the gzip ends too early", file=file, mend="copy or fetch it again") from error
-        except (OSError, zlib.error) as error:
+        except (OSError, zlib.error, ValueError) as error:
             raise DataError(f"damaged gzip: {error}", file=file, mend="copy or fetch it again") from error
     content = content.removeprefix(_BYTE_ORDER_MARK)
     if not content or content.isspace():
