@@ -113,10 +113,10 @@ def test_two_files_of_one_split(tmp_path):
 @pytest.mark.parametrize(
     ("file", "content", "expected"),
     [
-        ("config.yaml", "a: [1", "damaged YAML"),
+        ("config.yaml", "a: [1", "not readable YAML"),
         ("config.yaml", "- 1\n- 2\n", "not a mapping"),
         ("config.yaml", "a: &a\n  b: *a\n", "contains itself"),
-        ("config.yaml", "a: !!python/object/apply:os.system [true]\n", "damaged YAML"),
+        ("config.yaml", "a: !!python/object/apply:os.system [true]\n", "not readable YAML"),
         ("run.json", "{", "damaged JSON"),
         ("run.json", "[]", "not a run's record"),
         ("epochs.csv", "epoch,loss\n1,2,3\n", "row 1"),
