@@ -81,8 +81,8 @@ def read_pair_table(path: StrPath, *, require_pairs: bool = False) -> PairTable:
                 **{field: read_column(file, name) for field, name in _COLUMNS.items() if field not in without},
                 kinds=read_texts(file, "kinds"),
                 answer_b=answers,
-                settings=json.loads(read_texts(file, "settings")[0]),
-                sources=json.loads(read_texts(file, "sources")[0]),
+                settings=_object(file, "settings"),
+                sources=_object(file, "sources"),
             )
     except DataError as error:
         raise DataError(error.problem, file=source, record=error.record, mend=error.mend) from error
@@ -133,6 +133,14 @@ def read_texts(file: h5py.File, name: str) -> tuple[str, ...]:
     """Reads an attribute of one or several texts."""
     values = np.atleast_1d(file.attrs[name]).tolist()
     return tuple(value.decode("utf-8") if isinstance(value, bytes) else str(value) for value in values)
+
+
+def _object(file: h5py.File, name: str) -> dict[str, Any]:
+    """Reads an attribute that is a JSON object."""
+    value = json.loads(read_texts(file, name)[0])
+    if not isinstance(value, dict):
+        raise DataError(f"the attribute {name} holds a {type(value).__name__}, no object", mend="build it again")
+    return value
 
 
 def _utf8(text: str) -> bytes:

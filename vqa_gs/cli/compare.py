@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from vqa_gs.cli.parsing import new_parser
+from vqa_gs.cli.parsing import new_parser, require_count
 from vqa_gs.common.errors import UsageError
 from vqa_gs.common.files import write_json
 from vqa_gs.data.gqa import is_gqa, read_gqa
@@ -64,6 +64,8 @@ def run(words: Sequence[str]) -> None:
     add("--seed", type=int, default=0, help="of resamplings and swaps")
     add("--out", type=str, default=None, help="JSON file to write the comparison to")
     given = parser.parse_args(list(words))
+    require_count("--bootstrap", given.bootstrap)
+    require_count("--permutations", given.permutations)
     sides = [_members(given.a), _members(given.b)]
     questions, rule = _questions(given, [*sides[0], *sides[1]])
     systems = []
@@ -81,7 +83,7 @@ def run(words: Sequence[str]) -> None:
         questions,
         a,
         b,
-        given.scoring or rule,
+        rule if given.scoring is None else given.scoring,
         replicates=given.bootstrap,
         permutations=given.permutations,
         seed=given.seed,

@@ -11,6 +11,7 @@ from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from vqa_gs.common.checks import require_seed, short_number
 from vqa_gs.common.errors import UsageError
 
 Handler = Callable[[Sequence[str]], None]
@@ -33,15 +34,27 @@ class _Parser(ArgumentParser):
     def parse_args(self, *words: Any, **options: Any) -> Any:
         """Parses, and tells of a configuration that is no text as of any other bad one."""
         try:
-            return super().parse_args(*words, **options)
+            given = super().parse_args(*words, **options)
         except UnicodeDecodeError as error:
             self.error(f"the configuration is not text in UTF-8: {error}", error)
+        for name, value in given.as_flat().__dict__.items():
+            if name.rpartition(".")[2] in ("seed", "seeds"):
+                for seed in value if isinstance(value, list) else [value]:
+                    if isinstance(seed, int):
+                        require_seed(seed, f"--{name}")
+        return given
 
 
 def new_parser(command: str, description: str) -> ArgumentParser:
     """Returns a parser whose usage line reads `vqa-gs COMMAND`."""
     # Options are not taken by their first letters: `--training.epoch` is a mistake to be told, not a guess to be made.
     return _Parser(prog=f"vqa-gs {command}", description=description, allow_abbrev=False)
+
+
+def require_count(option: str, number: int, least: int = 1, most: int = 1_000_000) -> None:
+    """Raises UsageError where an option asks for fewer or more than makes sense."""
+    if not least <= number <= most:
+        raise UsageError(f"{option} must be from {least} to {most:,}, not {short_number(number)}")
 
 
 def dispatch(command: str, handlers: dict[str, Handler], words: Sequence[str]) -> None:

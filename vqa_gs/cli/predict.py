@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from vqa_gs.cli.parsing import new_parser
+from vqa_gs.cli.parsing import new_parser, require_count
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath
 from vqa_gs.data.questions import read_question_set
@@ -52,8 +52,7 @@ def run(words: Sequence[str]) -> None:
     add("--edited-questions", type=str, default=None, help="questions that occur only in pairs")
     add("--edited-annotations", type=str, default=None, help="their annotations")
     given = parser.parse_args(list(words))
-    if given.batch_size < 1:
-        raise UsageError(f"--batch-size must be at least 1, not {given.batch_size}")
+    require_count("--batch-size", given.batch_size)
     if given.pairs and not (given.grounding and given.annotations):
         raise UsageError("--pairs needs --grounding and --annotations")
     if bool(given.edited_questions) != bool(given.edited_annotations) or (given.edited_questions and not given.pairs):

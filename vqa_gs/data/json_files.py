@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import zlib
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -17,6 +17,8 @@ T = TypeVar("T")
 
 LARGEST = 16 << 30
 """A larger file is refused before it is read: the largest in use, dense predictions, have a tenth of that."""
+
+_DEEPEST = 64
 
 GZIP_MAGIC = b"\x1f\x8b"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -85,6 +87,19 @@ def decode(content: bytes, kind: type[T], *, file: StrPath, expected: str) -> T:
         ) from error
     except RecursionError as error:
         raise DataError("JSON nested too deeply", file=file, mend=f"expected {expected}") from error
+
+
+def decode_any(content: bytes, *, file: StrPath, expected: str) -> Any:
+    """Decodes JSON of no fixed shape, as `decode`; what is nested too deeply for its readers is refused."""
+    value = decode(content, Any, file=file, expected=expected)
+    level, depth = [value], 0
+    while level:
+        depth += 1
+        if depth > _DEEPEST:
+            raise DataError("JSON nested too deeply", file=file, mend=f"expected {expected}")
+        inner = [part for part in level if isinstance(part, dict | list)]
+        level = [entry for part in inner for entry in (part.values() if isinstance(part, dict) else part)]
+    return value
 
 
 def record_id(content: bytes | msgspec.Raw, key: str) -> str | None:

@@ -18,10 +18,10 @@ from typing import Any, Literal
 import yaml
 from jsonargparse import ArgumentParser, Namespace
 
-from vqa_gs.common.checks import at_least
+from vqa_gs.common.checks import at_least, require_seed
 from vqa_gs.common.errors import DataError, UsageError, VqaGsError, found_in
 from vqa_gs.common.files import StrPath, require_file
-from vqa_gs.common.names import data_dir, filled
+from vqa_gs.common.names import data_dir, filled, require_file_names, require_text
 from vqa_gs.common.yaml_files import read_mapping, read_yaml
 from vqa_gs.contracts import PAIRS, PRIOR, gradient_by, missing
 from vqa_gs.models.vqa.updn import UpDnSettings
@@ -126,8 +126,8 @@ class RunConfig:
     def __post_init__(self) -> None:
         _fill(self.data, {"data_dir": data_dir(self.data_dir)})
         self.data_dir = None
-        if self.seed < 0:
-            raise UsageError(f"seed must be at least 0, not {self.seed}")
+        require_text(self.name, "the name")
+        require_seed(self.seed)
 
     def active_objectives(self) -> dict[str, Any]:
         """Returns the settings of the terms whose weight is not 0, by name."""
@@ -139,6 +139,7 @@ class RunConfig:
 
     def check(self) -> dict[str, Any]:
         """Raises `UsageError` where terms, data, task and model do not go together; returns the terms, by name."""
+        self._check_names()
         objectives = self.active_objectives()
         computed(objectives)
         provided = TASKS[self.task].provides | TASKS[self.task].models[self.architecture].provides(self.model)
@@ -158,6 +159,12 @@ class RunConfig:
         if self.data.pairs and self.training.pairs_per_batch == 0:
             raise UsageError("data.pairs are given but training.pairs_per_batch is 0", mend="set it above 0")
         return objectives
+
+    def _check_names(self) -> None:
+        """Refuses names of splits that could not be files of the run, or would be those of another split."""
+        given = [*self.data.tests, *getattr(self.data, "unseen", {})]
+        last = [f"{name}_last_epoch" for name in ("iid_val", *given)] if self.training.report_last_epoch else []
+        require_file_names(["iid_val", *given, *last], "data.tests")
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the settings as plain containers, ready for YAML and JSON."""

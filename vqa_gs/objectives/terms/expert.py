@@ -24,6 +24,7 @@ terms beside it. Each example is part of its own prior.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -59,7 +60,7 @@ class ExpertSettings(AnswerSettings):
     output: Output = "sigmoid"
 
     def __post_init__(self) -> None:
-        if not self.entropy >= 0:
+        if not 0 <= self.entropy < math.inf:
             raise UsageError(f"objectives.expert.entropy must not be negative, got {self.entropy}")
 
 

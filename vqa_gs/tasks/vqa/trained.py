@@ -16,6 +16,7 @@ from torch import nn
 
 from vqa_gs.common.devices import choose_device
 from vqa_gs.common.errors import DataError, UsageError
+from vqa_gs.common.files import require_file
 from vqa_gs.common.phases import phase
 from vqa_gs.common.tensors import tensor_difference
 from vqa_gs.contracts import Objective, TrainingStatistics
@@ -43,21 +44,46 @@ class _Record(msgspec.Struct):
     precision: str = "no"
 
 
-def _load(module: nn.Module, folder: Path, name: str) -> None:
-    """Loads the tensors of a module from a file of a run, which may hold those of other terms too."""
+def _read(folder: Path, name: str) -> dict[str, torch.Tensor]:
+    """Reads the tensors of a file of a run."""
     file = folder / name
     if not file.exists():
         raise DataError("has no model yet", file=folder, mend="finish the run with `vqa-gs train`")
     try:
-        state = load_file(file)
+        return load_file(require_file(file, "model"))
     except (SafetensorError, OSError, ValueError) as error:
         raise DataError(f"is no model file, or a damaged one ({error})", file=file, mend=_MEND) from error
+
+
+def _load(module: nn.Module, folder: Path, name: str) -> None:
+    """Loads the tensors of a module from a file of a run, which may hold those of other terms too."""
+    file, state = folder / name, _read(folder, name)
     if isinstance(module, nn.ModuleDict):
         state = {key: tensor for key, tensor in state.items() if key.partition(".")[0] in module}
     difference = tensor_difference(state, module.state_dict())
     if difference:
         raise DataError(f"holds another model: {difference}", file=file, mend=_MEND)
     module.load_state_dict(state)
+
+
+def _refuse_other_sizes(folder: Path, settings: RunSettings, sizes: tuple[int, int, int]) -> None:
+    """Compares the model that the run describes with its file before memory is taken for it.
+
+    Raises:
+        DataError: the file is missing or damaged, or holds another model.
+    """
+    state = _read(folder, "model.safetensors")
+    try:
+        with torch.device("meta"):
+            expected = MODELS[settings.architecture](*sizes, settings.model).state_dict()
+    except NotImplementedError:  # a model of the user's own that computes with what it is made of
+        return
+    except (RuntimeError, OverflowError, TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0][:200]
+        raise DataError(f"describes a model that cannot be: {reason}", file=folder, mend=_MEND) from error
+    difference = tensor_difference(state, expected)
+    if difference:
+        raise DataError(f"holds another model: {difference}", file=folder / "model.safetensors", mend=_MEND)
 
 
 @dataclass
@@ -94,6 +120,7 @@ class TrainedModel:
         # Runs of earlier versions have none, and no term that asks for them.
         self.question_types = QuestionTypes.load(types) if types.exists() else QuestionTypes([], {})
         sizes = record.region_dim, len(self.words), len(self.answers)
+        _refuse_other_sizes(folder, settings, sizes)
         self.model = MODELS[settings.architecture](*sizes, settings.model)
         _load(self.model, folder, "model.safetensors")
         terms = self._terms_at_test()
