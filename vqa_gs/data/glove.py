@@ -61,7 +61,7 @@ def _load_array(file: Path) -> npt.NDArray[np.generic]:
     try:
         # Mapped: of an 80 MB file only the wanted rows are copied.
         return cast(npt.NDArray[np.generic], np.load(file, mmap_mode="r", allow_pickle=False))
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # its header is Python, read by Python's own tokenizer
         raise DataError(f"not a readable .npy array: {error}", file=file, mend=_AGAIN) from error
 
 
