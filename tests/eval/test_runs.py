@@ -101,7 +101,7 @@ def test_damaged_metrics(tmp_path, content, expected):
 def test_metrics_that_are_not_text(tmp_path):
     (tmp_path / "x.json").write_bytes(b"\xff\xfe\x00")
     assert "not valid JSON" in message(read_metrics, tmp_path / "x.json")
-    assert "cannot be read" in message(read_metrics, tmp_path / "y.json")
+    assert "no such metrics file" in message(read_metrics, tmp_path / "y.json")
 
 
 def test_two_files_of_one_split(tmp_path):
