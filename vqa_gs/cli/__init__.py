@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             require_text(word, "the word")
         with (
             listening(StderrHandler()) if speaks_for_all() else nullcontext(),
-            redirect_stdout(PrintableStream(sys.stdout)),  # type: ignore[type-var]
+            redirect_stdout(PrintableStream(sys.stdout)),
         ):
             import_module(f"vqa_gs.cli.{words[0]}").run(words[1:])
     except VqaGsError as error:

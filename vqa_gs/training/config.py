@@ -163,8 +163,10 @@ class RunConfig:
     def _check_names(self) -> None:
         """Refuses names of splits that could not be files of the run, or would be those of another split."""
         given = [*self.data.tests, *getattr(self.data, "unseen", {})]
-        last = [f"{name}_last_epoch" for name in ("iid_val", *given)] if self.training.report_last_epoch else []
-        require_file_names(["iid_val", *given, *last], "data.tests")
+        more = ["last_epoch"] if self.training.report_last_epoch else []
+        more += [f"prior_{weight:g}" for weight in self.training.report_priors]
+        names = ["iid_val", *given]
+        require_file_names([*names, *(f"{name}_{end}" for name in names for end in more)], "data.tests")
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the settings as plain containers, ready for YAML and JSON."""
