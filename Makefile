@@ -1,10 +1,14 @@
 # make demo   the embedded world, end to end      make test   the quick suite
 # make check  style, types, floors                make test-all   the slow tests too
+# make fuzz   damaged files of every kind, SECONDS=60 SEED=0
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-all check install install-dev clean
+SECONDS ?= 60
+SEED ?= 0
+
+.PHONY: demo test test-all fuzz check install install-dev clean
 
 $(VENV)/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -27,6 +31,9 @@ test: install
 
 test-all: install
 	$(PYTEST)
+
+fuzz: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --seconds $(SECONDS) --seed $(SEED)
 
 # features/, pair_builders/ and eval/ are imported from vqa_gs: tools that read files see them where they are imported.
 TREE := build/tree

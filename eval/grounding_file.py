@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath, atomic_path, require_file
+from vqa_gs.common.hdf5 import read_texts, sound_dataset
 from vqa_gs.common.pickles import load_pickle
 from vqa_gs.data.json_files import decode, read_content
 from vqa_gs.data.questions import QuestionId
@@ -67,8 +68,11 @@ def _ids(ids: Sequence[QuestionId]) -> Any:
     return np.array(ids, dtype=h5py.string_dtype())
 
 
-def _read_ids(dataset: h5py.Dataset) -> list[QuestionId]:
-    return dataset.asstr()[:].tolist() if h5py.check_string_dtype(dataset.dtype) else dataset[:].tolist()
+def _column(file: h5py.File, name: str) -> npt.NDArray[Any]:
+    dataset = sound_dataset(file, name)
+    if dataset is None:
+        raise DataError(f"lacks {name}")
+    return read_texts(dataset) if h5py.check_string_dtype(dataset.dtype) else np.asarray(dataset[()])
 
 
 def write_grounding(path: StrPath, grounding: GroundingFile) -> None:
@@ -99,14 +103,14 @@ def read_grounding(path: StrPath) -> GroundingFile:
                 raise DataError(f"is no {FORMAT} file of version {FORMAT_VERSION}", mend=mend)
             pairs, cosine = [], None
             if "pairs" in file:
-                ends = [_read_ids(file[f"pairs/question_{end}"]) for end in "ab"]
-                pairs, cosine = list(zip(*ends, strict=True)), file["pairs/cosine"][:]
+                ends = [_column(file, f"pairs/question_{end}").tolist() for end in "ab"]
+                pairs, cosine = list(zip(*ends, strict=True)), _column(file, "pairs/cosine")
             read = GroundingFile(
-                _read_ids(file["questions/id"]),
-                file["questions/first"][:],
-                file["regions/attention"][:],
-                file["regions/gradient"][:],
-                file["regions/boxes"][:],
+                _column(file, "questions/id").tolist(),
+                _column(file, "questions/first"),
+                _column(file, "regions/attention"),
+                _column(file, "regions/gradient"),
+                _column(file, "regions/boxes"),
                 pairs,
                 cosine,
                 str(file.attrs["function"]),

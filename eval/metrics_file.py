@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -10,7 +9,8 @@ from vqa_gs.eval.breakdown import BREAKDOWNS
 from vqa_gs.eval.runs import METRICS_FORMAT, SplitMetrics
 
 from vqa_gs.common.errors import DataError
-from vqa_gs.common.files import StrPath, write_json
+from vqa_gs.common.files import StrPath, require_file, write_json
+from vqa_gs.data.json_files import decode_any, read_content
 
 _MEND = "make it again with `vqa-gs evaluate`"
 
@@ -21,7 +21,7 @@ def read_text(path: StrPath, what: str) -> str:
     Raises:
         DataError: it cannot be read, or is not UTF-8.
     """
-    file = Path(path)
+    file = require_file(path, what)
     try:
         return file.read_text(encoding="utf-8")
     except OSError as error:
@@ -36,11 +36,7 @@ def read_metrics(path: StrPath) -> SplitMetrics:
     Raises:
         DataError: it is missing, damaged, or not of this format.
     """
-    text = read_text(path, "metrics")
-    try:
-        raw = msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
-        raise DataError(f"damaged JSON: {error}", file=path, mend=_MEND) from error
+    raw = decode_any(read_content(path, "metrics")[0], file=path, expected="metrics")
     found = raw.get("format") if isinstance(raw, dict) else None
     if found != METRICS_FORMAT:
         raise DataError(

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
-import yaml
 from vqa_gs.eval.metrics_file import read_metrics, read_text
 from vqa_gs.eval.runs import Curves, RunSummary, SplitMetrics, flatten
 
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath
-from vqa_gs.data.json_files import decode, read_content
+from vqa_gs.common.yaml_files import read_yaml
+from vqa_gs.data.json_files import decode, decode_any, read_content
 
 _SEED_SUFFIX = re.compile(r"^(?P<name>.*?)(?:^|[-_])seed[-_]?(?P<seed>\d+)$")
 
@@ -42,13 +42,7 @@ def _load_config(file: Path) -> tuple[dict[str, Any], str]:
     if not file.exists():
         return {}, ""
     text = read_text(file, "configuration")
-    try:
-        config = yaml.safe_load(text)
-        flatten(config)  # a file that refers to itself would stop every later reader
-    except yaml.YAMLError as error:
-        raise DataError(f"damaged YAML: {error}", file=file) from error
-    except RecursionError as error:
-        raise DataError("damaged YAML: it contains itself", file=file) from error
+    config = read_yaml(file, "configuration")
     if config is None:
         return {}, text
     if not isinstance(config, dict):
@@ -59,12 +53,10 @@ def _load_config(file: Path) -> tuple[dict[str, Any], str]:
 def _load_provenance(file: Path) -> dict[str, Any]:
     if not file.exists():
         return {}
-    try:
-        return msgspec.json.decode(read_text(file, "provenance"), type=dict[str, Any])
-    except msgspec.ValidationError as error:
-        raise DataError(f"not a run's record: {error}", file=file) from error
-    except msgspec.DecodeError as error:
-        raise DataError(f"damaged JSON: {error}", file=file) from error
+    record = decode_any(read_content(file, "provenance")[0], file=file, expected="a run's record")
+    if not isinstance(record, dict):
+        raise DataError(f"not a run's record: it is a {type(record).__name__}", file=file)
+    return record
 
 
 def _number(text: str | None) -> float | None:

@@ -99,6 +99,8 @@ def convert(
     for path in paths:
         if Path(out).exists() and path.exists() and path.samefile(out):
             raise UsageError("the store would replace its own source", file=out, mend="choose another name")
+        if path.is_fifo():
+            raise DataError("is a pipe, expected a feature file or folder", file=path)
     names = [detect_format(path) if format == "auto" else format for path in paths]
     formats = [FORMATS[name] for name in names]
     summary = ConvertSummary(Path(out), formats=names)

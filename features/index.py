@@ -12,8 +12,9 @@ import numpy as np
 from vqa_gs.features import layout
 from vqa_gs.features.layout import ImageId, as_text
 
-from vqa_gs.common.errors import DataError, VqaGsError
+from vqa_gs.common.errors import DataError, VqaGsError, found_in
 from vqa_gs.common.files import StrPath, require_file
+from vqa_gs.common.hdf5 import read_texts, sound_dataset
 
 _STORED = (np.dtype(np.float16), np.dtype(np.float32))
 
@@ -107,8 +108,7 @@ def _read(path: Path, file: h5py.File) -> StoreIndex:
         )
     status = os.stat(path)
     features, boxes, ids, first, sizes = (
-        _dataset(path, file, name, status.st_size)
-        for name in (layout.FEATURES, layout.BOXES, layout.IDS, layout.FIRST, layout.SIZES)
+        _dataset(path, file, name) for name in (layout.FEATURES, layout.BOXES, layout.IDS, layout.FIRST, layout.SIZES)
     )
     if features.ndim != 2 or features.dtype.newbyteorder("=") not in _STORED:
         raise DataError(
@@ -127,7 +127,7 @@ def _read(path: Path, file: h5py.File) -> StoreIndex:
         raise DataError(f"unexpected types {boxes.dtype}, {first.dtype}, {sizes.dtype}", file=path)
     columns = layout.columns_of(file)
     for name in columns:
-        column = _dataset(path, file, layout.column_path(name), status.st_size)
+        column = _dataset(path, file, layout.column_path(name))
         if column.shape != (regions,) or column.dtype.newbyteorder("<") != layout.COLUMNS[name]:
             raise DataError(
                 f"{name} of shape {column.shape} and type {column.dtype}, expected ({regions},)"
@@ -162,19 +162,11 @@ def _read(path: Path, file: h5py.File) -> StoreIndex:
     )
 
 
-def _dataset(path: Path, file: h5py.File, name: str, file_bytes: int) -> h5py.Dataset:
-    dataset = file.get(name)
-    if not isinstance(dataset, h5py.Dataset):
+def _dataset(path: Path, file: h5py.File, name: str) -> h5py.Dataset:
+    with found_in(path):
+        dataset = sound_dataset(file, name)
+    if dataset is None:
         raise DataError(f"the region store lacks {name}", file=path, mend=layout.REMAKE_HINT)
-    offset = dataset.id.get_offset() if dataset.chunks is None else None
-    # Checked before anything is read: a damaged shape must not become a huge allocation.
-    if offset is not None and offset + dataset.size * dataset.dtype.itemsize > file_bytes:
-        raise DataError(
-            f"truncated: {name} ends at byte {offset + dataset.size * dataset.dtype.itemsize}, the file at"
-            f" {file_bytes}",
-            file=path,
-            mend="copy the file again",
-        )
     return dataset
 
 
@@ -190,4 +182,4 @@ def _read_ids(path: Path, dataset: h5py.Dataset) -> tuple[ImageId, ...]:
         return tuple(dataset[:].tolist())
     if h5py.check_string_dtype(dataset.dtype) is None:
         raise DataError(f"image ids of type {dataset.dtype}, expected integers or text", file=path)
-    return tuple(as_text(value) for value in dataset[:].tolist())
+    return tuple(read_texts(dataset).tolist())

@@ -115,19 +115,22 @@ def find_source(path: str, sha256: str, search: Path | None) -> Path:
 
     Args:
         path: as it was recorded.
-        sha256: its recorded hash, "" if it is not known.
+        sha256: its recorded hash, "" if it is not known: then it is looked for in ``search`` alone, because whoever
+            wrote the record could name any file.
         search: a folder in which to look for a file of that name as well.
 
     Raises:
         FileNotFoundError: no such file; the message says what was found instead.
     """
     changed = False
-    for candidate in [Path(path), *([search / Path(path).name] if search else [])]:
+    for candidate in [*([Path(path)] if sha256 else []), *([search / Path(path).name] if search else [])]:
         if not candidate.is_file():
             continue
         if not sha256 or sha256_file(candidate) == sha256:
             return candidate
         changed = True
+    if not sha256:
+        raise FileNotFoundError(f"the hash of {path} is not recorded, so it is not read but from --data-dir")
     raise FileNotFoundError(f"{path} {'is not the file it was' if changed else 'is not there'}")
 
 

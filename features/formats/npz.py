@@ -9,44 +9,25 @@ from __future__ import annotations
 
 import io
 import zipfile
-from typing import Any
 
 import numpy as np
 from vqa_gs.features.formats import FORMATS
 from vqa_gs.features.reading.folder import LARGEST_FILE, FolderFormat
 from vqa_gs.features.reading.record import DETECTED, Record, named_columns, whole_number
 
-from vqa_gs.common.pickles import parse_pickle
-
-
-def _member(archive: zipfile.ZipFile, name: str) -> Any:
-    """Returns an array of the archive, or the one object in it, unpickled with restrictions."""
-    content = archive.read(f"{name}.npy")
-    stream = io.BytesIO(content)
-    version = np.lib.format.read_magic(stream)
-    if version == (1, 0):
-        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-    else:
-        shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
-    if dtype.hasobject:
-        value = parse_pickle(content[stream.tell() :])
-        return value.item() if isinstance(value, np.ndarray) else value
-    numbers = int(np.prod(shape, dtype=object))
-    if numbers * dtype.itemsize != len(content) - stream.tell():
-        raise ValueError(f"{name} of shape {shape} and type {dtype} in {len(content)} bytes")
-    return np.load(io.BytesIO(content), allow_pickle=False)
+from vqa_gs.common.arrays import read_member, unpacked_sizes
 
 
 def parse(content: bytes) -> Record:
     """Makes a record of an archive's bytes; any Exception where they are damaged."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        sizes = {entry.filename.removesuffix(".npy"): entry.file_size for entry in archive.infolist()}
+        sizes = unpacked_sizes(archive, len(content))
         if sum(sizes.values()) > LARGEST_FILE:
             raise ValueError(f"unpacks to more than {LARGEST_FILE >> 30} GB")
         if "x" not in sizes:
             raise ValueError(f"no array x, it holds {', '.join(sorted(sizes))[:200] or 'nothing'}")
         wanted = ("x", "bbox", "num_bbox", "image_w", "image_h", "info")
-        parts = {part: _member(archive, part) for part in wanted if part in sizes}
+        parts = {part: read_member(archive, part, objects=True) for part in wanted if part in sizes}
     features = np.asarray(parts["x"])
     boxes = np.asarray(parts["bbox"]) if "bbox" in parts else None
     regions = _regions(features, boxes, parts.get("num_bbox"))

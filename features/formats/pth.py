@@ -7,8 +7,6 @@ torch, under Python 2 too. Nothing but those is unpickled.
 
 from __future__ import annotations
 
-import io
-import warnings
 from typing import Any
 
 import numpy as np
@@ -16,26 +14,12 @@ from vqa_gs.features.formats import FORMATS
 from vqa_gs.features.reading.folder import FolderFormat
 from vqa_gs.features.reading.record import Record
 from vqa_gs.features.reading.sizes import image_size
-
-from vqa_gs.common.lazy import torch
+from vqa_gs.features.reading.torch_file import read_torch
 
 _FEATURES = ("image_feature", "pooled_feat")
 
 
-def _numpy_names() -> list[Any]:
-    """Returns what NumPy arrays are pickled with, under the names of NumPy 1 and 2."""
-    from numpy._core import multiarray
-
-    kinds = [type(np.dtype(kind)) for kind in ("f2", "f4", "f8", "i4", "i8")]
-    names: list[Any] = [np.ndarray, np.dtype, *kinds]
-    for package in ("numpy.core", "numpy._core"):
-        names += [(getattr(multiarray, name), f"{package}.multiarray.{name}") for name in ("_reconstruct", "scalar")]
-    return names
-
-
 def _array(value: Any) -> np.ndarray:
-    if isinstance(value, torch.Tensor):
-        return value.detach().numpy()
     if isinstance(value, np.ndarray):
         return value
     raise ValueError(f"a tensor or an array was expected, not {type(value).__name__}")
@@ -43,10 +27,7 @@ def _array(value: Any) -> np.ndarray:
 
 def parse(content: bytes) -> Record:
     """Makes a record of a file's bytes; any Exception where they are damaged."""
-    with warnings.catch_warnings(), torch.serialization.safe_globals(_numpy_names()):
-        # Storages of old files are of a kind torch warns of.
-        warnings.simplefilter("ignore")
-        saved = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True, encoding="latin1")
+    saved = read_torch(content)
     if not isinstance(saved, dict):
         raise ValueError(f"a dictionary was expected, not {type(saved).__name__}")
     name = next((name for name in _FEATURES if name in saved), None)

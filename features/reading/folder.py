@@ -34,7 +34,8 @@ def _names(folder: Path, suffixes: Sequence[str]) -> Iterator[str]:
     for parent, folders, files in os.walk(folder):
         folders.sort()
         for name in sorted(files):
-            if os.path.splitext(name)[1] in suffixes and not name.startswith("."):
+            is_wanted = os.path.splitext(name)[1] in suffixes and not name.startswith(".")
+            if is_wanted and os.path.isfile(os.path.join(parent, name)):  # a pipe would be waited for
                 yield os.path.relpath(os.path.join(parent, name), folder)
 
 

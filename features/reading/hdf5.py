@@ -13,8 +13,9 @@ from vqa_gs.features.layout import ImageId
 from vqa_gs.features.reading.probe import look
 from vqa_gs.features.reading.source import RegionSource
 
-from vqa_gs.common.errors import DataError, VqaGsError
+from vqa_gs.common.errors import DataError, VqaGsError, found_in
 from vqa_gs.common.files import sha256_file
+from vqa_gs.common.hdf5 import sound_dataset
 
 _BLOCK_BYTES = 32 << 20
 
@@ -79,16 +80,12 @@ class Hdf5File:
         Raises:
             DataError: there is none, it is of another kind or ends behind the file's end.
         """
-        dataset = self._file.get(name)
-        if not isinstance(dataset, h5py.Dataset):
+        with found_in(self.path):
+            dataset = sound_dataset(self._file, name)
+        if dataset is None:
             raise DataError(f"lacks the dataset {name} of the {self._layout} layout", file=self.path)
         if dataset.dtype.kind not in kinds or dataset.ndim < 1:
             raise DataError(f"{name} of shape {dataset.shape} and type {dataset.dtype}", file=self.path)
-        # Checked before anything is read: a damaged shape must not become a huge allocation.
-        offset = dataset.id.get_offset() if dataset.chunks is None else None
-        end = None if offset is None else offset + dataset.size * dataset.dtype.itemsize
-        if end is not None and end > self.path.stat().st_size:
-            raise DataError(f"truncated: {name} would end at byte {end}", file=self.path, mend="fetch it again")
         return dataset
 
     def read(self, dataset: h5py.Dataset, start: int, end: int) -> np.ndarray:

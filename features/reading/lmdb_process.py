@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import struct
 import sys
+
+_MEMORY = 2 << 30
 
 
 def main() -> None:
@@ -19,6 +22,9 @@ def main() -> None:
     # The script's folder must not shadow what lmdb imports.
     sys.path.pop(0)
     out = sys.stdout.buffer
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # What is mapped of the database does not count, only what is copied of it.
+    resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY, _MEMORY))
     try:
         import lmdb
 

@@ -10,23 +10,20 @@ from __future__ import annotations
 
 import json
 import os
-import select
-import subprocess
-import sys
-import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from vqa_gs.common.errors import DataError
 from vqa_gs.common.files import require_file
+from vqa_gs.common.helper_process import HelperLost, HelperProcess
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 SECONDS = 120
 """How long looking at one file's structure may take; on a healthy one it takes milliseconds."""
 
-_HELPER = Path(__file__).with_name("probe_process.py")
+# The helper keeps to the time itself; its own is for the case that it is lost.
+_HELPER = HelperProcess(Path(__file__).with_name("probe_process.py"), SECONDS)
 
 
 @dataclass(frozen=True)
@@ -52,50 +49,10 @@ def look(path: Path) -> Hdf5Facts:
     with open(file, "rb") as handle:
         if handle.read(len(HDF5_SIGNATURE)) != HDF5_SIGNATURE:
             raise DataError("not an HDF5 file, or damaged at its beginning", file=file)
-    answer = _Helper.ask(os.path.abspath(file))
+    try:
+        answer = json.loads(_HELPER.ask(json.dumps([os.path.abspath(file), SECONDS]).encode("ascii")))
+    except HelperLost as error:
+        answer = {"error": error.problem}
     if "error" in answer:
         raise DataError(f"damaged or truncated: {answer['error']}", file=file, mend="fetch the file again")
     return Hdf5Facts(answer["format"], {name: tuple(shape) for name, shape in answer["datasets"].items()})
-
-
-class _Helper:
-    """The process; restarted where it was lost."""
-
-    _lock = threading.Lock()
-    _process: subprocess.Popen[bytes] | None = None
-    _owner = 0
-
-    @classmethod
-    def ask(cls, path: str) -> dict[str, Any]:
-        with cls._lock:
-            process = cls._process
-            if process is None or cls._owner != os.getpid() or process.poll() is not None:
-                process = cls._process = cls._start()
-                cls._owner = os.getpid()
-            assert process.stdin is not None
-            assert process.stdout is not None
-            try:
-                process.stdin.write(json.dumps([path, SECONDS]).encode("ascii") + b"\n")
-                process.stdin.flush()
-                # The helper keeps to the time itself; this is for the case that it is lost.
-                ready, _, _ = select.select([process.stdout], [], [], SECONDS + 30)
-                line = process.stdout.readline() if ready else b""
-            except OSError:
-                line = b""
-            if not line:
-                process.kill()
-                process.wait()
-                cls._process = None
-                return {"error": "the process that looks at HDF5 files ended without an answer"}
-            return json.loads(line)
-
-    @staticmethod
-    def _start() -> subprocess.Popen[bytes]:
-        environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-        return subprocess.Popen(
-            [sys.executable, str(_HELPER)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=environment,
-        )

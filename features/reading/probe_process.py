@@ -1,7 +1,4 @@
-"""The process that looks at HDF5 files for ``probe``: a JSON line in (path, seconds), a JSON line out.
-
-It is run as a script and imports nothing of this package.
-"""
+"""The process that looks at HDF5 files for ``probe``: JSON in (path, seconds), JSON out; run as a script."""
 
 from __future__ import annotations
 
@@ -9,6 +6,7 @@ import json
 import os
 import select
 import signal
+import struct
 import sys
 from typing import Any
 
@@ -79,9 +77,10 @@ def main() -> None:
 
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    for line in sys.stdin.buffer:
-        path, seconds = json.loads(line)
-        sys.stdout.buffer.write(_answer_in_fork(path, seconds) + b"\n")
+    while head := sys.stdin.buffer.read(8):
+        path, seconds = json.loads(sys.stdin.buffer.read(*struct.unpack("<Q", head)))
+        answer = _answer_in_fork(path, seconds)
+        sys.stdout.buffer.write(struct.pack("<Q", len(answer)) + answer)
         sys.stdout.buffer.flush()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from vqa_gs.features.store import RegionBatch, RegionStore
 from vqa_gs.pair_builders.table.columns import ragged_positions
 
+from vqa_gs.common.arrays import read_npz
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import require_file, sha256_file
 from vqa_gs.data.json_files import decode, read_content
@@ -151,9 +151,8 @@ def read_region_classes(store: RegionStore, settings: ClassSettings) -> RegionCl
 def _from_npz(path: Path) -> NDArray[np.int64]:
     file = require_file(path, "region class")
     try:
-        with np.load(file, allow_pickle=False) as arrays:
-            columns = [arrays[name] for name in arrays.files]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        columns = list(read_npz(file).values())
+    except Exception as error:  # a damaged archive raises nearly anything
         raise DataError(f"not a readable .npz file: {error}", file=file) from error
     columns = [column for column in columns if column.ndim == 1 and column.dtype.kind in "iu"]
     if len(columns) != 1:

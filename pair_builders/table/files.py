@@ -14,6 +14,8 @@ from vqa_gs.pair_builders.table.pair_table import ALIGNMENTS, PER_PAIR, PairTabl
 
 from vqa_gs.common.errors import DataError
 from vqa_gs.common.files import StrPath, require_file, write_bytes
+from vqa_gs.common.hdf5 import read_texts as read_text_column
+from vqa_gs.common.hdf5 import sound_dataset
 
 FORMAT = "vqa-gs-pairs"
 FORMAT_VERSION = 1
@@ -79,8 +81,8 @@ def read_pair_table(path: StrPath, *, require_pairs: bool = False) -> PairTable:
                 **{field: read_column(file, name) for field, name in _COLUMNS.items() if field not in without},
                 kinds=read_texts(file, "kinds"),
                 answer_b=answers,
-                settings=json.loads(read_texts(file, "settings")[0]),
-                sources=json.loads(read_texts(file, "sources")[0]),
+                settings=_object(file, "settings"),
+                sources=_object(file, "sources"),
             )
     except DataError as error:
         raise DataError(error.problem, file=source, record=error.record, mend=error.mend) from error
@@ -133,6 +135,14 @@ def read_texts(file: h5py.File, name: str) -> tuple[str, ...]:
     return tuple(value.decode("utf-8") if isinstance(value, bytes) else str(value) for value in values)
 
 
+def _object(file: h5py.File, name: str) -> dict[str, Any]:
+    """Reads an attribute that is a JSON object."""
+    value = json.loads(read_texts(file, name)[0])
+    if not isinstance(value, dict):
+        raise DataError(f"the attribute {name} holds a {type(value).__name__}, no object", mend="build it again")
+    return value
+
+
 def _utf8(text: str) -> bytes:
     try:
         encoded = text.encode("utf-8")
@@ -149,9 +159,9 @@ def read_column(file: h5py.File, name: str) -> NDArray[Any]:
     Raises:
         DataError: it is not there.
     """
-    dataset = file.get(name)
-    if not isinstance(dataset, h5py.Dataset):
+    dataset = sound_dataset(file, name)
+    if dataset is None:
         raise DataError(f"the column {name} is missing", mend="build the file again")
     if h5py.check_string_dtype(dataset.dtype) is None:
         return np.asarray(dataset[()])
-    return np.asarray(dataset.asstr()[()], dtype=object)
+    return read_text_column(dataset)

@@ -80,14 +80,14 @@ def test_no_such_folder_and_no_metrics(tmp_path):
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ('{"format": "vqa-gs-met', "damaged JSON"),
-        ("", "damaged JSON"),
+        ('{"format": "vqa-gs-met', "not valid JSON"),
+        ("", "is empty"),
         ("[1]", "format is None"),
         ('{"format": "other"}', "'other'"),
         ('{"format": "vqa-gs-metrics"}', "scoring"),
         ('{"format": "vqa-gs-metrics", "scoring": "official", "split": "x", "overall": "much"}', "$.overall"),
         ('{"format": "vqa-gs-metrics", "scoring": "official", "split": "x", "overall": 101}', "$.overall"),
-        ('{"format": "vqa-gs-metrics", "scoring": "official", "split": "x", "overall": NaN}', "damaged JSON"),
+        ('{"format": "vqa-gs-metrics", "scoring": "official", "split": "x", "overall": NaN}', "not valid JSON"),
     ],
 )
 def test_damaged_metrics(tmp_path, content, expected):
@@ -100,8 +100,8 @@ def test_damaged_metrics(tmp_path, content, expected):
 
 def test_metrics_that_are_not_text(tmp_path):
     (tmp_path / "x.json").write_bytes(b"\xff\xfe\x00")
-    assert "not UTF-8" in message(read_metrics, tmp_path / "x.json")
-    assert "cannot be read" in message(read_metrics, tmp_path / "y.json")
+    assert "not valid JSON" in message(read_metrics, tmp_path / "x.json")
+    assert "no such metrics file" in message(read_metrics, tmp_path / "y.json")
 
 
 def test_two_files_of_one_split(tmp_path):
@@ -113,11 +113,11 @@ def test_two_files_of_one_split(tmp_path):
 @pytest.mark.parametrize(
     ("file", "content", "expected"),
     [
-        ("config.yaml", "a: [1", "damaged YAML"),
+        ("config.yaml", "a: [1", "not readable YAML"),
         ("config.yaml", "- 1\n- 2\n", "not a mapping"),
         ("config.yaml", "a: &a\n  b: *a\n", "contains itself"),
-        ("config.yaml", "a: !!python/object/apply:os.system [true]\n", "damaged YAML"),
-        ("run.json", "{", "damaged JSON"),
+        ("config.yaml", "a: !!python/object/apply:os.system [true]\n", "not readable YAML"),
+        ("run.json", "{", "not valid JSON"),
         ("run.json", "[]", "not a run's record"),
         ("epochs.csv", "epoch,loss\n1,2,3\n", "row 1"),
     ],

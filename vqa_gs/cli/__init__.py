@@ -8,13 +8,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, redirect_stdout
 from importlib import import_module
 
 from vqa_gs import __version__
-from vqa_gs.common.errors import VqaGsError
+from vqa_gs.common.errors import VqaGsError, out_of_memory
+from vqa_gs.common.names import require_text
 from vqa_gs.common.phases import StderrHandler, listening
 from vqa_gs.common.spelling import chosen
+from vqa_gs.common.terminal import PrintableStream
 
 COMMANDS = {
     "demo": "the whole path on a world it draws itself",
@@ -68,14 +70,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"vqa-gs {__version__}")
         return 0
     try:
+        for word in words:
+            require_text(word, "the word")
         command = chosen(words[0], COMMANDS, "command")
-        with listening(StderrHandler()) if speaks_for_all() and not quiet else nullcontext():
+        with (
+            listening(StderrHandler()) if speaks_for_all() and not quiet else nullcontext(),
+            redirect_stdout(PrintableStream(sys.stdout)),
+        ):
             module = import_module(f"vqa_gs.cli.{command}")
             import_module("vqa_gs.cli.parsing").STATE.quiet = quiet
             module.run(words[1:])
     except VqaGsError as error:
         if speaks_for_all():
             print(f"vqa-gs: {error}", file=sys.stderr)
+        return 2
+    except (MemoryError, RuntimeError) as error:
+        problem = out_of_memory(error)
+        if problem is None:
+            raise
+        if speaks_for_all():
+            print(f"vqa-gs: {problem}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         if speaks_for_all():

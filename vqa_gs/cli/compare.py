@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from vqa_gs.cli.parsing import new_parser
+from vqa_gs.cli.parsing import new_parser, require_count
 from vqa_gs.common.errors import UsageError
 from vqa_gs.common.files import write_json
 from vqa_gs.data.gqa import is_gqa, read_gqa
@@ -69,6 +69,8 @@ def run(words: Sequence[str]) -> None:
     given = parser.parse_args(list(words))
     if given.top_types < 1:
         raise UsageError(f"--top-types {given.top_types} prints nothing", mend="give 1 or more")
+    require_count("--bootstrap", given.bootstrap)
+    require_count("--permutations", given.permutations)
     sides = [_members(given.a), _members(given.b)]
     questions, rule = _questions(given, [*sides[0], *sides[1]])
     asked = questions.question_ids
@@ -88,7 +90,7 @@ def run(words: Sequence[str]) -> None:
         questions,
         a,
         b,
-        RULES.canonical(given.scoring) if given.scoring else rule,
+        rule if given.scoring is None else RULES.canonical(given.scoring),
         replicates=given.bootstrap,
         permutations=given.permutations,
         seed=given.seed,

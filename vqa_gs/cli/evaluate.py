@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from vqa_gs.cli.evidence import add_evidence_arguments, named_files, read_evidence
-from vqa_gs.cli.parsing import new_parser
+from vqa_gs.cli.parsing import new_parser, require_count
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import sha256_file
 from vqa_gs.common.phases import phase
@@ -47,6 +47,7 @@ def run(words: Sequence[str]) -> None:
     add("--controls", action="store_true", help="also what tricks on the answers' statistics would reach")
     add_evidence_arguments(parser)
     given = parser.parse_args(list(words))
+    require_count("--bootstrap", given.bootstrap, least=0)
 
     if len(given.results) > 1 and not given.keep_best:
         raise UsageError(f"{len(given.results)} results files", mend="give one, or --keep-best to choose among them")
@@ -76,7 +77,7 @@ def run(words: Sequence[str]) -> None:
         metrics = analyse(
             questions,
             results.answers,
-            RULES.canonical(given.scoring) if given.scoring else "exact" if gqa else DEFAULT_RULE,
+            ("exact" if gqa else DEFAULT_RULE) if given.scoring is None else RULES.canonical(given.scoring),
             given.split,
             subsets,
             evidence=replace(evidence, confidence=results.confidence, top=results.top if given.controls else None),

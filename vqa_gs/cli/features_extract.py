@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from vqa_gs.cli.parsing import STATE, Parser, new_parser, progress_bar
+from vqa_gs.cli.parsing import STATE, Parser, new_parser, progress_bar, require_count
 from vqa_gs.common.errors import UsageError
+from vqa_gs.common.launcher import end_with_launcher
 
 _LINE_EVERY = 30.0
 _WINDOW = 60.0
@@ -29,6 +30,9 @@ def extract(words: Sequence[str]) -> None:
     from vqa_gs.features.extract.run import extract_regions, fingerprint_of, is_finished
     from vqa_gs.features.extract.shards import Shard, gather, launched
 
+    require_count("--batch-size", given.batch_size)
+    if given.workers is not None:
+        require_count("--workers", given.workers, most=1024)
     limits = RegionLimits.parse(given.regions)
     started = launched(os.environ) if given.shard is None else None
     shard = started[0] if started else Shard.parse(given.shard or "1/1")
@@ -48,8 +52,8 @@ def extract(words: Sequence[str]) -> None:
     boxes = load_boxes(given.boxes, settings)
     fingerprint = fingerprint_of(backbone, boxes)
     out = shard.path(given.out) if started else given.out
-    if given.batch_size < 1:
-        raise UsageError(f"--batch-size must be at least 1, not {given.batch_size}")
+    if started:
+        end_with_launcher()
     mine = shard.part(items, given.batch_size)
     if is_finished(given.out if started else out, items if started else mine, fingerprint, given.dtype):
         print(f"{given.out}: is finished already; remove it to make it anew")

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from vqa_gs.cli.given import understood
 from vqa_gs.cli.help import columns, page
+from vqa_gs.common.checks import require_seed, short_number
 from vqa_gs.common.errors import UsageError
 from vqa_gs.common.spelling import chosen
 
@@ -91,9 +92,15 @@ class Parser(ArgumentParser):
         if self._is_command:
             args = self._understood(list(args or ()))
         try:
-            return super().parse_args(args, *words, **options)
+            given = super().parse_args(args, *words, **options)
         except UnicodeDecodeError as error:
             self.error(f"the configuration is not text in UTF-8: {error}", error)
+        for name, value in given.as_flat().__dict__.items():
+            if name.rpartition(".")[2] in ("seed", "seeds"):
+                for seed in value if isinstance(value, list) else [value]:
+                    if isinstance(seed, int):
+                        require_seed(seed, f"--{name}")
+        return given
 
     def _understood(self, words: list[str]) -> list[str]:
         if STATE.listing:
@@ -127,6 +134,12 @@ def new_parser(command: str, description: str, example: str = "", common: Collec
     parser = Parser(prog=f"vqa-gs {command}", description=description, allow_abbrev=False)
     parser.example, parser.common, parser.titles = example, common, {}
     return parser
+
+
+def require_count(option: str, number: int, least: int = 1, most: int = 1_000_000) -> None:
+    """Raises UsageError where an option asks for fewer or more than makes sense."""
+    if not least <= number <= most:
+        raise UsageError(f"{option} must be from {least} to {most:,}, not {short_number(number)}")
 
 
 def dispatch(command: str, handlers: dict[str, Handler], words: Sequence[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from vqa_gs.cli.parsing import new_parser
+from vqa_gs.cli.parsing import new_parser, require_count
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.phases import phase
 
@@ -52,10 +52,8 @@ def run(words: Sequence[str]) -> None:
     edited = ("edited_questions", "edited_annotations")
     parser.titled("attention and gradient", "grounding", "pairs", "annotations", *edited)
     given = parser.parse_args(list(words))
-    if given.batch_size < 1:
-        raise UsageError(f"--batch-size must be at least 1, not {given.batch_size}")
-    if given.top_k < 0:
-        raise UsageError(f"--top-k must be at least 0, not {given.top_k}")
+    require_count("--batch-size", given.batch_size)
+    require_count("--top-k", given.top_k, least=0)
     if given.pairs and not (given.grounding and given.annotations):
         raise UsageError("--pairs needs --grounding and --annotations")
     if bool(given.edited_questions) != bool(given.edited_annotations) or (given.edited_questions and not given.pairs):

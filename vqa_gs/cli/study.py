@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from vqa_gs.cli.parsing import STATE, new_parser
+from vqa_gs.cli.parsing import STATE, new_parser, require_count
 from vqa_gs.common.errors import UsageError, VqaGsError
 
 if TYPE_CHECKING:
@@ -39,8 +39,7 @@ def run(words: Sequence[str]) -> None:
     add("--trial-steps", type=int, default=5, help="with --dry-run: steps timed where no finished run tells; 0: none")
     add("--report-only", action="store_true", help="write the report of what is there")
     given = parser.parse_args(list(words))
-    if given.workers < 1:
-        raise UsageError(f"--workers must be at least 1, not {given.workers}")
+    require_count("--workers", given.workers, most=1024)
     if given.trial_steps < 0:
         raise UsageError(f"--trial-steps must be at least 0, not {given.trial_steps}")
     if given.dry_run and given.report_only:

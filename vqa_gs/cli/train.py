@@ -8,8 +8,15 @@ from pathlib import Path
 
 from vqa_gs.cli import speaks_for_all
 from vqa_gs.cli.parsing import new_parser
-from vqa_gs.common.errors import UsageError
-from vqa_gs.training.config import add_extra_tests, add_run_arguments, config_from_namespace, named_in
+from vqa_gs.common.errors import UsageError, found_in
+from vqa_gs.common.yaml_files import read_mapping
+from vqa_gs.training.config import (
+    add_extra_tests,
+    add_run_arguments,
+    config_from_namespace,
+    named_in,
+    require_plain_settings,
+)
 
 _EXAMPLE = """
 vqa-gs train --config configs/vqa2-mini.yaml --out runs/baseline --seed 1
@@ -41,6 +48,9 @@ def run(words: Sequence[str]) -> None:
         help="YAML file of settings; its file names are relative to the folder you are in",
     )
     try:
+        if (file := _value(words, "--config")) is not None:
+            with found_in(file):
+                require_plain_settings(read_mapping(file, "configuration"))
         add_run_arguments(parser, *(chosen_name(words, name) for name in ("task", "architecture")))
         given = parser.parse_args(list(words))
         if given.max_steps is not None:

@@ -6,6 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
 
+from vqa_gs.common.terminal import printable
+
+# Letters of what is quoted from files.
+_LONGEST_RECORD, _LONGEST = 200, 1500
+
+
+def _cut(text: str | None, longest: int) -> str:
+    if text is None or len(text) <= longest:
+        return text or ""
+    return f"{text[:longest]}... ({len(text):,} characters)"
+
 
 class VqaGsError(Exception):
     """Bad input, told in one line: which file, which record, what is wrong, how to mend it.
@@ -32,12 +43,12 @@ class VqaGsError(Exception):
         self.mend = mend
 
     def __str__(self) -> str:
-        where = [part for part in (self.file, self.record) if part]
-        text = ": ".join([*where, self.problem])
+        where = [part for part in (self.file, _cut(self.record, _LONGEST_RECORD)) if part]
+        text = ": ".join([*where, _cut(self.problem, _LONGEST)])
         if self.mend:
-            text += f" ({self.mend})"
-        # Names and questions come from files: a line break in them must not break the one line.
-        return " ".join(text.split())
+            text += f" ({_cut(self.mend, _LONGEST)})"
+        # Names and questions come from files: they must neither break the one line, nor speak to the terminal.
+        return printable(" ".join(text.split()))
 
     def __reduce__(self) -> tuple[object, ...]:
         # Keyword arguments are lost by the default pickling, which loader processes use to hand an error on.
@@ -53,6 +64,19 @@ def found_in(file: str | PathLike[str]) -> Iterator[None]:
         if error.file is not None:
             raise
         raise type(error)(error.problem, file=file, record=error.record, mend=error.mend) from error
+
+
+def out_of_memory(error: Exception) -> VqaGsError | None:
+    """Returns what to tell of an error that means that memory does not suffice; None for all others."""
+    text = str(error)
+    torch_says = ("can't allocate memory", "out of memory", "size calculation overflowed", "Unable to allocate")
+    if not isinstance(error, MemoryError) and not any(part in text for part in torch_says):
+        return None
+    asked = f": {text.splitlines()[0][:200]}" if text else ""
+    return UsageError(
+        f"the memory does not suffice{asked}",
+        mend="lower batch sizes or the model's, or look whether a file is what it should be",
+    )
 
 
 def _rebuild(

@@ -7,6 +7,8 @@ import hashlib
 import json
 import os
 import re
+import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -31,7 +33,7 @@ def _is_alive(pid: int) -> bool:
 
 def _remove_stale(path: Path) -> None:
     """Removes what killed writers of ``path`` left behind; a living writer's file is left alone."""
-    pattern = re.compile(rf"^\.{re.escape(path.name)}\.(\d+)\.tmp$")
+    pattern = re.compile(rf"^\.{re.escape(path.name)}\.(\d+)(?:\.[0-9a-f]+)?\.tmp$")
     for entry in path.parent.iterdir():
         match = pattern.match(entry.name)
         if match and not _is_alive(int(match.group(1))):
@@ -84,17 +86,66 @@ def atomic_path(path: StrPath) -> Iterator[Path]:
         _remove_stale(target)
     except OSError as error:
         raise DataError(f"cannot be written: {error.strerror}", file=target, mend="choose a writable place") from error
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    temporary = temporary_name(target)
     try:
         with writing(target, temporary):
+            os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666))
             yield temporary
             with open(temporary, "rb") as file:
                 os.fsync(file.fileno())
             os.replace(temporary, target)
             sync_folder(target.parent)
     finally:
-        with suppress(FileNotFoundError):
+        # What cannot be removed either, as on a file system that was made read-only, is told of above.
+        with suppress(OSError):
             temporary.unlink()
+
+
+def temporary_name(target: Path) -> Path:
+    """Returns a name beside a file that nobody can have put a link at."""
+    return target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(8)}.tmp")
+
+
+def open_own(path: StrPath, flags: int) -> int:
+    """Opens a file that is written to in place; one that is made is readable as the user's mask says.
+
+    Args:
+        path: the file.
+        flags: as for ``os.open``.
+
+    Returns:
+        The descriptor.
+
+    Raises:
+        DataError: there is a link or something else than a file under the name: another file would be overwritten.
+        OSError: it cannot be opened.
+    """
+    taken = DataError("is a link or no file, something else would be overwritten", file=path, mend="remove it")
+    try:
+        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
+            raise taken from error
+        raise
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+        os.close(descriptor)
+        raise taken
+    return descriptor
+
+
+def append_text(path: StrPath, text: str) -> None:
+    """Adds text to the end of a file, as UTF-8; as `open_own`."""
+    with os.fdopen(open_own(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab") as file:
+        file.write(text.encode("utf-8", "backslashreplace"))
+
+
+def refuse_links(folder: Path) -> None:
+    """Raises DataError where an entry of a folder that is written to is a link: it would lead out of the folder."""
+    with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_symlink():
+                raise DataError("is a link, a file or folder was expected", file=entry.path, mend="remove it")
 
 
 def sync_folder(folder: StrPath) -> None:
@@ -139,6 +190,8 @@ def require_file(path: StrPath, what: str) -> Path:
         # A path in a configuration looks as if it were relative to the configuration.
         told = "" if file.is_absolute() else f", which is relative to {Path.cwd()}"
         raise DataError(f"no such {what} file", file=file, mend=f"check the path{told}")
+    if file.is_fifo() or file.is_socket():
+        raise DataError(f"is a pipe, expected a {what} file", file=file, mend="write what comes through it to a file")
     if not os.access(file, os.R_OK):
         raise DataError(f"the {what} file cannot be read", file=file, mend="check its permissions")
     return file

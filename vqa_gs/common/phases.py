@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from vqa_gs.common.files import append_text
+from vqa_gs.common.terminal import printable
+
 LOG = logging.getLogger("vqa_gs")
 
 # Seconds until a phase first tells where it stands; then it tells ever more rarely.
@@ -98,7 +101,7 @@ class StderrHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Prints one line."""
-        print(record.getMessage(), file=sys.stderr, flush=True)
+        print(printable(record.getMessage()), file=sys.stderr, flush=True)
 
 
 class FileHandler(logging.Handler):
@@ -123,8 +126,8 @@ class FileHandler(logging.Handler):
     def _write(self) -> None:
         if self._path is not None:
             # A full disk stops the run where it writes what counts; the log is not worth it.
-            with suppress(OSError), open(self._path, "a", encoding="utf-8") as file:
-                file.writelines(self._waiting)
+            with suppress(OSError):
+                append_text(self._path, "".join(self._waiting))
             self._waiting.clear()
 
 

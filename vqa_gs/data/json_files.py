@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import re
 import zlib
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from vqa_gs.common.errors import DataError
 from vqa_gs.common.files import StrPath, require_file
+from vqa_gs.common.unpacking import gunzip
 
 T = TypeVar("T")
+
+LARGEST = 16 << 30
+"""A larger file is refused before it is read: the largest in use, dense predictions, have a tenth of that."""
+
+_DEEPEST = 64
 
 GZIP_MAGIC = b"\x1f\x8b"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -33,6 +38,8 @@ def read_content(path: StrPath, what: str) -> tuple[bytes, str]:
         DataError: the file is missing, unreadable, empty, or a damaged or cut off gzip.
     """
     file = require_file(path, what)
+    if file.stat().st_size > LARGEST:
+        raise DataError(f"more than {LARGEST >> 30} GB", file=file, mend="split it")
     try:
         content = file.read_bytes()
     except OSError as error:
@@ -41,10 +48,10 @@ def read_content(path: StrPath, what: str) -> tuple[bytes, str]:
     # By content, not by name: downloads lose or gain ".gz" on the way.
     if content.startswith(GZIP_MAGIC):
         try:
-            content = gzip.decompress(content)
+            content = gunzip(content)
         except EOFError as error:
             raise DataError("the gzip ends too early", file=file, mend="copy or fetch it again") from error
-        except (OSError, zlib.error) as error:
+        except (OSError, zlib.error, ValueError) as error:
             raise DataError(f"damaged gzip: {error}", file=file, mend="copy or fetch it again") from error
     content = content.removeprefix(_BYTE_ORDER_MARK)
     if not content or content.isspace():
@@ -80,6 +87,19 @@ def decode(content: bytes, kind: type[T], *, file: StrPath, expected: str) -> T:
         ) from error
     except RecursionError as error:
         raise DataError("JSON nested too deeply", file=file, mend=f"expected {expected}") from error
+
+
+def decode_any(content: bytes, *, file: StrPath, expected: str) -> Any:
+    """Decodes JSON of no fixed shape, as `decode`; what is nested too deeply for its readers is refused."""
+    value = decode(content, Any, file=file, expected=expected)
+    level, depth = [value], 0
+    while level:
+        depth += 1
+        if depth > _DEEPEST:
+            raise DataError("JSON nested too deeply", file=file, mend=f"expected {expected}")
+        inner = [part for part in level if isinstance(part, dict | list)]
+        level = [entry for part in inner for entry in (part.values() if isinstance(part, dict) else part)]
+    return value
 
 
 def record_id(content: bytes | msgspec.Raw, key: str) -> str | None:

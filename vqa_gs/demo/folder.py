@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vqa_gs.common.errors import DataError, UsageError
-from vqa_gs.common.files import require_file, sha256_file, write_json
+from vqa_gs.common.files import refuse_links, require_file, sha256_file, temporary_name, write_json
 from vqa_gs.demo.drawing import draw
 from vqa_gs.demo.scenes import Scene
 
-_IMAGE_NAME = re.compile(r"^(\d{6}\.jpg|\.\d{6}\.jpg\.\d+\.tmp)$")
+_IMAGE_NAME = re.compile(r"^(\d{6}\.jpg|\.\d{6}\.jpg\.\d+(\.[0-9a-f]+)?\.tmp)$")
 
 Progress = Callable[[int, int], None]
 
@@ -116,6 +116,7 @@ class WorldFolder:
         try:
             (self.root / "images").mkdir(parents=True, exist_ok=True)
             self._marker.unlink(missing_ok=True)
+            refuse_links(self.root)
         except OSError as error:
             raise DataError(
                 f"cannot be written: {error.strerror}", file=self.root, mend="choose a writable folder"
@@ -160,7 +161,7 @@ def _encode_image(scene: Scene) -> bytes:
 def _write_image(path: Path, content: bytes) -> None:
     # Not flushed one by one, which would take longer than drawing: the hash in world.json vouches for all of
     # them.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_name(path)
     temporary.write_bytes(content)
     os.replace(temporary, path)
 

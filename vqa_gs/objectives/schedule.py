@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from vqa_gs.common.errors import UsageError
@@ -27,8 +28,8 @@ class Scheduled:
 
     def __post_init__(self) -> None:
         for name in Scheduled.__dataclass_fields__:
-            if not getattr(self, name) >= 0:
-                raise UsageError(f"objectives: {name} must not be negative, got {getattr(self, name)}")
+            if not 0 <= getattr(self, name) < math.inf:
+                raise UsageError(f"objectives: {name} must be a number that is not negative, got {getattr(self, name)}")
 
     def scale(self, epoch: float) -> float:
         """Returns what the weight is multiplied by at an epoch (a float, counted from 0), in [0, 1]."""

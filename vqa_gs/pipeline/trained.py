@@ -7,16 +7,17 @@ from typing import Any, TypeVar
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from vqa_gs.common.devices import choose_device
 from vqa_gs.common.errors import DataError
+from vqa_gs.common.files import require_file
 from vqa_gs.common.tensors import tensor_difference
 from vqa_gs.contracts import Objective, TrainingStatistics
 from vqa_gs.data.json_files import decode, read_content
 from vqa_gs.objectives import OBJECTIVES
 
-_MEND = "train the run again"
+MEND = "train the run again"
 Record = TypeVar("Record")
 
 
@@ -61,20 +62,29 @@ def read_record(folder: Path, kind: type[Record]) -> Record:
     return decode(content, kind, file=folder / "run.json", expected="a run record")
 
 
-def load_tensors(module: nn.Module, folder: Path, name: str) -> None:
-    """Loads the tensors of a module from a file of a run, which may hold those of other terms too."""
+def read_tensors(folder: Path, name: str) -> dict[str, Tensor]:
+    """Reads the tensors of a file of a run.
+
+    Raises:
+        DataError: it is missing or damaged.
+    """
     file = folder / name
     if not file.exists():
         raise DataError("has no model yet", file=folder, mend="finish the run with `vqa-gs train`")
     try:
-        state = load_file(file)
+        return load_file(require_file(file, "model"))
     except (SafetensorError, OSError, ValueError) as error:
-        raise DataError(f"is no model file, or a damaged one ({error})", file=file, mend=_MEND) from error
+        raise DataError(f"is no model file, or a damaged one ({error})", file=file, mend=MEND) from error
+
+
+def load_tensors(module: nn.Module, folder: Path, name: str) -> None:
+    """Loads the tensors of a module from a file of a run, which may hold those of other terms too."""
+    file, state = folder / name, read_tensors(folder, name)
     if isinstance(module, nn.ModuleDict):
         state = {key: tensor for key, tensor in state.items() if key.partition(".")[0] in module}
     difference = tensor_difference(state, module.state_dict())
     if difference:
-        raise DataError(f"holds another model: {difference}", file=file, mend=_MEND)
+        raise DataError(f"holds another model: {difference}", file=file, mend=MEND)
     module.load_state_dict(state)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass, replace
 from typing import Any
 
 from vqa_gs.common.errors import UsageError
+from vqa_gs.common.names import LONGEST_NAME
 from vqa_gs.study.spec import Settings, StudySpec, merged, nested
 
 
@@ -37,8 +39,12 @@ class PlannedArm:
 
 
 def slug(name: str) -> str:
-    """Returns a name as a folder's."""
-    return re.sub(r"[^\w.]+", "-", name.lower()).strip("-.")
+    """Returns a name as a folder's; a long one ends in a hash of it."""
+    short = re.sub(r"[^\w.]+", "-", name.lower()).strip("-.")
+    if len(short.encode()) <= LONGEST_NAME:
+        return short
+    begin = short.encode()[: LONGEST_NAME - 9].decode("utf-8", "ignore")
+    return f"{begin}-{hashlib.sha256(short.encode()).hexdigest()[:8]}"
 
 
 def expand_arms(spec: StudySpec) -> list[PlannedArm]:

@@ -16,6 +16,7 @@ from typing import TypeVar
 import msgspec
 
 from vqa_gs.common.errors import DataError
+from vqa_gs.common.files import open_own
 from vqa_gs.study.worker import Job, JobResult
 
 T = TypeVar("T")
@@ -37,7 +38,7 @@ class Worker:
         if self._process is None or self._process.poll() is not None:
             try:
                 self.log.parent.mkdir(parents=True, exist_ok=True)
-                log = self.log.open("ab")
+                log = os.fdopen(open_own(self.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab")
             except OSError as error:
                 raise DataError(f"cannot be written: {error.strerror}", file=self.log) from error
             with log:

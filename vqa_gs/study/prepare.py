@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from vqa_gs.common.errors import DataError, UsageError
-from vqa_gs.common.files import StrPath, write_json
+from vqa_gs.common.files import StrPath, open_own, write_json
 from vqa_gs.study.pool import child_environment
 from vqa_gs.study.spec import Step
 
@@ -180,7 +180,7 @@ def _alone(out: Path) -> Iterator[None]:
     """A block that one process at a time runs; others wait. Where a file system has no locks, nobody waits."""
     try:
         out.mkdir(parents=True, exist_ok=True)
-        lock = os.open(out / ".prepare.lock", os.O_RDWR | os.O_CREAT, 0o666)
+        lock = open_own(out / ".prepare.lock", os.O_RDWR | os.O_CREAT)
     except OSError as error:
         raise DataError(f"cannot be written to: {error.strerror}", file=out, mend="choose a writable place") from error
     try:

@@ -11,8 +11,9 @@ import msgspec
 import yaml
 
 from vqa_gs.common.errors import DataError, UsageError
-from vqa_gs.common.files import StrPath, require_file
+from vqa_gs.common.files import StrPath
 from vqa_gs.common.names import data_dir, filled
+from vqa_gs.common.yaml_files import parse_yaml, read_mapping
 from vqa_gs.training.config import RunConfig
 
 Settings = dict[str, Any]
@@ -156,38 +157,6 @@ class StudySpec(msgspec.Struct, frozen=True):
         return seed in own
 
 
-class _Loader(yaml.SafeLoader):
-    """Refuses a key that stands twice in one mapping: of two arms of one name the first would silently be lost."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            if key_node.tag == "tag:yaml.org,2002:merge":
-                continue
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, str | int | float) and key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"{key!r} stands twice", key_node.start_mark)
-            if isinstance(key, str | int | float):
-                seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-def read_yaml(path: StrPath, what: str) -> dict[str, Any]:
-    """Reads a mapping.
-
-    Raises:
-        DataError: the file is missing, no YAML, or holds no mapping.
-    """
-    file = require_file(path, what)
-    try:
-        content = yaml.load(file.read_text(encoding="utf-8"), _Loader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DataError(f"is not readable YAML: {error}", file=file) from error
-    if not isinstance(content, dict):
-        raise DataError(f"is no {what}: its top level is no mapping", file=file)
-    return content
-
-
 def nested(settings: Mapping[str, Any]) -> Settings:
     """Returns settings whose outermost keys may be dotted (``data.max_pairs: 50``) as nested ones."""
     result: Settings = {}
@@ -231,7 +200,7 @@ def read_overrides(words: Sequence[str]) -> Settings:
         try:
             if not equals or not field:
                 raise UsageError(f"--set {word!r} is not section.field=value")
-            settings = merged(settings, _settings({field: yaml.safe_load(text)}, "--set", field))
+            settings = merged(settings, _settings({field: parse_yaml(text)}, "--set", field))
         except yaml.YAMLError as error:
             raise UsageError(f"--set {word!r} has no value that YAML reads") from error
     return settings
@@ -249,7 +218,7 @@ def read_study(path: StrPath, out: StrPath, data: str | None = None) -> StudySpe
         DataError: it is missing, no YAML, or says what no study says; the line names the key.
         UsageError: its seeds repeat, or a sweep sweeps over nothing.
     """
-    raw = read_yaml(path, "study")
+    raw = read_mapping(path, "study")
     try:
         found = msgspec.convert(filled(raw, {"out": str(out), "data_dir": data_dir(data)}), _File)
     except msgspec.ValidationError as error:
@@ -264,7 +233,7 @@ def read_study(path: StrPath, out: StrPath, data: str | None = None) -> StudySpe
             raise UsageError(f"a {record[:-1].split('.')[-1]} stands twice", file=path, record=record)
     _check_final(found, path)
     _check_worlds(found, path)
-    base = _settings(read_yaml(found.base, "configuration"), path, "base", own=False) if found.base else {}
+    base = _settings(read_mapping(found.base, "configuration"), path, "base", own=False) if found.base else {}
     return StudySpec(
         Path(path),
         found.title,

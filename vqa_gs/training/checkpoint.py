@@ -4,16 +4,39 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, get_origin, get_type_hints
+from typing import Annotated, Any, TypedDict, get_origin, get_type_hints
 
+import msgspec
 import torch
 from torch import Tensor, nn
 
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import atomic_path
 from vqa_gs.common.tensors import tensor_difference
+from vqa_gs.common.torch_files import load_tensors
 
 FORMAT = "vqa-gs-checkpoint"
+
+_Row = dict[str, float | int | str | None]
+_Means = dict[str, tuple[float, float]]
+
+
+class _Best(TypedDict):
+    epoch: int
+    accuracy: float
+    model: Any
+
+
+# Parts that hold no tensors.
+_PLAIN: dict[str, Any] = {
+    "step": Annotated[int, msgspec.Meta(ge=0, lt=2**62)],
+    "best": _Best,
+    "recent": _Means,
+    "epoch_means": _Means,
+    "steps_log": list[_Row],
+    "epochs_log": list[_Row],
+    "sources": dict[str, str],
+}
 _MEND = "remove it to train from the start"
 
 
@@ -63,7 +86,7 @@ class Checkpoint:
             DataError: the file is damaged, or another program's.
         """
         try:
-            found = torch.load(file, map_location=device, weights_only=True)
+            found = load_tensors(file, device)
         except Exception as error:  # a damaged archive raises many types
             raise DataError(
                 f"is no checkpoint, or a damaged one ({type(error).__name__})", file=file, mend=_MEND
@@ -74,7 +97,27 @@ class Checkpoint:
         for part in fields(cls):
             if not isinstance(found.get(part.name), kinds[part.name]):
                 raise DataError("its entry is missing or no such thing", file=file, record=part.name, mend=_MEND)
+        for name, kind in _PLAIN.items():
+            try:
+                msgspec.convert(found[name], kind)
+            except (msgspec.ValidationError, RecursionError) as error:
+                raise DataError(f"its entry is no such thing: {error}", file=file, record=name, mend=_MEND) from error
         return cls(**{part.name: found[part.name] for part in fields(cls)})
+
+    def check_place(self, file: Path, steps_per_epoch: int, total_steps: int) -> None:
+        """Raises DataError where the checkpoint is no place between two steps of this run.
+
+        Args:
+            file: where it came from, for messages.
+            steps_per_epoch: the run's.
+            total_steps: the run's.
+        """
+        epochs, best = len(self.epochs_log), self.best
+        ended = {self.step // steps_per_epoch, -(-self.step // steps_per_epoch) if self.step == total_steps else -1}
+        has_best = best.get("model") is not None and 0 <= best["epoch"] < epochs
+        if not 0 <= self.step <= total_steps or epochs not in ended or has_best != (epochs > 0):
+            problem = f"is after step {self.step} and {epochs} epochs, which this run of {total_steps} steps never is"
+            raise DataError(problem, file=file, mend=_MEND)
 
     def restore(self, file: Path, model: nn.Module, optimizer: torch.optim.Optimizer, sources: dict[str, str]) -> None:
         """Gives model and optimiser the checkpoint's numbers.

@@ -19,16 +19,18 @@ from typing import Any, Literal
 import yaml
 from jsonargparse import ArgumentParser, Namespace
 
-from vqa_gs.common.checks import at_least
-from vqa_gs.common.errors import DataError, UsageError
+from vqa_gs.common.checks import at_least, require_seed
+from vqa_gs.common.errors import DataError, UsageError, VqaGsError, found_in
 from vqa_gs.common.files import StrPath, require_file
-from vqa_gs.common.names import data_dir, filled
+from vqa_gs.common.names import data_dir, filled, require_file_names, require_text
+from vqa_gs.common.yaml_files import read_mapping, read_yaml
 from vqa_gs.eval.rules import RULES
 from vqa_gs.models.settings.updn import UpDnSettings
 from vqa_gs.objectives import OBJECTIVES
 from vqa_gs.requirements import PAIRS, PRIOR, gradient_by, missing
 from vqa_gs.tasks import TASKS
 from vqa_gs.training.optimization import OptimizationConfig
+from vqa_gs.training.settings_shape import parts_of, require_parts
 
 
 @dataclass
@@ -125,11 +127,11 @@ class RunConfig:
     def __post_init__(self) -> None:
         _fill(self.data, {"data_dir": data_dir(self.data_dir)})
         self.data_dir = None
+        require_text(self.name, "the name")
+        require_seed(self.seed)
         self.task, self.scoring = TASKS.canonical(self.task), RULES.canonical(self.scoring)
         if self.task in TASKS:
             self.architecture = TASKS[self.task].models.canonical(self.architecture)
-        if self.seed < 0:
-            raise UsageError(f"seed must be at least 0, not {self.seed}")
 
     def active_objectives(self) -> dict[str, Any]:
         """Returns the settings of the terms whose weight is not 0, by name."""
@@ -141,6 +143,7 @@ class RunConfig:
 
     def check(self) -> dict[str, Any]:
         """Raises `UsageError` where terms, data, task and model do not go together; returns the terms, by name."""
+        self._check_names()
         objectives = self.active_objectives()
         computed(objectives)
         provided = TASKS[self.task].provides | TASKS[self.task].models[self.architecture].provides(self.model)
@@ -160,6 +163,14 @@ class RunConfig:
         if self.data.pairs and self.training.pairs_per_batch == 0:
             raise UsageError("data.pairs are given but training.pairs_per_batch is 0", mend="set it above 0")
         return objectives
+
+    def _check_names(self) -> None:
+        """Refuses names of splits that could not be files of the run, or would be those of another split."""
+        given = [*self.data.tests, *getattr(self.data, "unseen", {})]
+        more = ["last_epoch"] if self.training.report_last_epoch else []
+        more += [f"prior_{weight:g}" for weight in self.training.report_priors]
+        names = ["iid_val", *given]
+        require_file_names([*names, *(f"{name}_{end}" for name in names for end in more)], "data.tests")
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the settings as plain containers, ready for YAML and JSON."""
@@ -250,9 +261,27 @@ def _parser(task: str | None, architecture: str | None) -> ArgumentParser:
 
 def config_from_dict(values: dict[str, Any]) -> RunConfig:
     """Builds the settings from plain containers, validated like a YAML file."""
+    require_plain_settings(values)
     parser = _parser(values.get("task"), values.get("architecture"))
     # A copy, as jsonargparse writes into what it is given.
     return config_from_namespace(parser, parser.parse_object(deepcopy(values)))
+
+
+def require_plain_settings(values: dict[str, Any]) -> None:
+    """Raises DataError where settings hold a text in a place that the parser would import or read something for."""
+    task = TASKS[_text(values, "task") or _DEFAULT_TASK]
+    kinds = {**parts_of(RunConfig), "data": task.Data}
+    kinds["model"] = task.models[_text(values, "architecture") or task.architecture].Settings
+    for name, value in values.items():
+        section, *inner = str(name).split(".")  # the parser takes dotted names apart
+        for part in reversed(inner):
+            value = {part: value}
+        require_parts({section: value}, kinds)
+
+
+def _text(values: dict[str, Any], name: str) -> str | None:
+    value = values.get(name)
+    return value if isinstance(value, str) else None
 
 
 def save_config(config: RunConfig, path: Path) -> None:
@@ -263,8 +292,8 @@ def save_config(config: RunConfig, path: Path) -> None:
 def is_saved(config: RunConfig, path: Path) -> bool:
     """Returns whether a file holds just these settings, as they are written; tenfold faster than reading them."""
     try:
-        return bool(yaml.safe_load(path.read_text(encoding="utf-8")) == config.to_dict())
-    except (OSError, yaml.YAMLError, UnicodeDecodeError):
+        return bool(read_yaml(path, "configuration") == config.to_dict())
+    except DataError:
         return False  # `load_config` says why
 
 
@@ -296,10 +325,9 @@ def load_config(path: StrPath) -> RunConfig:
     """
     file = require_file(path, "configuration")
     try:
-        return config_from_dict(_with_terms_of_today(yaml.safe_load(file.read_text(encoding="utf-8"))))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DataError(f"is not readable YAML: {error}", file=file) from error
-    except UsageError:
+        with found_in(file):
+            return config_from_dict(_with_terms_of_today(read_mapping(file, "configuration")))
+    except VqaGsError:
         raise
     except Exception as error:  # jsonargparse raises several types for a bad value
         raise DataError(
@@ -332,8 +360,8 @@ def add_extra_tests(config: RunConfig, named: Sequence[str]) -> None:
 def named_in(path: StrPath, name: str) -> str | None:
     """Returns a text setting of the top level of a YAML file; None where it is not there, or nothing can be read."""
     try:
-        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError):
+        found = read_yaml(path, "configuration")
+    except DataError:
         return None
     value = found.get(name) if isinstance(found, dict) else None
     return value if isinstance(value, str) else None

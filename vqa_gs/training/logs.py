@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vqa_gs.common.files import write_text, writing
+from vqa_gs.common.files import append_text, write_text, writing
 from vqa_gs.training.processes import Processes
 
 Row = dict[str, Any]
@@ -34,8 +34,8 @@ class CsvLog:
 
     def append(self, row: Row) -> None:
         """Adds a row at the end of the file."""
-        with writing(self.path), open(self.path, "a", newline="", encoding="utf-8") as file:
-            file.write(self._text([row]))
+        with writing(self.path):
+            append_text(self.path, self._text([row]))
 
     def _text(self, rows: list[Row]) -> str:
         text = io.StringIO()
@@ -63,7 +63,7 @@ class EventLog:
         self._path = folder / f"events.out.tfevents.{time.time():.6f}.{socket.gethostname()}.{os.getpid()}"
         with writing(self._path):
             folder.mkdir(parents=True, exist_ok=True)
-            self._file = open(self._path, "wb")  # noqa: SIM115
+            self._file = open(self._path, "xb")  # noqa: SIM115
         self._records = RecordWriter(self._file)
         self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
         if first_step:

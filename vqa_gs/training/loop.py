@@ -234,6 +234,7 @@ class _Run:
         if not file.exists():
             return
         saved = Checkpoint.load(file, torch.device("cpu"))
+        saved.check_place(file, self.plan.steps_per_epoch, self.total_steps)
         saved.restore(file, self.learned, self.optimizer, self.task.sources)
         self.done_steps, self.best = saved.step, saved.best
         self.meter = Meter(self.processes, saved.recent, saved.epoch_means)

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch import distributed as dist
 
 from vqa_gs.common.errors import VqaGsError
+from vqa_gs.common.launcher import end_with_launcher
 
 T = TypeVar("T")
 
@@ -38,6 +39,7 @@ class Processes:
         if self.size > 1:
             self._group = dist.new_group(backend="gloo")
             _leave_at_exit()
+            end_with_launcher()
 
     @contextmanager
     def together(self) -> Iterator[None]:

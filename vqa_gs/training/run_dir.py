@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vqa_gs.common.errors import DataError, UsageError
-from vqa_gs.common.files import atomic_path, sync_folder, write_json, write_text
+from vqa_gs.common.files import atomic_path, open_own, refuse_links, sync_folder, write_json, write_text
 from vqa_gs.common.provenance import environment
 from vqa_gs.training.config import RunConfig, is_saved, load_config, save_config
 
@@ -77,14 +77,12 @@ class RunDirectory:
         """Raises `UsageError` if the folder holds a run with other settings, or something else than a run."""
         saved = self.path / "config.yaml"
         if saved.exists():
-            if is_saved(self.config, saved):
-                return
-            earlier = load_config(saved)
-            if earlier != self.config:
+            if not is_saved(self.config, saved) and (earlier := load_config(saved)) != self.config:
                 raise UsageError(
                     f"{self.path} holds a run with other settings ({_first_difference(earlier, self.config)})",
                     mend="choose another --out, or remove the folder",
                 )
+            refuse_links(self.path)
         elif self.path.exists() and (not self.path.is_dir() or any(map(_is_foreign, self.path.iterdir()))):
             raise UsageError(f"{self.path} exists and is no run directory", mend="choose another --out")
 
@@ -96,7 +94,7 @@ class RunDirectory:
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            lock = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
+            lock = open_own(self.path / ".lock", os.O_RDWR | os.O_CREAT)
         except OSError as error:
             raise DataError(
                 f"cannot be written to: {error.strerror}", file=self.path, mend="choose a writable place"

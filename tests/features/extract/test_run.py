@@ -244,3 +244,11 @@ def test_the_real_backbone_end_to_end(shared_data, tmp_path):
     assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
     assert (first.images, first.regions, first.dim) == (10, 100, 496)
     assert check_store(first.out).problems == []
+
+
+def test_a_journal_that_is_a_link_is_not_written_to(pictures, tmp_path):
+    (tmp_path / "victim").write_text("mine")
+    (tmp_path / ".out.h5.journal").symlink_to(tmp_path / "victim")
+    with pytest.raises(DataError, match="is a link or no file"):
+        extract_regions(listed(pictures), Stub(), tmp_path / "out.h5")
+    assert (tmp_path / "victim").read_text() == "mine"

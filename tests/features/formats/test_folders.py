@@ -140,7 +140,7 @@ def test_damaged_pth_are_named_and_never_run(files, same, tmp_path, capfd):
         ("a dictionary was expected", [1]),
         ("a tensor or an array was expected", {"image_feature": "text"}),
         ("contradict", {"pooled_feat": torch.ones(1, 6), "rois": torch.ones(1, 4), "norm_rois": torch.rand(1, 4) * 9}),
-        ("Weights only", {"image_feature": Attack()}),
+        ("is not allowed", {"image_feature": Attack()}),
     ]
     for problem, saved in bad:
         torch.save(saved, folder / "2.pth")

@@ -68,8 +68,8 @@ def test_libraries_that_hang_or_crash_are_an_error(monkeypatch, behaviour, messa
 def test_a_lost_helper_is_replaced(tmp_path):
     path = _file(tmp_path)
     look(path)
-    helper = probe._Helper._process
+    helper = probe._HELPER._process
     helper.kill()
     helper.wait()
     assert look(path).format == "some"
-    assert probe._Helper._process is not helper
+    assert probe._HELPER._process is not helper

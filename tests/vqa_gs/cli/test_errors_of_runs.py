@@ -111,7 +111,7 @@ def train_bad_value(here):
     return train(here, "--training.lr", "-1")
 
 
-@case("nowhere.yaml", "does not exist")
+@case("nowhere.yaml", "no such configuration file")
 def train_missing_config(here):
     here.config = str(here.folder / "nowhere.yaml")
     return train(here)

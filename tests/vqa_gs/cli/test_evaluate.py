@@ -257,7 +257,7 @@ def test_edited_images(files):
         (["--hints", "x.json", "--relevant-boxes", "y.json"], "give one of them"),
         (["--subset", "x"], "is not name=file"),
         (["--pairs", "x=absent.json"], "no such pair list file"),
-        (["--in-domain", "absent.json"], "metrics file cannot be read"),
+        (["--in-domain", "absent.json"], "no such metrics file"),
     ],
 )
 def test_refused(files, capsys, more, message):

@@ -8,7 +8,16 @@ import time
 import pytest
 
 from vqa_gs.common.errors import DataError, UsageError, VqaGsError
-from vqa_gs.common.files import atomic_path, require_file, sha256_file, write_json, write_text, writing
+from vqa_gs.common.files import (
+    append_text,
+    atomic_path,
+    open_own,
+    require_file,
+    sha256_file,
+    write_json,
+    write_text,
+    writing,
+)
 
 
 def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -85,3 +94,54 @@ def test_full_disk_removes_the_temporary_file(tmp_path):
         temporary.write_bytes(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_links_beside_a_file_are_never_followed(tmp_path):
+    victim, target = tmp_path / "victim", tmp_path / "x.txt"
+    victim.write_text("mine")
+    # Every name that a program of another process id or of an earlier version could be guessed to take.
+    for pid in range(os.getpid() - 2, os.getpid() + 3):
+        (tmp_path / f".x.txt.{pid}.tmp").symlink_to(victim)
+    target.symlink_to(victim)
+    write_text(target, "written")
+    assert victim.read_text() == "mine"
+    assert not target.is_symlink()
+    with atomic_path(target) as one, atomic_path(target) as other:
+        assert one != other
+        for path in (one, other):
+            assert path.is_file()
+            assert not path.is_symlink()
+
+
+def test_files_written_in_place_are_no_links_and_no_pipes(tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    (tmp_path / "symbolic").symlink_to(victim)
+    os.link(victim, tmp_path / "hard")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "dangling").symlink_to(tmp_path / "made")
+    for name in ("symbolic", "hard", "pipe", "folder", "dangling"):
+        for flags in (os.O_RDWR | os.O_CREAT, os.O_WRONLY | os.O_APPEND | os.O_CREAT):
+            with pytest.raises(DataError, match="is a link or no file"):
+                open_own(tmp_path / name, flags)
+    assert victim.read_text() == "mine"
+    assert not (tmp_path / "made").exists()
+    append_text(tmp_path / "own", "a\n")
+    append_text(tmp_path / "own", "b\ud800")
+    assert (tmp_path / "own").read_text() == "a\nb\\ud800"
+
+
+def test_pipes_are_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "x")
+    with pytest.raises(DataError, match="is a pipe, expected a questions file"):
+        require_file(tmp_path / "x", "questions")
+
+
+def test_what_cannot_be_removed_hides_nothing(tmp_path, monkeypatch):
+    def refuse(self, missing_ok=False):
+        raise OSError(errno.EROFS, "Read-only file system", str(self))
+
+    with pytest.raises(DataError, match="cannot be written: Read-only"), atomic_path(tmp_path / "out"):
+        monkeypatch.setattr(type(tmp_path), "unlink", refuse)
+        raise OSError(errno.EROFS, "Read-only file system")

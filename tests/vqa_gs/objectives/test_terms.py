@@ -64,7 +64,7 @@ def test_schedule_rises_holds_and_falls():
     assert found == [0, 0, 0, 0.5, 1, 1, 1, 0.5, 0, 0]
     assert Scheduled(weight=1.0).scale(0.0) == 1.0
     assert Scheduled(weight=1.0, start_epoch=1).scale(1.0) == 1.0
-    with pytest.raises(UsageError, match="decay_epochs must not be negative, got -1"):
+    with pytest.raises(UsageError, match="decay_epochs must be a number that is not negative, got -1"):
         Scheduled(decay_epochs=-1)
 
 

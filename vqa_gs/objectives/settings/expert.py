@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -33,5 +34,5 @@ class ExpertSettings(AnswerSettings):
     output: Output = "sigmoid"
 
     def __post_init__(self) -> None:
-        if not self.entropy >= 0:
+        if not 0 <= self.entropy < math.inf:
             raise UsageError(f"objectives.expert.entropy must not be negative, got {self.entropy}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -44,7 +45,7 @@ class GradientSupervisionSettings(Scheduled):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("b_weight", "sparse"):
-            if not getattr(self, name) >= 0:
+            if not 0 <= getattr(self, name) < math.inf:
                 raise UsageError(f"objectives: {name} must not be negative, got {getattr(self, name)}")
         if self.place in ("attended", "pooled") and (self.sparse or self.rest == "free"):
             raise UsageError(

@@ -1,0 +1,264 @@
+"""Healthy little files of everything that is read, and what reads them.
+
+A reader is given a folder and reads all that is in it; the fuzzer damages one file of it first.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from PIL import Image
+from vqa_gs.eval.grounding_file import GroundingFile, read_grounding, read_hints, read_relevant_boxes, write_grounding
+from vqa_gs.eval.metrics_file import read_metrics
+from vqa_gs.eval.results import read_id_list, read_result_file
+from vqa_gs.eval.run_files import load_run
+from vqa_gs.features.check import check, render
+from vqa_gs.features.convert import convert
+from vqa_gs.features.extract.images import load_image
+from vqa_gs.features.extract.listing import read_mapping as read_names
+from vqa_gs.features.info import describe
+from vqa_gs.features.store import RegionStore
+from vqa_gs.features.writer import RegionStoreWriter
+from vqa_gs.pair_builders.builder import BUILDERS
+from vqa_gs.pair_builders.evidence.hints import read_hints as read_evidence_hints
+from vqa_gs.pair_builders.sources import PairSources
+from vqa_gs.pair_builders.table import read_pair_table, write_pair_table
+
+from tests.features.formats import conftest as formats
+from vqa_gs.cli import main
+from vqa_gs.cli.predict import open_run
+from vqa_gs.common.pickles import load_pickle
+from vqa_gs.data.glove import load_glove
+from vqa_gs.data.gqa import is_gqa, read_gqa
+from vqa_gs.data.instances import read_labelled_images
+from vqa_gs.data.labelled_texts import read_labelled_texts
+from vqa_gs.data.pair_lists import read_pair_list
+from vqa_gs.data.question_types import QuestionTypes
+from vqa_gs.data.questions import read_question_set
+from vqa_gs.data.vocabulary import AnswerVocabulary, WordVocabulary
+from vqa_gs.study.plan import make_plan
+from vqa_gs.training.checkpoint import Checkpoint
+from vqa_gs.training.config import load_config
+
+Read = Callable[[Path], Any]
+
+COLOURS = ("red", "green")
+
+
+def write_questions(folder: Path) -> None:
+    """Writes twelve questions about as many images, and their answers."""
+    questions, annotations = [], []
+    for row in range(12):
+        about = {"question_id": row, "image_id": row}
+        answers = [{"answer": COLOURS[row % 2], "answer_confidence": "yes", "answer_id": n} for n in range(10)]
+        questions.append({**about, "question": "What color is the car?"})
+        kinds = {"question_type": "what color", "answer_type": "other", "multiple_choice_answer": COLOURS[row % 2]}
+        annotations.append({**about, **kinds, "answers": answers})
+    (folder / "questions.json").write_text(json.dumps(questions))
+    (folder / "annotations.json").write_text(json.dumps({"annotations": annotations}))
+
+
+def write_store(file: Path) -> None:
+    """Writes the regions of twelve images."""
+    rng = np.random.default_rng(0)
+    with RegionStoreWriter(file, dim=4, dtype="float32", fingerprint="drawn") as writer:
+        for image in range(12):
+            features = rng.normal(size=(3, 4)).astype(np.float32)
+            writer.add(image, features, np.tile(np.array([[0, 0, 9, 9]], np.float32), (3, 1)), (20, 20))
+
+
+def settings(folder: Path) -> dict[str, Any]:
+    """Returns the settings of a run on those."""
+    split = {"questions": str(folder / "questions.json"), "annotations": str(folder / "annotations.json")}
+    return {
+        "data": {"train": split, "tests": {"ood": split}, "features": str(folder / "store.h5")}
+        | {"min_answer_questions": 1, "val_fraction": 0.3, "test_selection": "acknowledged"},
+        "model": {"hidden": 8, "word_dim": 4},
+        "training": {"epochs": 1, "batch_size": 4, "device": "cpu"},
+    }
+
+
+def _question_set(folder: Path) -> None:
+    read_question_set(folder / "questions.json", folder / "annotations.json")
+
+
+def _gqa(folder: Path) -> None:
+    if is_gqa(folder / "gqa.json"):
+        read_gqa(folder / "gqa.json")
+
+
+def _store(folder: Path) -> None:
+    describe(folder / "store.h5")
+    render(check(folder / "store.h5"))
+    with RegionStore(folder / "store.h5") as store:
+        store.read_batch(list(store.image_ids)[:4])
+
+
+def _run(folder: Path) -> None:
+    run = load_run(folder)
+    assert run.metrics
+
+
+def _trained(folder: Path) -> None:
+    open_run(folder, "cpu")
+
+
+def _checkpoint(folder: Path) -> None:
+    Checkpoint.load(folder / "checkpoint.pt", torch.device("cpu")).check_place(folder / "checkpoint.pt", 2, 8)
+
+
+def _study(folder: Path) -> None:
+    make_plan(folder / "study.yaml", folder / "out")
+
+
+def _converted(folder: Path) -> None:
+    source = next(path for path in sorted(folder.iterdir()) if "_imgid2idx" not in path.name)
+    convert(source, folder / "made.h5", on_error="skip")
+
+
+READERS: dict[str, Read] = {
+    "questions": _question_set,
+    "gqa": _gqa,
+    "results": lambda folder: read_result_file(folder / "results.json"),
+    "ids": lambda folder: read_id_list(folder / "ids.json"),
+    "pair list": lambda folder: read_pair_list(folder / "pairs.json"),
+    "instances": lambda folder: read_labelled_images(folder / "instances.json"),
+    "texts": lambda folder: read_labelled_texts(folder / "texts.tsv", ["Text"], "Sentiment", ["Negative", "Positive"]),
+    "words": lambda folder: WordVocabulary.load(folder / "words.json"),
+    "answers": lambda folder: AnswerVocabulary.load(folder / "answers.json"),
+    "question types": lambda folder: QuestionTypes.load(folder / "question_types.json"),
+    "glove text": lambda folder: load_glove(folder / "glove.txt", ["red", "car"]),
+    "glove npz": lambda folder: load_glove(folder / "glove.npz", ["red", "car"]),
+    "glove npy": lambda folder: load_glove(folder / "glove.npy", ["red", "car"]),
+    "pickle": lambda folder: load_pickle(folder / "any.pkl"),
+    "hints pickle": lambda folder: read_hints(folder / "hints.pkl"),
+    "hints json": lambda folder: read_hints(folder / "hints.json"),
+    "evidence": lambda folder: read_evidence_hints(folder / "hints.pkl"),
+    "boxes": lambda folder: read_relevant_boxes(folder / "boxes.json"),
+    "names": lambda folder: read_names(folder / "names.json"),
+    "image": lambda folder: load_image(folder / "1.png"),
+    "jpeg": lambda folder: load_image(folder / "1.jpg"),
+    "store": _store,
+    "pair table": lambda folder: read_pair_table(folder / "pairs.h5"),
+    "grounding": lambda folder: read_grounding(folder / "grounding.h5"),
+    "metrics": lambda folder: read_metrics(folder / "ood.json"),
+    "configuration": lambda folder: load_config(folder / "config.yaml"),
+    "study": _study,
+    "checkpoint": _checkpoint,
+    "run": _run,
+    "trained": _trained,
+    **dict.fromkeys(
+        [
+            f"format {name}"
+            for name in ("tsv", "tsv-10", "hdf5-36", "hdf5-adaptive", "padded", "npz", "pth", "old pth", "bin", "lmdb")
+        ],
+        _converted,
+    ),
+}
+"""Reader by name; the folder of its files has the same name."""
+
+
+def _json(folder: Path, name: str, value: Any) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(json.dumps(value))
+
+
+def write_seeds(root: Path) -> None:
+    """Writes the folder of every reader below ``root``; a run is trained for it, which takes seconds."""
+    for name in READERS:
+        (root / name).mkdir(parents=True)
+    world = root / "questions"
+    write_questions(world)
+    write_store(root / "store" / "store.h5")
+    types = {"structural": "query", "semantic": "attr"}
+    record = {"question": "What?", "imageId": "1", "answer": "red", "isBalanced": True, "types": types, "groups": {}}
+    _json(root / "gqa", "gqa.json", {"07": record, "08": {**record, "groups": {"local": "x"}}})
+    _json(root / "results", "results.json", [{"question_id": n, "answer": "red", "score": 0.5} for n in range(4)])
+    _json(root / "ids", "ids.json", {"question_ids": [1, 2, 3]})
+    _json(root / "pair list", "pairs.json", [[1, 2], [3, 4]])
+    categories = [{"id": 3, "name": "cat"}, {"id": 18, "name": "dog"}]
+    shown = [{"id": n, "image_id": n % 3, "category_id": 3, "iscrowd": 0, "bbox": [0, 0, 1, 1]} for n in range(4)]
+    images = [{"id": n, "width": 9, "height": 9} for n in range(3)]
+    _json(root / "instances", "instances.json", {"images": images, "annotations": shown, "categories": categories})
+    (root / "texts" / "texts.tsv").write_text("Sentiment\tText\tbatch_id\nNegative\tbad film\t1\nPositive\tgood\t1\n")
+    (root / "glove text" / "glove.txt").write_text("red 1.0 2.0\ncar 0.5 -1\nthe 0 1\n")
+    vectors = np.ones((2, 3), np.float32)
+    np.savez(root / "glove npz" / "glove.npz", words=np.array(["red", "car"]), vectors=vectors)
+    np.save(root / "glove npy" / "glove.npy", vectors)
+    names = [{"red": 0, "car": 1}, ["red", "car"]]
+    (root / "glove npy" / "dictionary.pkl").write_bytes(pickle.dumps(names, 2))
+    hints = {1: np.ones(3, np.float32), 2: np.zeros(3)}
+    everything = {**hints, "text": ("a", b"b", 2**70, {1.5}), "objects": np.array([1, None], object)}
+    (root / "pickle" / "any.pkl").write_bytes(pickle.dumps(everything, 4))
+    for name in ("hints pickle", "evidence"):
+        (root / name / "hints.pkl").write_bytes(pickle.dumps(hints, 2))
+    _json(root / "hints json", "hints.json", {"1": [0.5, 1], "2": [0, 0.1]})
+    _json(root / "boxes", "boxes.json", [{"question_id": 1, "boxes": [[0, 0, 1, 1]]}])
+    _json(root / "names", "names.json", {"1.jpg": 1, "2.jpg": 2})
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (24, 30, 3), np.uint8))
+    picture.save(root / "image" / "1.png")
+    picture.save(root / "jpeg" / "1.jpg")
+    ids, first = list(range(3)), np.arange(0, 12, 3)
+    floats = np.ones(9, np.float32)
+    boxes, cosine = np.ones((9, 4), np.float32), np.ones((1, 2), np.float32)
+    grounding = GroundingFile(ids, first, floats, floats, boxes, [(0, 1)], cosine, "f")
+    write_grounding(root / "grounding" / "grounding.h5", grounding)
+    questions = read_question_set(world / "questions.json", world / "annotations.json")
+    table = BUILDERS["same-question"].build(PairSources(questions, RegionStore(root / "store" / "store.h5")))
+    write_pair_table(root / "pair table" / "pairs.h5", table)
+    _write_formats(root)
+    _write_runs(root)
+
+
+def _write_formats(root: Path) -> None:
+    from tests.features.formats.test_fuzz import _make_hdf5
+
+    images = formats.content((3, 14, 159), (2, 2, 2), dim=5, with_detections=True)
+    formats.write_tsv(root / "format tsv" / "x.tsv", images)
+    formats.write_tsv_10(root / "format tsv-10" / "x.tsv", images)
+    _make_hdf5(root / "format hdf5-36" / "x.hdf5", images, adaptive=False)
+    _make_hdf5(root / "format hdf5-adaptive" / "x.hdf5", images, adaptive=True)
+    formats.write_padded(root / "format padded" / "x.hdf5", images)
+    formats.write_npz(root / "format npz" / "npz", images)
+    formats.write_pth(root / "format pth" / "pth", images)
+    formats.write_pth(root / "format old pth" / "pth", images, legacy=True)
+    formats.write_bin(root / "format bin" / "bin", formats.content((3, 14), (1, 1), dim=2048))
+    records = {b"%d" % name: formats.mmf_record(images[name]) for name in (3, 14)}
+    formats.write_lmdb(root / "format lmdb" / "lmdb", records)
+
+
+def _write_runs(root: Path) -> None:
+    data = root / "data"
+    data.mkdir()
+    write_questions(data)
+    write_store(data / "store.h5")
+    values = settings(data)
+    (root / "configuration" / "config.yaml").write_text(yaml.safe_dump(values))
+    run = root / "trained"
+    words = ["train", "--config", str(root / "configuration" / "config.yaml"), "--out", str(run)]
+    if main(words) != 0:
+        raise RuntimeError("the seeds could not be trained")
+    for name in ("words", "answers"):
+        (root / name / f"{name}.json").write_bytes((run / f"{name}.json").read_bytes())
+    (root / "question types" / "question_types.json").write_bytes((run / "question_types.json").read_bytes())
+    (root / "metrics" / "ood.json").write_bytes((run / "metrics" / "ood.json").read_bytes())
+    for name in ("run.json", "config.yaml", "epochs.csv", "metrics/ood.json"):
+        target = root / "run" / name
+        target.parent.mkdir(exist_ok=True)
+        target.write_bytes((run / name).read_bytes())
+    base = str(root / "configuration" / "config.yaml")
+    arms = {"a": {}, "b": {"extends": "a", "sweep": {"training.lr": [0.1, 0.2]}}}
+    study = {"base": base, "seeds": [0, 1], "control": "a", "arms": arms, "title": "x"}
+    (root / "study" / "study.yaml").write_text(yaml.safe_dump(study))
+    best = {"epoch": 0, "accuracy": 1.0, "model": {"w": torch.zeros(2)}}
+    means, rows = {"loss": [1.0, 2.0]}, [{"epoch": 0, "loss": 1.0}]
+    saved = {"format": "vqa-gs-checkpoint", "step": 3, "model": {"w": torch.zeros(2)}, "optimizer": {"state": {}}}
+    saved |= {"best": best, "recent": means, "epoch_means": means, "steps_log": rows, "epochs_log": rows}
+    torch.save({**saved, "sources": {"a": "b"}}, root / "checkpoint" / "checkpoint.pt")

@@ -1,0 +1,96 @@
+"""The fuzzer finds what it is to find, says it again, and finds nothing in the first cases of every reader."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+
+import numpy as np
+import pytest
+
+from tests.fuzz import fuzzer
+from tests.fuzz.fuzzer import damage, fuzz, run_cases
+from tests.fuzz.mutate import mutated
+from tests.fuzz.seeds import READERS, write_seeds
+from vqa_gs.common.errors import DataError
+
+
+@pytest.fixture(scope="module")
+def seeds(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fuzz") / "seeds"
+    write_seeds(folder)
+    return folder
+
+
+def test_healthy_files_are_read(seeds):
+    for name, read in READERS.items():
+        if name != "checkpoint":  # of a run that is made up
+            read(seeds / name)
+
+
+def test_the_first_cases_of_every_reader(seeds):
+    for name, read in READERS.items():
+        assert list(run_cases(name, read, seeds, 2, range(6))) == []
+
+
+def test_damage_is_that_of_its_seed():
+    content = bytes(range(256)) * 20
+    for name in ("x.json", "x.pkl", "x.h5", "x.yaml"):
+        once, again, other = (mutated(content, name, random.Random(seed)) for seed in (1, 1, 2))
+        assert once == again != other
+
+
+def _crash(folder):
+    os.kill(os.getpid(), 11)
+
+
+def _strange(folder):
+    return {}["missing"]
+
+
+def _lines(folder):
+    error = DataError("x")
+    error.problem = "x" * 1400
+    error.mend, error.file, error.record = "y" * 1400, "z" * 9000, None
+    raise error
+
+
+def _memory(folder):
+    np.ones(300 << 20, np.uint8)
+
+
+def _lost(folder):
+    raise SystemExit(0)
+
+
+@pytest.mark.parametrize(
+    ("read", "problem"),
+    [
+        (_crash, "ended with -11"),
+        (_strange, "KeyError"),
+        (_lines, "no line"),
+        (_memory, "took 3"),
+        (_lost, "SystemExit"),
+        (lambda folder: time.sleep(30), "more than 0.2 s"),
+    ],
+)
+def test_what_must_not_happen_is_found_and_the_rest_goes_on(tmp_path, monkeypatch, read, problem):
+    (tmp_path / "reader").mkdir()
+    (tmp_path / "reader" / "x.json").write_text("[1, 2, 3]")
+    monkeypatch.setattr(fuzzer, "MEMORY", 200 << 20)
+    monkeypatch.setattr(fuzzer, "SECONDS", 0.2 if "0.2" in problem else 20)
+    monkeypatch.setattr(fuzzer, "GRACE", 0.3)
+    seen = list(run_cases("reader", read, tmp_path, 0, [0, 7]))
+    assert [failure.number for failure in seen] == [0, 7]
+    assert all(problem in failure.problem for failure in seen), seen
+
+
+def test_as_many_cases_as_there_is_time_for(tmp_path):
+    (tmp_path / "reader").mkdir()
+    (tmp_path / "reader" / "x.json").write_text("[1, 2, 3]")
+    done, failures = fuzz({"reader": lambda folder: None}, tmp_path, 0, 0.5)
+    assert done["reader"] > 0
+    assert failures == []
+    one = damage(tmp_path / "reader", "reader", 0, 3)
+    assert one.read_bytes() != b"[1, 2, 3]"

@@ -1,0 +1,119 @@
+"""Every command that writes, killed at random moments; training has tests of its own beside its loop and its tasks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from tests.killing import assert_survives_kills
+from tests.vqa_gs.cli.conftest import build_pairs, write_fixed36
+from tests.vqa_gs.training.test_interruptions import Commands
+
+
+@pytest.fixture(scope="module")
+def commands():
+    started = Commands()
+    started.start(["--version"])
+    assert started.wait()[0] == 0
+    yield started
+    started.close()
+
+
+def _convert(here, out):
+    return ["features", "convert", str(here.folder / "train36.hdf5"), "--out", str(out / "x.h5")]
+
+
+def _export(here, out):
+    return ["features", "export", str(here.store), "--format", "tsv", "--out", str(out / "x.tsv")]
+
+
+def _merge(here, out):
+    return ["features", "merge", str(here.store), "--out", str(out / "x.h5")]
+
+
+def _extract(here, out):
+    words = ["features", "extract", "--images", str(here.folder / "pictures"), "--out", str(out / "x.h5")]
+    return [*words, "--backbone", "resnet18", "--weights", "random", "--device", "cpu", "--batch-size", "1"]
+
+
+def _pairs(here, out):
+    return [*build_pairs(here), "--out", str(out / "x.h5")]
+
+
+def _split(here, out):
+    words = ["split", "changing-priors", "--questions", str(here.train_questions)]
+    return [
+        *words,
+        "--annotations",
+        str(here.train_annotations),
+        "--groups",
+        "answer",
+        "--test-share",
+        "0.5",
+        "--out",
+        str(out),
+    ]
+
+
+def _predict(here, out):
+    words = ["predict", "--run", str(here.run), "--questions", str(here.questions), "--features", str(here.store)]
+    return [*words, "--out", str(out / "x.json"), "--scores", "--grounding", str(out / "g.h5")]
+
+
+def _evaluate(here, out):
+    words = ["evaluate", "--questions", str(here.questions), "--annotations", str(here.annotations)]
+    return [*words, "--results", str(here.results), "--out", str(out / "x.json")]
+
+
+def _compare(here, out):
+    return ["compare", str(here.run), str(here.run), "--bootstrap", "100", "--out", str(out / "x.json")]
+
+
+def _report(here, out):
+    return ["report", str(here.run), "--out", str(out / "x.html"), "--markdown", "--csv", "--latex"]
+
+
+def _study(here, out):
+    return ["study", "--config", str(here.folder / "study.yaml"), "--out", str(out)]
+
+
+ALL = [_convert, _export, _merge, _pairs, _split, _predict, _evaluate, _compare, _report]
+SLOW = [_extract, _study]
+
+
+def _prepare(here):
+    write_fixed36(here.folder, range(40))
+    (here.folder / "pictures").mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(6):
+        picture = Image.fromarray(rng.integers(0, 256, (40, 50, 3), np.uint8))
+        picture.save(here.folder / "pictures" / f"{number}.png")
+    settings = {"training.max_steps": 2}
+    study = {"base": here.config, "arms": {"a": settings, "b": {"extends": "a", "training.lr": 0.01}}, "seeds": [1, 2]}
+    (here.folder / "study.yaml").write_text(yaml.safe_dump(study))
+
+
+def _same_every_time(name):
+    """Whether a file of these commands holds neither times nor the folder that it lies in."""
+    if "runs/" in name:
+        return name.endswith((".safetensors", "words.json", "answers.json", "predictions/ood_test.json"))
+    return not name.endswith(("study.html", "study.md", "study.json", ".log")) and "worker" not in name
+
+
+@pytest.mark.parametrize("command", ALL, ids=lambda command: command.__name__[1:])
+def test_killed_once(commands, here, tmp_path, command):
+    _prepare(here)
+    folder = tmp_path / "kills"
+    folder.mkdir()
+    assert_survives_kills(commands, lambda out: command(here, out), folder, 1, 0, _same_every_time)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [*ALL, *SLOW], ids=lambda command: command.__name__[1:])
+def test_killed_many_times(commands, here, tmp_path, command):
+    _prepare(here)
+    folder = tmp_path / "kills"
+    folder.mkdir()
+    assert_survives_kills(commands, lambda out: command(here, out), folder, 25, 1, _same_every_time)
