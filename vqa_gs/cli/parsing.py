@@ -15,12 +15,14 @@ from vqa_gs.cli.given import understood
 from vqa_gs.cli.help import columns, page
 from vqa_gs.common.checks import require_seed, short_number
 from vqa_gs.common.errors import UsageError
-from vqa_gs.common.spelling import chosen
+from vqa_gs.common.spelling import chosen, did_you_mean
 
 Handler = Callable[[Sequence[str]], None]
 
 # A parser quotes what it cannot read, which may be a whole file.
 _LONGEST = 300
+# What the parser says of a setting in a file that is none.
+_UNKNOWN = re.compile(r"(?:Group '([\w.]+)' does not accept option|Option) '([\w.]+)'")
 
 
 class Listed(BaseException):
@@ -81,6 +83,10 @@ class Parser(ArgumentParser):
             text = f"{text[:_LONGEST]}..."
         # The parts of a setting have parsers of their own, made by the outer one, which names the command.
         mend = f"see `{self.prog} --help`" if self._is_command else None
+        unknown = _UNKNOWN.search(text)
+        if unknown:
+            close = did_you_mean(".".join(filter(None, unknown.groups())), [action.dest for action in self._actions])
+            mend = f"did you mean {close}?" if close else mend
         raise UsageError(text, mend=mend) from ex
 
     @property

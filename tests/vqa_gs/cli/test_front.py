@@ -82,6 +82,19 @@ def test_typing_errors(words, message, capsys):
     assert message in refused(capsys, *words)
 
 
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ("training: {epoch: 3}", "did you mean training.epochs?"),
+        ("trianing: {epochs: 3}", "did you mean training.epochs?"),
+    ],
+)
+def test_typing_errors_in_a_configuration(part, message, tmp_path, capsys):
+    data = "data: {features: x.h5, train: {questions: q.json, annotations: a.json}}"
+    (tmp_path / "c.yaml").write_text(f"{data}\n{part}\n")
+    assert message in refused(capsys, "train", "--config", tmp_path / "c.yaml", "--out", tmp_path / "run")
+
+
 def test_dashes_and_underscores_are_one(tmp_path, capsys):
     told = refused(capsys, "data", "from_csv", tmp_path / "t.csv", "--images", tmp_path / "no", "--out", tmp_path)
     assert "no such folder of images" in told
