@@ -6,6 +6,7 @@ within `SECONDS` and `MEMORY`. Everything a case does follows from its reader, s
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import random
 import resource
@@ -103,6 +104,7 @@ def _in_child(reader: str, read: Read, seeds: Path, seed: int, numbers: Sequence
 
 def _child(pipe: int, reader: str, read: Read, seeds: Path, seed: int, numbers: Sequence[int]) -> None:
     """Writes a line a case: empty, or what is wrong."""
+    faulthandler.disable()  # a crash is told by how the process ends
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     space = _field("VmSize")
     resource.setrlimit(resource.RLIMIT_AS, (space + MEMORY + (1 << 30),) * 2)

@@ -100,7 +100,7 @@ def test_processes_of_torchrun_share_the_images(pictures, tmp_path, extract, pro
         (("--device", "cuda:77"), "there is no device 'cuda:77'"),
         (("--shard", "3/2"), "is no shard"),
         (("--shard", "1/9"), "is empty"),
-        (("--batch-size", "0"), "--batch-size must be at least 1"),
+        (("--batch-size", "0"), "--batch-size must be from 1"),
     ],
 )
 def test_senseless_words_are_one_line(pictures, tmp_path, extract, words, message):
