@@ -23,7 +23,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtr, stdtrit
 from vqa_gs.eval.statistics import LEVEL, REPLICATES, Floats, Groups, Interval, percentile_interval, resampled
 
 # Draws of a sum of sources: each of the resampled means comes up equally often.
@@ -90,6 +89,8 @@ def sources_of(table: npt.ArrayLike) -> list[Source]:
 @lru_cache(maxsize=64)
 def _student(freedom: int, place: int, size: int) -> Floats:
     """Returns Student's t at evenly spread probabilities, in an order of its own for each place in a sum."""
+    from scipy.special import stdtrit
+
     even = (np.arange(size) + 0.5) / size
     return np.random.default_rng([place, size]).permutation(stdtrit(freedom, even))
 
@@ -103,6 +104,8 @@ def crossed(mean: float, sources: Iterable[Source], images: Images | None = None
         images: the mean over resampled images; None where that is not known.
         level: the probability inside.
     """
+    from scipy.special import stdtr
+
     known = list(sources)
     spread = [(source.error**2, source.freedom) for source in known]
     if images is not None:
@@ -120,6 +123,8 @@ def crossed(mean: float, sources: Iterable[Source], images: Images | None = None
 
 
 def _interval(mean: float, sources: Sequence[Source], images: Images | None, level: float) -> Interval | None:
+    from scipy.special import stdtrit
+
     if images is None and len(sources) < 2:
         half = sources[0].error * float(stdtrit(sources[0].freedom, 0.5 + level / 2)) if sources else 0.0
         return Interval(mean - half, mean + half) if sources else None

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
 from vqa_gs.features.store import RegionStore
 from vqa_gs.pair_builders.nearest.images import nearest_images, pooled_features, standardised
 from vqa_gs.pair_builders.nearest.pictures import BITS, hash_pictures, nearest_hashes
@@ -69,6 +67,9 @@ def image_groups(image_ids: Sequence[ImageId], links: Sequence[Links]) -> list[l
     """Returns the groups of at least two images that links connect, each in the images' order."""
     count = len(image_ids)
     a, b = (np.concatenate([np.empty(0, np.int64), *(link[end] for link in links)]) for end in (0, 1))
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import connected_components
+
     graph = csr_array((np.ones(len(a), bool), (a, b)), shape=(count, count))
     _, label = connected_components(graph, directed=False)
     groups: dict[int, list[ImageId]] = {}
