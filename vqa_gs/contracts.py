@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from vqa_gs.requirements import (  # noqa: F401 - who writes a term or a model finds all of the contract here
     ANOTHER_PASS,
+    ANOTHER_RUN,
     ATTENTION,
     IMAGE,
     JOINT,
@@ -250,6 +251,9 @@ class TrainingStatistics:
         answer_counts: () -> (answers,) float32, the sum of each answer's soft targets.
         answer_prior: () -> (question types, answers) float32, the mean soft target of each answer by type.
         sizes: the model's widths by name: ``joint``, ``question``, ``attended``, ``image``, where it has them.
+        said_by: (run directory) -> (examples, answers) float16, the logits that a finished run of the task gives to
+            each answer, for every training example by its id in `Batch.examples`, edits included; answers it does not
+            know get its lowest logit.
     """
 
     answers: Sequence[str] = ()
@@ -258,6 +262,7 @@ class TrainingStatistics:
     answer_counts: Callable[[], Tensor] | None = None
     answer_prior: Callable[[], Tensor] | None = None
     sizes: Mapping[str, int] = field(default_factory=dict)
+    said_by: Callable[[str], Tensor] | None = None
 
 
 NO_STATISTICS = TrainingStatistics()

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 PAIRS = "pairs"  # of the data: counterfactual pairs
 PRIOR = "the answer prior by question type"  # of the task: `TrainingStatistics.answer_prior`
+ANOTHER_RUN = "what another run says of the training examples"  # of the task: `TrainingStatistics.said_by`
 ANOTHER_PASS = "another forward pass"  # of model and task: `Outputs.again`
 JOINT = "the joint vector"  # of the model: `ModelOutput.joint`
 QUESTION = "the question vector"  # of the model: `ModelOutput.question`

@@ -172,3 +172,11 @@ class Task(ABC):
             DataError: files of the run are missing or damaged.
         """
         raise UsageError(f"{folder}: runs of this task cannot be asked", mend="give the task a method `trained`")
+
+    def said_by(self, run: Trained) -> Tensor:
+        """Returns the logits a finished run of the task gives to every training example, see `TrainingStatistics`.
+
+        Raises:
+            UsageError: the run cannot be asked about them.
+        """
+        raise UsageError("this task does not ask other runs", mend="give the task a method `said_by`")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -32,6 +32,7 @@ class TextData:
         partners: ``edited`` pairs an original with its own edits; ``shuffled`` is the control that deals them out
             anew: the same texts, each with a wrong partner of the same label as its own.
         max_pairs: use only the first so many pairs; 0 uses all.
+        hidden: columns whose texts no model reads, as where what the hypothesis alone tells is to be known.
         length: words a text is cut to.
         min_word_count: a word enters the vocabulary when training texts hold it so often.
         test_selection: ``refused``, or ``acknowledged`` to let iid_val share texts with a test split.
@@ -44,6 +45,7 @@ class TextData:
     pairs: list[str] = field(default_factory=list)
     partners: Literal["edited", "shuffled"] = "edited"
     max_pairs: int = 0
+    hidden: list[str] = field(default_factory=list)
     length: int = 350
     min_word_count: int = 1
     test_selection: Literal["refused", "acknowledged"] = "refused"
@@ -119,6 +121,7 @@ class TextTraining:
         ordinary: how many originals.
         pairs: (P, 2) int64, rows of the examples: originals and partners.
         annotations: the originals' labels, as annotations.
+        texts: of the examples, hidden ones included.
     """
 
     words: WordVocabulary
@@ -126,6 +129,25 @@ class TextTraining:
     ordinary: int
     pairs: NDArray[np.int64]
     annotations: Sequence[Annotation]
+    texts: Sequence[tuple[str, ...]]
+
+
+def shown(texts: Sequence[tuple[str, ...]], columns: Sequence[str], hidden: Collection[str]) -> list[tuple[str, ...]]:
+    """Returns texts with empty ones in the place of those in hidden columns.
+
+    Raises:
+        UsageError: there is no such column, or no other one.
+    """
+    strange = next((name for name in hidden if name not in columns), None)
+    if strange is not None or (hidden and set(columns) <= set(hidden)):
+        raise UsageError(
+            f"data.hidden: there is no column {strange!r}" if strange else "data.hidden leaves no text to read",
+            mend=f"name some of {', '.join(columns)}, and not all",
+        )
+    if not hidden:
+        return list(texts)
+    kept = [name not in hidden for name in columns]
+    return [tuple(text if keep else "" for text, keep in zip(entry, kept, strict=True)) for entry in texts]
 
 
 def edited_pairs(originals: LabelledTexts, edits: LabelledTexts) -> tuple[list[int], list[int]]:
@@ -201,15 +223,17 @@ def load_texts(config: TextData, columns: Columns, seed: int) -> tuple[TextTrain
         ends = [ends[at] for at in np.random.default_rng([seed, 78]).permutation(len(ends)).tolist()]
     if config.max_pairs:
         ends = ends[: config.max_pairs]
+    read = shown(texts, columns.texts, config.hidden)
     words = WordVocabulary.build(
-        (plain_words(text) for entry in texts for text in entry), min_count=config.min_word_count
+        (plain_words(text) for entry in read for text in entry), min_count=config.min_word_count
     )
     codes = np.array([columns.labels.index(label) for label in labels], np.int64)
     pairs = np.array(ends, np.int64).reshape(-1, 2)
     if config.partners == "shuffled" and len(pairs):
         pairs[:, 1] = _dealt_out(pairs, codes, seed, config.pairs[0])
     annotations = annotate(originals)
-    return TextTraining(words, encode(texts, codes, words, config.length), len(originals), pairs, annotations), sources
+    examples = encode(read, codes, words, config.length)
+    return TextTraining(words, examples, len(originals), pairs, annotations, texts), sources
 
 
 def _dealt_out(pairs: NDArray[np.int64], labels: NDArray[np.int64], seed: int, file: str) -> NDArray[np.int64]:

@@ -17,13 +17,16 @@ from vqa_gs.eval.evidence import Evidence
 from vqa_gs.models.text import TEXT_MODELS
 from vqa_gs.pipeline.plan import Plan
 from vqa_gs.pipeline.task import RunSettings, Task
-from vqa_gs.pipeline.text_data import Columns, TextData, encode, load_texts, shared_texts
-from vqa_gs.requirements import PRIOR, direction_of
+from vqa_gs.pipeline.text_data import Columns, TextData, encode, load_texts, shared_texts, shown
+from vqa_gs.requirements import ANOTHER_RUN, PRIOR, direction_of
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from vqa_gs.contracts import Outputs, TrainingStatistics
     from vqa_gs.models.text_model import TextModel
     from vqa_gs.pipeline.text_batches import TextBatch, TextSplit
+    from vqa_gs.pipeline.trained import Trained
     from vqa_gs.pipeline.trained_texts import TrainedTexts
 
 
@@ -40,7 +43,7 @@ class TextTask(Task):
     models = TEXT_MODELS
     architecture = "bag"
     scoring = "exact"
-    provides = frozenset({PRIOR, *map(direction_of, ("words", "encoded", "pooled"))})
+    provides = frozenset({PRIOR, ANOTHER_RUN, *map(direction_of, ("words", "encoded", "pooled"))})
 
     columns: ClassVar[tuple[str, ...]]
     label: ClassVar[str]
@@ -77,6 +80,7 @@ class TextTask(Task):
         questions, pairs = as_questions(files)
         texts = [entry for file in files for entry in file.texts]
         labels = np.array([self.labels.index(label) for file in files for label in file.labels], np.int64)
+        read = shown(texts, self.columns, self.settings.data.hidden)
         split = TextSplit(
             name,
             questions,
@@ -85,7 +89,7 @@ class TextTask(Task):
             {},
             Evidence(train=self.data.annotations, pairs={"edits": pairs} if pairs else {}),
             self.settings.data.test_selection == "acknowledged",
-            encode(texts, labels, self.data.words, self.settings.data.length),
+            encode(read, labels, self.data.words, self.settings.data.length),
         )
         split.check()
         return split
@@ -142,6 +146,13 @@ class TextTask(Task):
         from vqa_gs.pipeline.trained_texts import TrainedTexts
 
         return TrainedTexts(folder, settings, cls.columns, device)
+
+    def said_by(self, run: Trained) -> Tensor:
+        """Returns what another run says of the training texts, edits included."""
+        from vqa_gs.pipeline.trained_texts import TrainedTexts
+
+        assert isinstance(run, TrainedTexts)
+        return run.logits(self.data.texts, self.labels)
 
     def facts(self) -> dict[str, Any]:
         """Returns how large the data are, and how many texts of each split are trained on."""

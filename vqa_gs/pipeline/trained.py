@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from vqa_gs.common.devices import choose_device
-from vqa_gs.common.errors import DataError
+from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import require_file
 from vqa_gs.common.tensors import tensor_difference
 from vqa_gs.contracts import Objective, TrainingStatistics
@@ -50,6 +52,20 @@ class Trained:
         self.device = choose_device(device)
         for module in (model, *self.terms.values()):
             module.to(self.device).eval()
+
+
+def columns_of(logits: Tensor, names: Sequence[str], wanted: Sequence[str]) -> Tensor:
+    """Returns logits (n, names) as (n, wanted) float16; an answer that has none gets its row's lowest.
+
+    Raises:
+        UsageError: none of the answers has one.
+    """
+    places = {name: place for place, name in enumerate(names)}
+    found = torch.tensor([places.get(name, -1) for name in wanted])
+    if not (found >= 0).any():
+        raise UsageError("the run knows none of the answers", mend="name a run of the same data")
+    lowest = logits.min(1, keepdim=True).values
+    return torch.where(found >= 0, logits[:, found.clamp_min(0)], lowest).half()
 
 
 def read_record(folder: Path, kind: type[Record]) -> Record:

@@ -15,8 +15,8 @@ from vqa_gs.data.vocabulary import AnswerVocabulary, WordVocabulary
 from vqa_gs.eval.results import Result
 from vqa_gs.models.text import TEXT_MODELS
 from vqa_gs.pipeline.task import RunSettings
-from vqa_gs.pipeline.text_data import encode
-from vqa_gs.pipeline.trained import Trained
+from vqa_gs.pipeline.text_data import encode, shown
+from vqa_gs.pipeline.trained import Trained, columns_of
 
 
 class TrainedTexts(Trained):
@@ -68,12 +68,17 @@ class TrainedTexts(Trained):
             )
         ]
 
+    def logits(self, texts: Sequence[tuple[str, ...]], labels: Sequence[str]) -> torch.Tensor:
+        """Returns the logits (n, labels) float16 of some labels on the CPU, see `columns_of`."""
+        return columns_of(self._logits(texts, 512), self.labels, labels)
+
     def _scores(self, texts: Sequence[tuple[str, ...]], batch_size: int) -> torch.Tensor:
         return self._logits(texts, batch_size).sigmoid()
 
     @torch.no_grad()
     def _logits(self, texts: Sequence[tuple[str, ...]], batch_size: int) -> torch.Tensor:
         """Returns (n, labels) float64 logits on the CPU."""
+        texts = shown(texts, self.columns, self.settings.data.hidden)
         examples = encode(texts, np.zeros(len(texts), np.int64), self.words, self.settings.data.length)
         order = np.argsort(examples.lengths(), kind="stable")  # texts of one length need no padding
         logits = torch.zeros(len(texts), len(self.labels), dtype=torch.float64)

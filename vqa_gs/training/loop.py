@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from vqa_gs.common.errors import DataError, UsageError
-from vqa_gs.common.files import atomic_path
+from vqa_gs.common.files import atomic_path, sha256_file
 from vqa_gs.common.phases import FileHandler, listening, phase
 from vqa_gs.contracts import Batch, Objective
 from vqa_gs.objectives import OBJECTIVES
@@ -28,6 +28,7 @@ from vqa_gs.training.checkpoint import Checkpoint
 from vqa_gs.training.config import RunConfig
 from vqa_gs.training.hardware import make_accelerator
 from vqa_gs.training.logs import CsvLog, EventLog, Meter, Row
+from vqa_gs.training.opened import load
 from vqa_gs.training.optimization import learning_rate, make_optimizer
 from vqa_gs.training.processes import Processes
 from vqa_gs.training.progress import TrainingBar
@@ -108,7 +109,7 @@ class _Run:
 
         with phase("building the model"):
             self.model = self.task.build_model()
-        self.statistics = self.task.statistics(self.model)
+        self.statistics = replace(self.task.statistics(self.model), said_by=self._said_by)
         self.learned = TrainingStep(self.model, objectives, type(self.task), self.statistics)
         self.step: Any = self.learned  # several processes wrap it
         self.batcher = self.task.batcher(self.plan, self.learned.requirements)
@@ -276,6 +277,14 @@ class _Run:
             terms = [*self.learned.at_test, *more]
             found = split.predict(self.model, batch, processes.rank, processes.size, terms)
         return processes.sum(found)
+
+    def _said_by(self, run: str) -> Tensor:
+        """Asks another finished run about the training examples; its model is a source of this one then."""
+        other = load(run)
+        if other.settings.task != self.config.task:
+            raise UsageError(f"{run} learnt the task {other.settings.task}, this run is to learn {self.config.task}")
+        self.task.sources[f"{run}/model.safetensors"] = sha256_file(other.folder / "model.safetensors")
+        return self.task.said_by(other)
 
     def _splits(self) -> list[Split]:
         return [self.validation, *self.tests]

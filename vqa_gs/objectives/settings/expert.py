@@ -19,6 +19,8 @@ class ExpertSettings(AnswerSettings):
 
     Attributes:
         weight: the term's weight in the loss; 0 switches it off and leaves the answer loss.
+        bias_run: a finished run of the same task, of ``architecture: question_only`` for instance: what it says of a
+            training example stands in the place of the prior of the question type.
         mix: how the prior enters: ``reweight``, ``product`` or ``learned``.
         entropy: weight of the expert's entropy, for ``learned``.
         smooth: whether s, which keeps logarithms from 0, is ``learned`` or ``fixed``.
@@ -27,6 +29,7 @@ class ExpertSettings(AnswerSettings):
     """
 
     weight: float = 0.0
+    bias_run: str | None = None
     mix: Literal["reweight", "product", "learned"] = "learned"
     entropy: float = 0.36
     smooth: Literal["learned", "fixed"] = "learned"

@@ -1,7 +1,9 @@
 """An ensemble with the answer prior of the question type (Clark, Yatskar, Zettlemoyer, EMNLP 2019), and reweighting.
 
 The prior b (mean soft target of each answer over training questions of the type) is an expert that has seen nothing
-but the type. The model is trained beside it and answers alone at test time, so that it need not learn the prior.
+but the type. The model is trained beside it and answers alone at test time, so that it need not learn the prior. With
+``bias_run`` the expert is a model: b is the probability that a finished run gives to each answer, one that reads the
+question alone, or of a premise and a hypothesis the hypothesis alone (as in their tasks of texts).
 
 The sources add log-factors of both outcomes, ``log(b + s)`` and ``log(1 - b + s)``, to those of the model, and
 normalise anew. That is the same, to the last bit, as an amount added to the logits: ::
@@ -28,7 +30,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vqa_gs.contracts import JOINT, PRIOR, Objective, ObjectiveOutput, Outputs, TrainingStatistics, reported
+from vqa_gs.contracts import (
+    ANOTHER_RUN,
+    JOINT,
+    PRIOR,
+    Batch,
+    Objective,
+    ObjectiveOutput,
+    Outputs,
+    TrainingStatistics,
+    reported,
+)
 from vqa_gs.objectives import OBJECTIVES
 from vqa_gs.objectives.choices import Output
 from vqa_gs.objectives.losses import entropy, loss_of, mean_over_processes, precise, share_of_answers
@@ -60,8 +72,14 @@ class Expert(Objective):
 
     def __init__(self, settings: ExpertSettings, statistics: TrainingStatistics) -> None:
         super().__init__(settings, statistics)
-        assert statistics.answer_prior is not None
-        self.register_buffer("prior", statistics.answer_prior())
+        # Said of every example: too much to be copied to a device, or saved.
+        self.said: Tensor | None = None
+        if settings.bias_run is not None:
+            assert statistics.said_by is not None
+            self.said = statistics.said_by(settings.bias_run)
+        else:
+            assert statistics.answer_prior is not None
+            self.register_buffer("prior", statistics.answer_prior())
         if settings.mix == "reweight":
             return
         smooth = torch.tensor(settings.smooth_logit)
@@ -75,12 +93,13 @@ class Expert(Objective):
     @classmethod
     def requirements(cls, settings: ExpertSettings) -> frozenset[str]:
         """The learned mixin looks at the joint vector too."""
-        return frozenset({PRIOR, JOINT} if settings.mix == "learned" else {PRIOR})
+        bias = PRIOR if settings.bias_run is None else ANOTHER_RUN
+        return frozenset({bias, JOINT} if settings.mix == "learned" else {bias})
 
     def forward(self, outputs: Outputs) -> ObjectiveOutput:
         """Averages over all rows, pair ends weighted by ``pair_rows``."""
         settings, weight = self.settings, row_weights(outputs, self.settings.pair_rows)
-        prior = self.prior[outputs.batch.question_type]
+        prior = self._prior(outputs.batch)
         if settings.mix == "reweight":
             return self._reweighted(outputs, prior, weight)
         smooth = torch.sigmoid(self.smooth)
@@ -96,6 +115,14 @@ class Expert(Objective):
         loss = loss + loss_of(settings.output, outputs.logits + added, outputs.targets)
         report = reported(expert_loss=(loss, weight), **values)
         return ObjectiveOutput((loss * weight).sum() / outputs.batch.rows, **report)
+
+    def _prior(self, batch: Batch) -> Tensor:
+        """Returns the bias b (n, answers): the prior of each row's question type, or what another run says of it."""
+        if self.said is None:
+            return self.prior[batch.question_type]
+        assert batch.examples is not None
+        logits = self.said[batch.examples.cpu()].to(batch.targets.device, torch.float32)
+        return torch.sigmoid(logits) if self.settings.output == "sigmoid" else torch.softmax(logits, 1)
 
     def _reweighted(self, outputs: Outputs, prior: Tensor, weight: Tensor) -> ObjectiveOutput:
         """The mean over rows and answers, or over rows, weighted by how little the prior says of them."""

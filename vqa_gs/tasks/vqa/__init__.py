@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 from vqa_gs.models.vqa import MODELS
 from vqa_gs.pipeline.plan import Plan
 from vqa_gs.pipeline.task import RunSettings, Task
-from vqa_gs.requirements import IMAGE, PRIOR, direction_of
+from vqa_gs.requirements import ANOTHER_RUN, IMAGE, PRIOR, direction_of
 from vqa_gs.tasks import TASKS
 from vqa_gs.tasks.vqa.settings import DataConfig
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from vqa_gs.contracts import Outputs, TrainingStatistics
     from vqa_gs.models.vqa_model import VqaModel
+    from vqa_gs.pipeline.trained import Trained
     from vqa_gs.tasks.vqa.batches import VqaBatch
     from vqa_gs.tasks.vqa.loaded import LoadedModel
 
@@ -28,7 +31,7 @@ class Vqa(Task):
     models = MODELS
     architecture = "updn"
     scoring = "official"
-    provides = frozenset({PRIOR, IMAGE, *map(direction_of, ("regions", "attended", "question"))})
+    provides = frozenset({PRIOR, ANOTHER_RUN, IMAGE, *map(direction_of, ("regions", "attended", "question"))})
     tests_are_files = False
 
     def __init__(self, settings: RunSettings) -> None:
@@ -91,6 +94,13 @@ class Vqa(Task):
         from vqa_gs.tasks.vqa.loaded import LoadedModel
 
         return LoadedModel(folder, settings, device, **how)
+
+    def said_by(self, run: Trained) -> Tensor:
+        """Returns what another run says of the training questions, those about edited images included."""
+        from vqa_gs.tasks.vqa.trained import TrainedModel
+
+        assert isinstance(run, TrainedModel)
+        return run.logits(self.data.questions, self.store, self.data.answers.answers)
 
     def facts(self) -> dict[str, Any]:
         """Returns what the store is and how large the vocabularies are."""

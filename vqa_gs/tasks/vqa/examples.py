@@ -66,6 +66,7 @@ class TrainingData:
         train: the ordinary training questions with their annotations.
         question_types: the question types of training.
         answer_types: the answer types of training, by code.
+        questions: of all examples, in their order.
     """
 
     words: WordVocabulary
@@ -79,6 +80,7 @@ class TrainingData:
     train: QuestionSet
     question_types: QuestionTypes
     answer_types: list[str]
+    questions: QuestionSet
 
     def answer_prior(self) -> torch.Tensor:
         """Returns the mean soft target of each answer by question type, (types, answers) float32.
@@ -248,7 +250,7 @@ def load_training_data(
             _require_regions(table, examples.image_ids[rows], store, config)
             sources.update({path: sha256_file(path) for path in config.pairs})
     return TrainingData(
-        words, answers, examples, len(train), validation, table, rows, sources, train, question_types, kinds
+        words, answers, examples, len(train), validation, table, rows, sources, train, question_types, kinds, everything
     )
 
 

@@ -27,7 +27,7 @@ from vqa_gs.models.vqa import MODELS
 from vqa_gs.objectives.choices import Variant
 from vqa_gs.pair_builders.table import PairTable
 from vqa_gs.pipeline.task import RunSettings
-from vqa_gs.pipeline.trained import MEND, Trained, read_record, read_tensors
+from vqa_gs.pipeline.trained import MEND, Trained, columns_of, read_record, read_tensors
 from vqa_gs.tasks.vqa.examples import Examples, make_examples, require_images
 from vqa_gs.tasks.vqa.predictor import Predictor
 
@@ -165,6 +165,16 @@ class TrainedModel(Trained):
         found = zip(labels[:, :count].tolist(), values[:, :count].tolist(), strict=True)
         # A logit of float32 has no more than six digits after the point that mean anything.
         return [tuple((texts[label], round(value, 6)) for label, value in zip(*one, strict=True)) for one in found]
+
+    def logits(self, questions: QuestionSet, store: RegionStore, answers: Sequence[str]) -> Tensor:
+        """Returns the logits (n, answers) float16 of some answers on the CPU, see `columns_of`."""
+        examples = self._examples(questions, store)
+        with phase("asking another run", len(questions), "questions") as advance:
+            parts = []
+            for _, out in self.predictor.outputs(examples, store, 512):
+                advance(len(out.logits))
+                parts.append(columns_of(out.logits.float().cpu(), self.answers.answers, answers))
+        return torch.cat(parts)
 
     def guesses(
         self, questions: QuestionSet, store: RegionStore, top: int = 5, batch_size: int = 512
