@@ -7,6 +7,16 @@ from vqa_gs.features.convert import convert
 
 from tests.chromium import start
 from tests.processes import Processes
+from vqa_gs.common import phases
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_phase_takes_long():
+    """On a busy machine anything may take five seconds; what is told then would be taken for a part of errors."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(phases, "_FIRST", 1000.0)
+    yield
+    patch.undo()
 
 
 @pytest.fixture(scope="session")

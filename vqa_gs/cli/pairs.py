@@ -103,10 +103,11 @@ def build(words: Sequence[str]) -> None:
         given.glove,
         {name: settings[EVIDENCE[name].option] for name in EVIDENCE},
     )
+    # Before anything is built: a name that is not known would else be told after the first kind's minutes.
+    builders, _ = [BUILDERS[kind] for kind in given.kind], [SELECTIONS[name] for name in told or ()]
     tables = []
-    for kind in given.kind:
-        with progress_bar(f"pairs: {kind}") as report:
-            builder = BUILDERS[kind]
+    for builder in builders:
+        with progress_bar(f"pairs: {builder.name}") as report:
             of_kind = settings[builder.option]
             # Elsewhere the names of regions say what to mask, not which pairs to choose.
             default = getattr(of_kind, "where_named", ()) if settings.regions.names else ()

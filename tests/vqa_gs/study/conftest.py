@@ -1,4 +1,4 @@
-import subprocess
+import io
 from types import SimpleNamespace
 
 import pytest
@@ -45,11 +45,12 @@ def worker_processes(workers_here):
 def steps_forked(processes, monkeypatch):
     """The steps of a study's `prepare` are processes that need not import what they use."""
 
-    def run(words, *, env, **streams):
+    def begun(words, *, env, **streams):
         done = processes.run(*words[3:], **env)
-        return subprocess.CompletedProcess(words, done.returncode, None, done.stderr.encode())
+        stderr = io.BytesIO(done.stderr.encode())
+        return SimpleNamespace(stderr=stderr, returncode=done.returncode, wait=lambda: None, kill=lambda: None)
 
-    monkeypatch.setattr(prepare, "subprocess", SimpleNamespace(run=run, DEVNULL=None, PIPE=None))
+    monkeypatch.setattr(prepare, "subprocess", SimpleNamespace(Popen=begun, DEVNULL=None, PIPE=None))
 
 
 @pytest.fixture
