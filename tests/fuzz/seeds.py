@@ -33,7 +33,6 @@ from vqa_gs.pair_builders.table import read_pair_table, write_pair_table
 
 from tests.features.formats import conftest as formats
 from vqa_gs.cli import main
-from vqa_gs.cli.predict import open_run
 from vqa_gs.common.pickles import load_pickle
 from vqa_gs.data.glove import load_glove
 from vqa_gs.data.gqa import is_gqa, read_gqa
@@ -46,6 +45,7 @@ from vqa_gs.data.vocabulary import AnswerVocabulary, WordVocabulary
 from vqa_gs.study.plan import make_plan
 from vqa_gs.training.checkpoint import Checkpoint
 from vqa_gs.training.config import load_config
+from vqa_gs.training.opened import load
 
 Read = Callable[[Path], Any]
 
@@ -107,7 +107,7 @@ def _run(folder: Path) -> None:
 
 
 def _trained(folder: Path) -> None:
-    open_run(folder, "cpu")
+    load(folder, "cpu")
 
 
 def _checkpoint(folder: Path) -> None:
