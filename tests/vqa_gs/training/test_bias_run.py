@@ -92,7 +92,7 @@ def test_a_run_beside_a_question_only_model(tiny, tmp_path, question_only, monke
     answers = json.loads((run / "answers.json").read_text())["answers"]
     expected = model.logits(questions, store, answers)
     assert torch.equal(said[: len(questions)], expected)
-    assert len(said.unique(dim=0)) == len({question.question for question in questions.questions}) > 1
+    assert len(said.unique(dim=0)) == len({question.question for question in questions.questions})
 
 
 def test_a_run_of_another_task_is_refused(tiny, sentiment_run, tmp_path):
