@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 Contents = dict[str, bytes]
@@ -20,11 +18,11 @@ def contents(folder: Path, compared: Callable[[str], bool]) -> Contents:
     return {name: path.read_bytes() for name, path in named.items() if compared(name)}
 
 
-def assert_survives_kills(commands, words, folder: Path, kills: int, seed: int, compared=lambda name: True) -> None:
+def assert_survives_kills(processes, words, folder: Path, kills: int, seed: int, compared=lambda name: True) -> None:
     """Runs a command undisturbed, then kills it again and again and lets it come to its end.
 
     Args:
-        commands: starts command lines in processes of their own, see `tests.vqa_gs.training.test_interruptions`.
+        processes: starts command lines in processes of their own, see `tests.processes`.
         words: returns the words of the command that writes into the folder it is given.
         folder: for both.
         kills: how many.
@@ -35,20 +33,18 @@ def assert_survives_kills(commands, words, folder: Path, kills: int, seed: int, 
     begun = time.monotonic()
     for target in (undisturbed, out):
         target.mkdir()
-    commands.start(words(undisturbed))
-    code, said = commands.wait()
-    assert code == 0, said
+    process = processes.run(*words(undisturbed))
+    assert process.returncode == 0, process.stderr
     duration = time.monotonic() - begun
     whole = contents(undisturbed, compared)
     assert whole
     for number in range(kills + 1):
-        process = commands.start(words(out))
+        process = processes.start(*words(out))
         if number < kills:
             time.sleep(rng.uniform(0, duration))
-            with suppress(ProcessLookupError):  # it was quicker
-                os.kill(process, signal.SIGKILL)
-        code, said = commands.wait()
-        assert code in (0, -signal.SIGKILL), said
+            process.kill()  # unless it was quicker
+        code = process.wait()
+        assert code in (0, -signal.SIGKILL), process.stderr
         for name, content in contents(out, compared).items():
             assert whole.get(name) == content, f"{name} is not what an undisturbed command writes"
     assert code == 0

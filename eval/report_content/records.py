@@ -176,8 +176,10 @@ def _read_subsets(
         if file is None:
             continue
         try:
-            inside = set(read_id_list(find_source(file, "", search)))
-        except (FileNotFoundError, VqaGsError) as error:
+            # No hash is known of these lists; but of a list of ids nothing is shown, only which questions are in it.
+            places = [Path(file), *([search / Path(file).name] if search else [])]
+            inside = set(read_id_list(next((place for place in places if place.is_file()), file)))
+        except VqaGsError as error:
             records.reasons.append(f"No intervals over questions of {name} on {split}: {error}.")
             continue
         mask = np.array([question_id in inside for question_id in ids], np.bool_)

@@ -70,7 +70,7 @@ def _lost(folder):
         (_crash, "ended with -11"),
         (_strange, "KeyError"),
         (_lines, "no line"),
-        (_memory, "took 3"),
+        (_memory, " MB"),
         (_lost, "SystemExit"),
         (lambda folder: time.sleep(30), "more than 0.2 s"),
     ],

@@ -16,7 +16,11 @@ def image_groups(words: Sequence[str]) -> None:
     from vqa_gs.features.joined import open_stores
     from vqa_gs.pair_builders.nearest import image_groups as found
 
-    parser = new_parser("split image-groups", "Find groups of near-duplicate images, for changing-priors.")
+    parser = new_parser(
+        "split image-groups",
+        "Find groups of near-duplicate images, for changing-priors.",
+        "vqa-gs split image-groups --questions Q.json --features regions.h5 --out groups.json",
+    )
     parser.add_argument("--questions", type=str, nargs="+", required=True, help="questions JSON, or several")
     parser.add_argument("--out", type=str, required=True, help="JSON file to write: a list of lists of image ids")
     parser.add_argument(

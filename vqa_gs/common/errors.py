@@ -12,6 +12,13 @@ from vqa_gs.common.terminal import printable
 _LONGEST_RECORD, _LONGEST = 200, 1500
 
 
+def _shortened(text: str) -> str:
+    """Returns a text without its middle: what a loader's process says of an error stands behind how it came there."""
+    if len(text) <= _LONGEST:
+        return text
+    return f"{text[: _LONGEST // 2]} ... ({len(text):,} characters) ... {text[-_LONGEST // 2 :]}"
+
+
 def _cut(text: str | None, longest: int) -> str:
     if text is None or len(text) <= longest:
         return text or ""
@@ -44,9 +51,9 @@ class VqaGsError(Exception):
 
     def __str__(self) -> str:
         where = [part for part in (self.file, _cut(self.record, _LONGEST_RECORD)) if part]
-        text = ": ".join([*where, _cut(self.problem, _LONGEST)])
+        text = ": ".join([*where, _shortened(self.problem)])
         if self.mend:
-            text += f" ({_cut(self.mend, _LONGEST)})"
+            text += f" ({_shortened(self.mend)})"
         # Names and questions come from files: they must neither break the one line, nor speak to the terminal.
         return printable(" ".join(text.split()))
 

@@ -88,5 +88,5 @@ def test_a_truncated_database_ends_in_one_line(files, tmp_path):
 def test_without_the_package_the_message_says_which_to_install(files, tmp_path, monkeypatch):
     source = files.write_lmdb(tmp_path / "x", {b"1": files.mmf_record(files.content((1,), (2,))[1])})
     monkeypatch.setattr(lmdb_records, "find_spec", lambda name: None)
-    with pytest.raises(DataError, match=r"needs the package lmdb \(pip install 'vqa-gs\[lmdb\]'\)"):
+    with pytest.raises(DataError, match=r"needs the package lmdb \(pip install lmdb\)"):
         convert(source, tmp_path / "out.h5")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import yaml
@@ -9,16 +11,6 @@ from PIL import Image
 
 from tests.killing import assert_survives_kills
 from tests.vqa_gs.cli.conftest import build_pairs, write_fixed36
-from tests.vqa_gs.training.test_interruptions import Commands
-
-
-@pytest.fixture(scope="module")
-def commands():
-    started = Commands()
-    started.start(["--version"])
-    assert started.wait()[0] == 0
-    yield started
-    started.close()
 
 
 def _convert(here, out):
@@ -43,18 +35,8 @@ def _pairs(here, out):
 
 
 def _split(here, out):
-    words = ["split", "changing-priors", "--questions", str(here.train_questions)]
-    return [
-        *words,
-        "--annotations",
-        str(here.train_annotations),
-        "--groups",
-        "answer",
-        "--test-share",
-        "0.5",
-        "--out",
-        str(out),
-    ]
+    files = [str(here.folder / f"split_{name}.json") for name in ("questions", "annotations")]
+    return ["split", "changing-priors", "--questions", files[0], "--annotations", files[1], "--out", str(out)]
 
 
 def _predict(here, out):
@@ -83,7 +65,22 @@ ALL = [_convert, _export, _merge, _pairs, _split, _predict, _evaluate, _compare,
 SLOW = [_extract, _study]
 
 
+def _write_questions(folder):
+    """Three question types with two answers each, in groups that a split can part."""
+    questions, annotations = [], []
+    for key in range(300):
+        kind, answer = ("is there a", "is it", "are there")[key % 3], "yes" if key // 3 % 4 else "no"
+        common = {"question_id": key, "image_id": key // 2}
+        questions.append({**common, "question": f"{kind} dog?"})
+        told = [{"answer": answer, "answer_id": number} for number in range(1, 11)]
+        kinds = {"question_type": kind, "answer_type": "yes/no"}
+        annotations.append({**common, **kinds, "multiple_choice_answer": answer, "answers": told})
+    for name, rows in (("questions", questions), ("annotations", annotations)):
+        (folder / f"split_{name}.json").write_text(json.dumps(rows))
+
+
 def _prepare(here):
+    _write_questions(here.folder)
     write_fixed36(here.folder, range(40))
     (here.folder / "pictures").mkdir()
     rng = np.random.default_rng(0)
@@ -103,17 +100,17 @@ def _same_every_time(name):
 
 
 @pytest.mark.parametrize("command", ALL, ids=lambda command: command.__name__[1:])
-def test_killed_once(commands, here, tmp_path, command):
+def test_killed_once(processes, here, tmp_path, command):
     _prepare(here)
     folder = tmp_path / "kills"
     folder.mkdir()
-    assert_survives_kills(commands, lambda out: command(here, out), folder, 1, 0, _same_every_time)
+    assert_survives_kills(processes, lambda out: command(here, out), folder, 1, 0, _same_every_time)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [*ALL, *SLOW], ids=lambda command: command.__name__[1:])
-def test_killed_many_times(commands, here, tmp_path, command):
+def test_killed_many_times(processes, here, tmp_path, command):
     _prepare(here)
     folder = tmp_path / "kills"
     folder.mkdir()
-    assert_survives_kills(commands, lambda out: command(here, out), folder, 25, 1, _same_every_time)
+    assert_survives_kills(processes, lambda out: command(here, out), folder, 25, 1, _same_every_time)

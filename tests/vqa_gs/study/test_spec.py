@@ -103,7 +103,7 @@ def test_files_that_are_no_study(text, expected, refused, tmp_path):
     ("words", "expected"),
     [
         (["--arms", "b"], "no arm 'b'"),
-        (["--seeds", "-7"], "seed must be at least 0"),
+        (["--seeds", "-7"], "--seeds must be from 0 to"),
         (["--datasets", "d"], "no dataset 'd'"),
         (["--shard", "3/2"], "'3/2' is no shard"),
         (["--workers", "0"], "--workers"),

@@ -6,16 +6,6 @@ import pytest
 import yaml
 
 from tests.killing import assert_survives_kills
-from tests.vqa_gs.training.test_interruptions import Commands
-
-
-@pytest.fixture(scope="module")
-def commands():
-    started = Commands()
-    started.start(["--version"])
-    assert started.wait()[0] == 0
-    yield started
-    started.close()
 
 
 def _same_every_time(name):
@@ -24,8 +14,8 @@ def _same_every_time(name):
 
 @pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("task", ["sentiment", "labels"])
-def test_killed_and_called_again(commands, request, tmp_path, task, kills):
+def test_killed_and_called_again(processes, request, tmp_path, task, kills):
     settings = request.getfixturevalue(task)
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings))
     words = ["train", "--config", str(tmp_path / "config.yaml"), "--out"]
-    assert_survives_kills(commands, lambda out: [*words, str(out / "run")], tmp_path, kills, kills, _same_every_time)
+    assert_survives_kills(processes, lambda out: [*words, str(out / "run")], tmp_path, kills, kills, _same_every_time)
