@@ -384,6 +384,23 @@ def test_adavqa_is_a_product_of_experts():
         assert even.loss.item() == pytest.approx(plain, abs=6e-6)
 
 
+def test_some_of_the_margins_at_test_time():
+    prior, logits = torch.tensor([[0.6, 0.2, 0.0]]).double(), numbers([1, 2, 3])
+    plain = term_of("margin", MarginSettings(), prior)
+    some = term_of("margin", MarginSettings(scale=8.0, at_test=0.5), prior)
+    every, none = torch.tensor([0]), torch.tensor([-1])
+    assert asked([plain], ModelOutput(logits), every).logits is logits
+    assert asked([some], ModelOutput(logits), every).logits[0].tolist() == pytest.approx(
+        [1 + 4 * 0.75, 2 + 4 * 0.25, 3]
+    )
+    assert asked([some], ModelOutput(logits), none).logits[0].tolist() == [1, 2, 3]
+    finished = OBJECTIVES["margin"](MarginSettings(), TrainingStatistics(["a", "b", "c"], ["what"]))
+    finished.load_state_dict(some.state_dict())
+    assert finished.margins[0].tolist() == pytest.approx([0.75, 0.25, 0.0])
+    with pytest.raises(UsageError, match=r"margin.at_test must be a number"):
+        MarginSettings(at_test=math.nan)
+
+
 def test_types_of_many_answers_have_no_margins():
     many = torch.full((1, 32), 0.03)
     assert not margins(many, 4.5).any()  # 5 bits
