@@ -1,6 +1,6 @@
 # make demo   the embedded world, end to end      make test   the quick suite
 # make check  style, types, floors                make test-all   the slow tests too
-# make fuzz   damaged files of every kind, SECONDS=60 SEED=0
+# make fuzz   damaged files of every kind, SECONDS=60 SEED=0, or CASES=50 of each
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -33,7 +33,7 @@ test-all: install
 	$(PYTEST)
 
 fuzz: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --seconds $(SECONDS) --seed $(SEED)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --seconds $(SECONDS) --seed $(SEED) $(if $(CASES),--cases $(CASES))
 
 # features/, pair_builders/ and eval/ are imported from vqa_gs: tools that read files see them where they are imported.
 TREE := build/tree

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import shutil
 import sys
 import tempfile
@@ -17,6 +18,7 @@ def main() -> int:
     """Returns 1 where a case failed; what is needed to see it again is printed."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60, help="how long")
+    parser.add_argument("--cases", type=int, default=None, help="so many of each reader, whatever the time")
     parser.add_argument("--seed", type=int, default=0, help="of the damage")
     parser.add_argument("--first", type=int, default=0, help="number of the first case")
     parser.add_argument("--readers", nargs="+", default=list(READERS), choices=list(READERS), help="only these")
@@ -37,7 +39,8 @@ def main() -> int:
             read(target)
             return 0
         begun = time.monotonic()
-        done, failures = fuzz(readers, seeds, given.seed, given.seconds, given.first)
+        seconds = given.seconds if given.cases is None else math.inf
+        done, failures = fuzz(readers, seeds, given.seed, seconds, given.first, given.cases)
     print(f"{sum(done.values()):,} cases of {len(done)} readers in {time.monotonic() - begun:.0f} s, seed {given.seed}")
     print(", ".join(f"{name} {count:,}" for name, count in done.items()))
     for failure in failures:

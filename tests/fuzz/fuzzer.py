@@ -156,9 +156,9 @@ def _field(name: str) -> int:
 
 
 def fuzz(
-    readers: dict[str, Read], seeds: Path, seed: int, seconds: float, first: int = 0
+    readers: dict[str, Read], seeds: Path, seed: int, seconds: float, first: int = 0, most: int | None = None
 ) -> tuple[dict[str, int], list[Failure]]:
-    """Runs cases of all readers in turn until the time is over.
+    """Runs cases of all readers in turn until the time is over, or each has had its most.
 
     Returns:
         The number of cases of each reader, and the failures.
@@ -166,14 +166,16 @@ def fuzz(
     ends, done = time.monotonic() + seconds, dict.fromkeys(readers, 0)
     sizes = dict.fromkeys(readers, _LEAST)
     failures: list[Failure] = []
-    while True:
+    while most is None or min(done.values()) < most:
         for name, read in readers.items():
             begun = time.monotonic()
             if begun >= ends:
                 return done, failures
             start = first + done[name]
-            failures += run_cases(name, read, seeds, seed, range(start, start + sizes[name]))
-            done[name] += sizes[name]
+            size = sizes[name] if most is None else min(sizes[name], most - done[name])
+            failures += run_cases(name, read, seeds, seed, range(start, start + size))
+            done[name] += size
             # As many cases as take some seconds: a process for each of them, and its helpers, cost more than they do.
             taken = time.monotonic() - begun
             sizes[name] = min(_MOST, 2 * sizes[name]) if taken < 2 else max(_LEAST, sizes[name] // 2)
+    return done, failures

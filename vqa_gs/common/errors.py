@@ -50,7 +50,7 @@ class VqaGsError(Exception):
         self.mend = mend
 
     def __str__(self) -> str:
-        where = [part for part in (self.file, _cut(self.record, _LONGEST_RECORD)) if part]
+        where = [part for part in (_shortened(self.file or ""), _cut(self.record, _LONGEST_RECORD)) if part]
         text = ": ".join([*where, _shortened(self.problem)])
         if self.mend:
             text += f" ({_shortened(self.mend)})"

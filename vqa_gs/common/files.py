@@ -184,9 +184,13 @@ def require_file(path: StrPath, what: str) -> Path:
         DataError: it is missing, a folder or not readable.
     """
     file = Path(path)
+    try:
+        there = file.exists()
+    except OSError as error:  # a name that is too long, a loop of links, a folder that may not be entered
+        raise DataError(f"no {what} file can be here: {error.strerror}", file=file, mend="check the path") from error
     if file.is_dir():
         raise DataError(f"is a folder, expected a {what} file", file=file)
-    if not file.exists():
+    if not there:
         # A path in a configuration looks as if it were relative to the configuration.
         told = "" if file.is_absolute() else f", which is relative to {Path.cwd()}"
         raise DataError(f"no such {what} file", file=file, mend=f"check the path{told}")

@@ -62,6 +62,8 @@ def test_errors_are_one_line_and_survive_pickling(tmp_path):
         require_file(tmp_path / "none", "questions")
     with pytest.raises(DataError, match="is a folder"):
         require_file(tmp_path, "questions")
+    with pytest.raises(DataError, match="no questions file can be here: File name too long"):
+        require_file(tmp_path / ("x" * 5000), "questions")
 
 
 def test_hash_and_json(tmp_path):
