@@ -49,11 +49,13 @@ def _strange(folder):
     return {}["missing"]
 
 
+class _TwoLines(DataError):
+    def __str__(self):
+        return "one\ntwo"
+
+
 def _lines(folder):
-    error = DataError("x")
-    error.problem = "x" * 1400
-    error.mend, error.file, error.record = "y" * 1400, "z" * 9000, None
-    raise error
+    raise _TwoLines("x")
 
 
 def _memory(folder):
