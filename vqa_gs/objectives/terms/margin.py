@@ -63,6 +63,7 @@ class Margin(Objective):
     def forward(self, outputs: Outputs) -> ObjectiveOutput:
         """Averages over all rows, pair ends weighted by ``pair_rows``."""
         weight = row_weights(outputs, self.settings.pair_rows)
+        assert outputs.batch.question_type is not None
         bias = self._bias(outputs.batch.question_type)
         loss = loss_of("softmax", outputs.logits + bias, outputs.targets)
         return ObjectiveOutput((loss * weight).sum() / outputs.batch.rows, **reported(margin_loss=(loss, weight)))
