@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,7 +20,9 @@ from vqa_gs.data.json_files import decode, read_content
 from vqa_gs.objectives import OBJECTIVES
 
 MEND = "train the run again"
+MODEL = "model.safetensors"
 Record = TypeVar("Record")
+Model = TypeVar("Model", bound=nn.Module)
 
 
 class Trained:
@@ -45,7 +47,7 @@ class Trained:
         self, folder: Path, settings: Any, model: Any, statistics: TrainingStatistics, device: str = "auto"
     ) -> None:
         self.folder, self.settings, self.model = folder, settings, model
-        load_tensors(model, folder, "model.safetensors")
+        load_tensors(model, folder, MODEL)
         self.terms = _terms_at_test(settings, statistics)
         if self.terms:
             load_tensors(nn.ModuleDict(self.terms), folder, "objectives.safetensors")
@@ -66,6 +68,29 @@ def columns_of(logits: Tensor, names: Sequence[str], wanted: Sequence[str]) -> T
         raise UsageError("the run knows none of the answers", mend="name a run of the same data")
     lowest = logits.min(1, keepdim=True).values
     return torch.where(found >= 0, logits[:, found.clamp_min(0)], lowest).half()
+
+
+def described_model(folder: Path, make: Callable[[], Model]) -> Model:
+    """Makes the network that a run describes, once its file is found to hold that one: before memory is taken for it.
+
+    Args:
+        folder: the run directory.
+        make: makes the network by the run's settings and vocabularies.
+
+    Raises:
+        DataError: the file is missing or damaged, or holds another model.
+    """
+    state = read_tensors(folder, MODEL)
+    try:
+        with torch.device("meta"):
+            expected = make().state_dict()
+    except NotImplementedError:  # a model of the user's own that computes with what it is made of
+        return make()
+    except (RuntimeError, OverflowError, TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0][:200]
+        raise DataError(f"describes a model that cannot be: {reason}", file=folder, mend=MEND) from error
+    _require_same(state, expected, folder / MODEL)
+    return make()
 
 
 def read_record(folder: Path, kind: type[Record]) -> Record:
@@ -98,10 +123,14 @@ def load_tensors(module: nn.Module, folder: Path, name: str) -> None:
     file, state = folder / name, read_tensors(folder, name)
     if isinstance(module, nn.ModuleDict):
         state = {key: tensor for key, tensor in state.items() if key.partition(".")[0] in module}
-    difference = tensor_difference(state, module.state_dict())
+    _require_same(state, module.state_dict(), file)
+    module.load_state_dict(state)
+
+
+def _require_same(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], file: Path) -> None:
+    difference = tensor_difference(state, expected)
     if difference:
         raise DataError(f"holds another model: {difference}", file=file, mend=MEND)
-    module.load_state_dict(state)
 
 
 def _terms_at_test(settings: Any, statistics: TrainingStatistics) -> dict[str, Objective]:

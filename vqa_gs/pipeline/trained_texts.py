@@ -16,7 +16,7 @@ from vqa_gs.eval.results import Result
 from vqa_gs.models.text import TEXT_MODELS
 from vqa_gs.pipeline.task import RunSettings
 from vqa_gs.pipeline.text_data import encode, shown
-from vqa_gs.pipeline.trained import Trained, columns_of
+from vqa_gs.pipeline.trained import Trained, columns_of, described_model
 
 
 class TrainedTexts(Trained):
@@ -33,7 +33,8 @@ class TrainedTexts(Trained):
         self.columns = tuple(columns)
         self.words = WordVocabulary.load(folder / "words.json")
         self.labels = AnswerVocabulary.load(folder / "answers.json").answers
-        model = TEXT_MODELS[settings.architecture](len(self.words), len(self.labels), len(columns), settings.model)
+        sizes = len(self.words), len(self.labels), len(columns)
+        model = described_model(folder, lambda: TEXT_MODELS[settings.architecture](*sizes, settings.model))
         statistics = TrainingStatistics(self.labels, ("",), self.labels, sizes=model.sizes())
         super().__init__(folder, settings, model, statistics, device)
 

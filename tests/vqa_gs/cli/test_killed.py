@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 
 from tests.killing import assert_survives_kills
 from tests.vqa_gs.cli.conftest import build_pairs, write_fixed36
+from vqa_gs.cli import main
 
 
 def _convert(here, out):
@@ -61,8 +63,48 @@ def _study(here, out):
     return ["study", "--config", str(here.folder / "study.yaml"), "--out", str(out)]
 
 
+def _show_boxes(here, out):
+    words = ["features", "show", str(here.store), "--image-dir", str(here.folder / "pictures"), "--image-id"]
+    return [*words, "0", "--out", str(out / "x.png")]
+
+
+def _show_pairs(here, out):
+    words = ["pairs", "show", str(here.pairs), "--questions", str(here.train_questions)]
+    return [*words, "--annotations", str(here.train_annotations), "--html", str(out / "x.html")]
+
+
+def _controls(here, out):
+    words = [*_evaluate(here, out), "--controls", "--train-annotations", str(here.train_annotations)]
+    return [str(here.ranked) if word == str(here.results) else word for word in words]
+
+
+def _groups(here, out):
+    words = [
+        "split",
+        "image-groups",
+        "--questions",
+        str(here.questions),
+        "--features",
+        str(here.store),
+        "--distance",
+        "0.5",
+    ]
+    return [*words, "--out", str(out / "x.json")]
+
+
+def _from_csv(here, out):
+    words = ["data", "from-csv", str(here.folder / "answers.csv"), "--images", str(here.folder / "pictures")]
+    return [*words, "--out", str(out / "made")]
+
+
+def _demo(here, out):
+    world = ["--world.train_images", "60", "--world.iid_val_images", "5", "--world.ood_test_images", "5"]
+    return ["demo", "--out", str(out), "--epochs", "1", "--seeds", "1", "--world.edits", "5", *world]
+
+
 ALL = [_convert, _export, _merge, _pairs, _split, _predict, _evaluate, _compare, _report]
-SLOW = [_extract, _study]
+ALL += [_controls, _groups, _from_csv, _show_boxes, _show_pairs]
+SLOW = [_extract, _study, _demo]
 
 
 def _write_questions(folder):
@@ -81,12 +123,19 @@ def _write_questions(folder):
 
 def _prepare(here):
     _write_questions(here.folder)
+    here.ranked = here.folder / "ranked.json"
+    asked = ["--questions", str(here.questions), "--features", str(here.store), "--out", str(here.ranked)]
+    assert main(["predict", "--run", str(here.run), *asked, "--top-k", "5"]) == 0
     write_fixed36(here.folder, range(40))
     (here.folder / "pictures").mkdir()
     rng = np.random.default_rng(0)
     for number in range(6):
         picture = Image.fromarray(rng.integers(0, 256, (40, 50, 3), np.uint8))
         picture.save(here.folder / "pictures" / f"{number}.png")
+    with open(here.folder / "answers.csv", "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(
+            [["image", "question", "answer"], *([f"{n}.png", "what is it", n] for n in range(6))]
+        )
     settings = {"training.max_steps": 2}
     study = {"base": here.config, "arms": {"a": settings, "b": {"extends": "a", "training.lr": 0.01}}, "seeds": [1, 2]}
     (here.folder / "study.yaml").write_text(yaml.safe_dump(study))
@@ -96,7 +145,7 @@ def _same_every_time(name):
     """Whether a file of these commands holds neither times nor the folder that it lies in."""
     if "runs/" in name:
         return name.endswith((".safetensors", "words.json", "answers.json", "predictions/ood_test.json"))
-    told = ("study.html", "study.md", "study.json", "split.json", ".log")  # they tell how they were made
+    told = ("report.html", "study.html", "study.md", "study.json", "split.json", ".log")  # they tell how they were made
     return not name.endswith(told) and "worker" not in name
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 from vqa_gs.features.writer import RegionStoreWriter
 
@@ -15,7 +17,7 @@ from tests.vqa_gs.tasks.label_images import CATEGORIES, DIM, REGIONS, Drawn
 from tests.vqa_gs.tasks.runs import assert_gradients_are_numeric, metrics, short_training, train_with_a_break
 from tests.vqa_gs.training.test_loop import rows
 from vqa_gs.cli import main
-from vqa_gs.common.errors import UsageError
+from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.models.labels import LABEL_MODELS
 from vqa_gs.objectives.losses import answer_loss
 from vqa_gs.objectives.terms.answer import AnswerSettings
@@ -24,6 +26,7 @@ from vqa_gs.pipeline.plan import Plan
 from vqa_gs.tasks.multilabel.examples import changed_classes
 from vqa_gs.training.config import load_config
 from vqa_gs.training.loop import train
+from vqa_gs.training.opened import load
 from vqa_gs.training.step import TrainingStep
 
 
@@ -57,6 +60,15 @@ def test_predictions_are_the_models(finished, labels):
         regions = torch.from_numpy(task.store[row["image_id"]].features)[None]
         scores = model(regions, torch.ones(1, REGIONS, dtype=torch.bool)).sigmoid()[0]
         torch.testing.assert_close(torch.tensor(row["scores"]), scores, rtol=1e-4, atol=1e-6)
+
+
+def test_a_model_of_another_size_takes_no_memory(finished, tmp_path):
+    run = shutil.copytree(finished, tmp_path / "run")
+    settings = yaml.safe_load((run / "config.yaml").read_text())
+    settings["architecture"], settings["model"]["hidden"] = "mlp", 1_000_000_000  # 4 GB for each row of weights
+    (run / "config.yaml").write_text(yaml.safe_dump(settings))
+    with pytest.raises(DataError, match=r"model\.safetensors: holds another model"):
+        load(run)
 
 
 def test_predict_gives_the_probabilities_of_the_run(finished, labels, tmp_path, capsys):

@@ -3,9 +3,11 @@
 import csv
 import json
 import re
+import shutil
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 from vqa_gs.eval.report.write import write_report
 from vqa_gs.eval.run_files import find_runs, load_run
@@ -14,7 +16,7 @@ from tests.run_settings import config_of, task_of
 from tests.vqa_gs.tasks.runs import assert_gradients_are_numeric, metrics, short_training, train_with_a_break
 from tests.vqa_gs.training.test_loop import rows
 from vqa_gs.cli import main
-from vqa_gs.common.errors import UsageError
+from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.contracts import direction_of, gradient_by
 from vqa_gs.models.text import TEXT_MODELS
 from vqa_gs.objectives.terms.gradient_supervision import GradientSupervisionSettings
@@ -45,6 +47,15 @@ def test_run_directory_is_that_of_every_run(finished, sentiment):
     assert paired["pair_accuracy"]["edits"]["pairs"] == 40
     epochs = rows(finished / "epochs.csv")
     assert float(epochs[-1]["gs_cosine"]) > float(epochs[0]["gs_cosine"])
+
+
+def test_a_model_of_another_size_takes_no_memory(finished, tmp_path):
+    run = shutil.copytree(finished, tmp_path / "run")
+    settings = yaml.safe_load((run / "config.yaml").read_text())
+    settings["model"]["hidden"] = 1_000_000_000  # 4 GB for each row of weights
+    (run / "config.yaml").write_text(yaml.safe_dump(settings))
+    with pytest.raises(DataError, match=r"model\.safetensors: holds another model: .*1000000000"):
+        load(run)
 
 
 def test_predict_gives_the_labels_of_the_run(finished, sentiment, tmp_path, capsys):

@@ -19,7 +19,7 @@ from vqa_gs.features.store import RegionStore
 from vqa_gs.models.labels import LABEL_MODELS
 from vqa_gs.pipeline.region_batches import image_batches
 from vqa_gs.pipeline.task import RunSettings
-from vqa_gs.pipeline.trained import Trained, read_record
+from vqa_gs.pipeline.trained import Trained, described_model, read_record
 
 
 class _Record(msgspec.Struct):
@@ -59,7 +59,8 @@ class TrainedLabels(Trained):
         file = folder / "classes.json"
         classes = decode(read_content(file, "classes")[0], list[_Class], file=file, expected="a list of {id, name}")
         self.classes = [entry.name for entry in classes]
-        model = LABEL_MODELS[settings.architecture](record.region_dim, len(classes), settings.model)
+        sizes = record.region_dim, len(classes)
+        model = described_model(folder, lambda: LABEL_MODELS[settings.architecture](*sizes, settings.model))
         super().__init__(folder, settings, model, TrainingStatistics(self.classes, sizes=model.sizes()), device)
 
     @torch.no_grad()

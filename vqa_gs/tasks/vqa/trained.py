@@ -15,7 +15,6 @@ from torch import Tensor
 
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.phases import phase
-from vqa_gs.common.tensors import tensor_difference
 from vqa_gs.contracts import TrainingStatistics
 from vqa_gs.data.question_types import QuestionTypes
 from vqa_gs.data.questions import QuestionSet
@@ -27,7 +26,7 @@ from vqa_gs.models.vqa import MODELS
 from vqa_gs.objectives.choices import Variant
 from vqa_gs.pair_builders.table import PairTable
 from vqa_gs.pipeline.task import RunSettings
-from vqa_gs.pipeline.trained import MEND, Trained, columns_of, read_record, read_tensors
+from vqa_gs.pipeline.trained import Trained, columns_of, described_model, read_record
 from vqa_gs.tasks.vqa.examples import Examples, make_examples, require_images
 from vqa_gs.tasks.vqa.predictor import Predictor
 
@@ -48,26 +47,6 @@ class Guess(NamedTuple):
 
     answer: str
     score: float
-
-
-def _refuse_other_sizes(folder: Path, settings: RunSettings, sizes: tuple[int, int, int]) -> None:
-    """Compares the model that the run describes with its file before memory is taken for it.
-
-    Raises:
-        DataError: the file is missing or damaged, or holds another model.
-    """
-    state = read_tensors(folder, "model.safetensors")
-    try:
-        with torch.device("meta"):
-            expected = MODELS[settings.architecture](*sizes, settings.model).state_dict()
-    except NotImplementedError:  # a model of the user's own that computes with what it is made of
-        return
-    except (RuntimeError, OverflowError, TypeError, ValueError) as error:
-        reason = str(error).splitlines()[0][:200]
-        raise DataError(f"describes a model that cannot be: {reason}", file=folder, mend=MEND) from error
-    difference = tensor_difference(state, expected)
-    if difference:
-        raise DataError(f"holds another model: {difference}", file=folder / "model.safetensors", mend=MEND)
 
 
 @dataclass
@@ -102,8 +81,7 @@ class TrainedModel(Trained):
         # Runs of earlier versions have none, and no term that asks for them.
         self.question_types = QuestionTypes.load(types) if types.exists() else QuestionTypes([], {})
         sizes = record.region_dim, len(self.words), len(self.answers)
-        _refuse_other_sizes(folder, settings, sizes)
-        model = MODELS[settings.architecture](*sizes, settings.model)
+        model = described_model(folder, lambda: MODELS[settings.architecture](*sizes, settings.model))
         statistics = TrainingStatistics(self.answers.answers, self.question_types.names, sizes=model.widths())
         super().__init__(folder, settings, model, statistics, device)
         self.predictor = Predictor(self.model, self.terms.values(), record.precision == "bf16")
