@@ -58,7 +58,8 @@ def analyse(
     missing = len(question_set) - len(answers)
     metrics = summarize(question_set, scores, rule, split, subsets, evidence.pairs, missing=missing)
     predictions = [answers.get(question_id) for question_id in question_set.question_ids]
-    scored = Scored(question_set, predictions, scores, rule, evidence)
+    rows = {name: subset_rows(question_set, name, listed) for name, listed in (subsets or {}).items()}
+    scored = Scored(question_set, predictions, scores, rule, evidence, rows)
     sections = {}
     for name in BREAKDOWNS:
         with phase(f"breaking the scores down: {name}"):

@@ -66,6 +66,7 @@ class Scored:
         scores: (n,) float64, accuracies in 0..1.
         rule: the scoring rule.
         evidence: what else there is to look at.
+        subsets: the rows of parts of them, by name.
     """
 
     questions: QuestionSet
@@ -73,6 +74,7 @@ class Scored:
     scores: Scores
     rule: str
     evidence: Evidence
+    subsets: Mapping[str, npt.NDArray[np.int64]] = field(default_factory=dict)
 
     @property
     def annotations(self) -> list[Annotation]:

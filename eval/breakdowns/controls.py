@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 from vqa_gs.eval.breakdown import BREAKDOWNS, Breakdown, Measured, StudyKind
 from vqa_gs.eval.controls import ceiling, controlled_top, supported
 from vqa_gs.eval.evaluate import score_answers
@@ -23,6 +25,16 @@ LABELS = {
 }
 
 
+class Part(msgspec.Struct, frozen=True):
+    """The same for a part of the questions: those of an answer type, or a subset; all but ``questions`` in percent."""
+
+    questions: int
+    accuracy: float
+    seen_forbidden: float
+    prior_inverted: float
+    test_prior: float
+
+
 @BREAKDOWNS.register("controls")
 class Controls(Breakdown, frozen=True):
     """Accuracy of the same model under tricks that look at answers' statistics alone, see `vqa_gs.eval.controls`.
@@ -31,7 +43,7 @@ class Controls(Breakdown, frozen=True):
     training; where it is near 0, avoiding what training shows is rewarded as if it were looking. ``ceiling`` is the
     accuracy were the best answer of the vocabulary given each time. ``top_k`` says how many of each question's best
     answers the controls choose among, null: all of the vocabulary; questions of which no answer is left score 0, and
-    ``without`` is their share.
+    ``without`` is their share. ``parts`` are answer types and, as ``subset NAME``, subsets.
     """
 
     order: ClassVar[int] = 61
@@ -57,6 +69,7 @@ class Controls(Breakdown, frozen=True):
     vocabulary: int
     top_k: int | None
     without: dict[str, float] = msgspec.field(default_factory=dict)
+    parts: dict[str, Part] = msgspec.field(default_factory=dict)
 
     @classmethod
     def of(cls, scored: Scored) -> Controls | None:
@@ -67,22 +80,25 @@ class Controls(Breakdown, frozen=True):
             found = controlled_top(train, annotations, scored.evidence.top, rule)
         if train is None or found is None:
             return None
-        accuracy, without = {}, {}
+        scores, without = {"accuracy": scored.scores}, {}
         for name, texts in found.answers.items():
             named = zip(scored.questions.question_ids, texts, strict=True)
             given = {question_id: text for question_id, text in named if text is not None}
-            accuracy[name] = 100 * float(score_answers(scored.questions, given, rule, allow_missing=True).mean())
+            scores[name] = score_answers(scored.questions, given, rule, allow_missing=True)
             if len(given) < len(texts):
                 without[name] = 100 * (1 - len(given) / len(texts))
         return cls(
             questions=len(annotations),
-            accuracy=100 * float(scored.scores.mean()),
-            **accuracy,
+            **{name: 100 * float(values.mean()) for name, values in scores.items()},
             ceiling=100 * float(ceiling(annotations, found.vocabulary, rule).mean()),
             supported=100 * float(supported(train, annotations, rule).mean()),
             vocabulary=len(found.vocabulary),
             top_k=found.top_k,
             without=without,
+            parts={
+                name: Part(len(rows), **{key: 100 * float(values[rows].mean()) for key, values in scores.items()})
+                for name, rows in _parts(scored).items()
+            },
         )
 
     @property
@@ -124,4 +140,21 @@ class Controls(Breakdown, frozen=True):
             MeasureRow(f"{label}, %", at(name), at("questions")) for name, label in LABELS.items()
         ]
         table = measure_table(content, Controls, "Controls", notes, rows)
-        return Section("Controls", "controls", "Controls", (table,)) if table else None
+        if table is None:
+            return None
+        parts = [
+            MeasureRow(f"{part}: {LABELS[name]}, %", at("parts", part, name), at("parts", part, "questions"))
+            for part in dict.fromkeys(part for one in sections for part in one.parts)
+            for name in Part.__struct_fields__[1:]
+        ]
+        by_part = measure_table(content, Controls, "Controls by answer type and subset", notes[:1], parts)
+        tables = (table, by_part) if by_part else (table,)
+        return Section("Controls", "controls", "Controls", tables)
+
+
+def _parts(scored: Scored) -> dict[str, npt.NDArray[np.int64]]:
+    """Returns the rows of each answer type, where there are several, and of each subset."""
+    types = np.array([annotation.answer_type for annotation in scored.annotations])
+    names = np.unique(types).tolist()
+    rows = {name: np.flatnonzero(types == name) for name in names if name and len(names) > 1}
+    return rows | {f"subset {name}": found for name, found in scored.subsets.items() if len(found)}

@@ -1,3 +1,6 @@
+from dataclasses import replace
+
+import numpy as np
 import pytest
 from vqa_gs.eval.breakdowns.controls import Controls
 from vqa_gs.eval.report.controls import controls_sentence
@@ -25,7 +28,14 @@ def train(training):
 
 
 def test_by_hand(scored, train, section_of):
-    assert section_of("controls", scored(ROWS, train=train, top=TOP)) == {
+    found = section_of("controls", scored(ROWS, train=train, top=TOP))
+    third = pytest.approx(100 / 3)
+    assert found.pop("parts") == {
+        "number": {"questions": 1, "accuracy": 0, "seen_forbidden": 0, "prior_inverted": 100, "test_prior": 100},
+        "other": dict.fromkeys(("accuracy", "seen_forbidden", "prior_inverted", "test_prior"), third)
+        | {"questions": 3},
+    }
+    assert found == {
         "questions": 4,
         "accuracy": 25.0,
         # red is right once; of the numbers both were seen, so that nothing is left.
@@ -42,6 +52,16 @@ def test_by_hand(scored, train, section_of):
         "vocabulary": 4,
         "top_k": 2,
     }
+
+
+def test_subsets_have_their_own(scored, train, section_of):
+    everything = scored(ROWS, train=train, top=TOP)
+    parts = section_of(
+        "controls", replace(everything, subsets={"answerable": np.array([0, 3]), "none": np.array([], int)})
+    )
+    assert set(parts["parts"]) == {"number", "other", "subset answerable"}
+    part = parts["parts"]["subset answerable"]
+    assert part == {"questions": 2, "accuracy": 0, "seen_forbidden": 50, "prior_inverted": 100, "test_prior": 100}
 
 
 def test_there_are_none_without_training_or_other_answers(scored, train, section_of):

@@ -5,6 +5,8 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -140,3 +142,38 @@ def test_torchrun_starts_the_command_line(tiny, tmp_path):
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.count(str(tmp_path / "run")) == 1
     assert json.loads((tmp_path / "run" / "run.json").read_text())["processes"] == 2
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_after_its_launcher_was_killed(tiny, tmp_path):
+    run = tmp_path / "run"
+    words = ["train", "--config", tiny["file"], "--training.epochs", "40", "--out", str(run)]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "vqa_gs"]
+    process = subprocess.Popen([*launcher, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (run / "epochs.csv").exists() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    ranks = _children(process.pid)
+    assert len(ranks) == 2
+    process.kill()  # as the kernel does where memory is short: the launcher cannot end its processes
+    process.wait()
+    while any(map(_runs, ranks)) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not any(map(_runs, ranks))
+    assert not (run / "done").exists()
+    again = subprocess.run([*launcher, *words], capture_output=True, text=True, timeout=180, check=False)
+    assert again.returncode == 0, again.stderr
+    assert (run / "done").exists()
+    assert (run / "train.log").read_text().count("epoch 0:") == 1  # it was taken up, not begun again
+
+
+def _children(pid):
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split() if _runs(int(child))]
+
+
+def _runs(pid):
+    """Whether a process runs: a killed one whose parent has gone may stay for a while as a zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (ProcessLookupError, FileNotFoundError):
+        return False
