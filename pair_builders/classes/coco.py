@@ -97,3 +97,19 @@ SYNONYMS: dict[str, str] = {
     "toothbrush": "tooth_brush",
 }
 """Category -> its other names, separated by blanks; "_" stands for a blank within one."""
+
+_ANIMALS = "bird cat dog horse sheep cow elephant bear zebra giraffe".split()
+_VEHICLES = "bicycle car motorcycle airplane bus train truck boat".split()
+
+GROUPS: dict[str, list[str]] = {
+    "animal": _ANIMALS,
+    "animals": _ANIMALS,
+    "vehicle": _VEHICLES,
+    "vehicles": _VEHICLES,
+    "fruit": ["banana", "apple", "orange"],
+    "vegetable": ["broccoli", "carrot"],
+    "food": ["banana", "apple", "sandwich", "orange", "broccoli", "carrot", "hot dog", "pizza", "donut", "cake"],
+    "furniture": ["chair", "couch", "bed", "dining table"],
+    "appliance": ["microwave", "oven", "toaster", "sink", "refrigerator"],
+}
+"""Word for a group -> its categories; COCO's supercategories, and the kinds of food that people ask for."""

@@ -1,4 +1,4 @@
-"""`vqa-gs data check | from-csv`: what a set of questions holds, and questions of one's own from a table."""
+"""`vqa-gs data check | from-csv | propagate`: what a set of questions holds, and questions of one's own from a table."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from vqa_gs.cli.data_propagate import propagate
 from vqa_gs.cli.parsing import dispatch, new_parser
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.phases import phase
@@ -162,4 +163,4 @@ def from_csv(words: Sequence[str]) -> None:
 
 def run(words: Sequence[str]) -> None:
     """Runs a sub-command."""
-    dispatch("data", {"check": check, "from-csv": from_csv}, words)
+    dispatch("data", {"check": check, "from-csv": from_csv, "propagate": propagate}, words)

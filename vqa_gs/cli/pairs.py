@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser
 
-from vqa_gs.cli.parsing import dispatch, new_parser, progress_bar
+from vqa_gs.cli.parsing import dispatch, instantiated, new_parser, progress_bar
 from vqa_gs.common.errors import UsageError
 from vqa_gs.common.phases import phase
 
@@ -23,11 +23,6 @@ vqa-gs pairs build --kind same-question --questions train_questions.json \\
 """
 # Characters of all pictures in a page together: 400 of them, about.
 _PICTURES = 16_000_000
-
-
-def _instantiated(parser: ArgumentParser, given: Any) -> Any:
-    """Returns what was parsed with settings made of it; newer versions of the parser have another name for that."""
-    return parser.instantiate(given) if hasattr(parser, "instantiate") else parser.instantiate_classes(given)
 
 
 def _add_questions(parser: ArgumentParser) -> None:
@@ -87,7 +82,7 @@ def build(words: Sequence[str]) -> None:
         taken.add(part.option)
         parser.add_class_arguments(part.Settings, part.option)
     given = parser.parse_args(list(words))
-    settings = _instantiated(parser, given)
+    settings = instantiated(parser, given)
     told = given.select
     if told is not None and "none" in told:
         if len(told) > 1:
@@ -162,7 +157,7 @@ def show(words: Sequence[str]) -> None:
     parser.add_argument("--pairs", type=int, default=200, help="show so many at most, of all kinds alike")
     parser.add_argument("--seed", type=int, default=0, help="of the choice of pairs")
     given = parser.parse_args(list(words))
-    regions = _instantiated(parser, given).regions
+    regions = instantiated(parser, given).regions
     if given.pairs < 1:
         raise UsageError(f"{given.pairs} pairs cannot be shown", mend="give --pairs 1 or more")
     if regions.names is not None and given.features is None:

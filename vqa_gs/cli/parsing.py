@@ -171,3 +171,8 @@ def progress_bar(text: str) -> Iterator[Callable[[int, int | None], None]]:
     with Progress(*columns, console=console, transient=True, disable=STATE.quiet or not console.is_terminal) as bars:
         task = bars.add_task(text, total=None)
         yield lambda done, total: bars.update(task, completed=done, total=total)
+
+
+def instantiated(parser: ArgumentParser, given: Any) -> Any:
+    """Returns what was parsed with settings made of it; newer versions of the parser have another name for that."""
+    return parser.instantiate(given) if hasattr(parser, "instantiate") else parser.instantiate_classes(given)
