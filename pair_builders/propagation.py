@@ -32,7 +32,6 @@ from vqa_gs.pair_builders.classes.words import ClassWords, plurals
 from vqa_gs.pair_builders.sources import PairSources
 
 from vqa_gs.common.errors import UsageError
-from vqa_gs.data.normalize import normalize_question
 from vqa_gs.data.questions import Annotation, Answer, Question, QuestionId, QuestionSet
 
 ANNOTATORS = 10
@@ -41,12 +40,13 @@ _LOOKED_AT = 64
 _MOST = 20
 
 # What may stand in a question beside the class without narrowing what is asked for.
-_FILLER = frozenset(
-    "a an the any some of is are was were there do does did you we see can could in on this that these those it they "
-    "picture photo image photograph scene shown visible seen here present have has show contain how many number total "
-    "what exactly all together pictured".split()
-)
-_KIND = frozenset("type kind sort species name breed".split())
+_FILLER = frozenset([
+    "a", "an", "the", "any", "some", "of", "is", "are", "was", "were", "there", "do", "does", "did", "you", "we", "see",
+    "can", "could", "in", "on", "this", "that", "these", "those", "it", "they", "picture", "photo", "image",
+    "photograph", "scene", "shown", "visible", "seen", "here", "present", "have", "has", "show", "contain", "how", "many", "number",
+    "total", "what", "exactly", "all", "together", "pictured",
+])  # fmt: skip
+_KIND = frozenset(["type", "kind", "sort", "species", "name", "breed"])
 
 
 @dataclass(frozen=True)
@@ -145,23 +145,22 @@ def propagate(sources: PairSources, settings: Settings, seed: int = 0) -> Propag
         wanted = rules.wanted(*sources.ends.asked(row), own, settings)
         if wanted is None:
             continue
-        free = [
-            place
-            for place in rng.permutation(len(wanted.rows))[: 4 * _LOOKED_AT].tolist()
-            if of_each[annotation.question_type, wanted.answers[place]] < settings.of_each
-        ][:_LOOKED_AT]
-        apart = classes.differing(np.full(len(free), own), wanted.rows[free])
-        for place in (free[at] for at in np.argsort(apart, kind="stable")[: settings.images].tolist()):
+        places = rng.permutation(len(wanted.rows))[:_LOOKED_AT]
+        apart = classes.differing(np.full(len(places), own), wanted.rows[places])
+        taken = 0
+        for place in places[np.argsort(apart, kind="stable")].tolist():
             text, image_id = wanted.answers[place], ids[int(wanted.rows[place])]
-            of_each[annotation.question_type, text] += 1
+            each = annotation.question_type, text
+            if taken == settings.images or of_each[each] == settings.of_each:
+                continue
+            taken += 1
+            of_each[each] += 1
             made[wanted.rule] += 1
             name = next(new_id)
             pairs.append((question.question_id, name))
             asked.append(Question(name, image_id, question.question, question.coco_split))
             answers = tuple(Answer(text, "yes", number) for number in range(1, ANNOTATORS + 1))
-            answered.append(
-                Annotation(name, image_id, answers, annotation.question_type, annotation.answer_type, text)
-            )
+            answered.append(Annotation(name, image_id, answers, annotation.question_type, annotation.answer_type, text))
     if not pairs:
         raise UsageError("no question's answer is decided by the classes of regions", mend="check --regions.names")
     return Propagated(QuestionSet(asked, answered, {}), pairs, made)
@@ -170,9 +169,7 @@ def propagate(sources: PairSources, settings: Settings, seed: int = 0) -> Propag
 class _Rules:
     """Finds the images that a question may be asked about, and its answers there."""
 
-    def __init__(
-        self, names: Sequence[str], words: ClassWords, images: _Images, spoken: dict[int, str]
-    ) -> None:
+    def __init__(self, names: Sequence[str], words: ClassWords, images: _Images, spoken: dict[int, str]) -> None:
         self.words, self.images, self.spoken = words, images, spoken
         self.at = {int(row): place for place, row in enumerate(images.rows)}
         self.own = [frozenset(form for name in entry.lower().split(",") for form in _forms(name)) for entry in names]
@@ -210,7 +207,7 @@ class _Rules:
         number = self.images.numbers(code)
         if self._plain(text, code) and said == number[at]:
             rows = np.flatnonzero((number != said) & (number <= _MOST))  # NaN is in neither
-            # Most images have none of a class: as many of these as of those that have some, or it would be all they say.
+            # Most images have none of a class: few of these are taken, or none would be all that is said.
             some, none = rows[number[rows] > 0], rows[number[rows] == 0]
             rows = np.concatenate([some, none[: max(1, len(some) // 3)]])
             return _Wanted("count", self.images.rows[rows], [str(int(number[row])) for row in rows])

@@ -98,8 +98,8 @@ SYNONYMS: dict[str, str] = {
 }
 """Category -> its other names, separated by blanks; "_" stands for a blank within one."""
 
-_ANIMALS = "bird cat dog horse sheep cow elephant bear zebra giraffe".split()
-_VEHICLES = "bicycle car motorcycle airplane bus train truck boat".split()
+_ANIMALS = ["bird", "cat", "dog", "horse", "sheep", "cow", "elephant", "bear", "zebra", "giraffe"]
+_VEHICLES = ["bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat"]
 
 GROUPS: dict[str, list[str]] = {
     "animal": _ANIMALS,

@@ -1,4 +1,4 @@
-"""`vqa-gs data check | from-csv | propagate`: what a set of questions holds, and questions of one's own from a table."""
+"""`vqa-gs data`: what a set of questions holds, questions of one's own from a table, questions asked again."""
 
 from __future__ import annotations
 
