@@ -43,8 +43,8 @@ _MOST = 20
 _FILLER = frozenset([
     "a", "an", "the", "any", "some", "of", "is", "are", "was", "were", "there", "do", "does", "did", "you", "we", "see",
     "can", "could", "in", "on", "this", "that", "these", "those", "it", "they", "picture", "photo", "image",
-    "photograph", "scene", "shown", "visible", "seen", "here", "present", "have", "has", "show", "contain", "how", "many",
-    "number", "total", "what", "exactly", "all", "together", "pictured",
+    "photograph", "scene", "shown", "visible", "seen", "here", "present", "have", "has", "show", "contain",
+    "how", "many", "number", "total", "what", "exactly", "all", "together", "pictured",
 ])  # fmt: skip
 _KIND = frozenset(["type", "kind", "sort", "species", "name", "breed"])
 
