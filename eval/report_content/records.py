@@ -24,6 +24,7 @@ from vqa_gs.common.errors import VqaGsError
 from vqa_gs.common.files import sha256_file
 from vqa_gs.common.phases import phase
 from vqa_gs.data.gqa import is_gqa, read_gqa
+from vqa_gs.data.json_files import GZIP_MAGIC
 from vqa_gs.data.labelled_texts import read_labelled_set
 from vqa_gs.data.normalize import answer_form
 from vqa_gs.data.questions import ImageId, QuestionId, QuestionSet, read_question_set
@@ -193,10 +194,11 @@ def _read_subsets(
 
 
 def _is_of_texts(file: Path) -> bool:
-    """Whether a file is a table of labelled texts, which begins with the names of its columns, and no JSON."""
+    """Whether a file is a table of labelled texts, which begins with the names of its columns, and no JSON or gzip."""
     with open(file, "rb") as content:
         first = content.readline(1 << 16)
-    return b"\t" in first and not first.lstrip(b"\xef\xbb\xbf \t").startswith((b"[", b"{"))
+    packed = first.startswith(GZIP_MAGIC)
+    return b"\t" in first and not packed and not first.lstrip(b"\xef\xbb\xbf \t").startswith((b"[", b"{"))
 
 
 def _read_split(

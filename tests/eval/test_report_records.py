@@ -1,3 +1,4 @@
+import gzip
 import json
 from collections import Counter
 
@@ -140,3 +141,12 @@ def test_a_group_in_one_image_has_no_interval():
 
 def test_the_nasty_question_is_in_the_world(world):
     assert NASTY in (world.folder / "data/ood_test_questions.json").read_text().replace('\\"', '"')
+
+
+def test_a_tab_in_a_gzip_makes_no_table_of_texts(tmp_path):
+    world = write_world(tmp_path, {"gs": (0.7,)})
+    file, metrics = tmp_path / "data" / "ood_test_questions.json", world.runs[0] / "metrics" / "ood_test.json"
+    before = sha256_file(file)
+    file.write_bytes(gzip.compress(file.read_bytes(), mtime=ord("\t")))
+    metrics.write_text(metrics.read_text().replace(before, sha256_file(file)))
+    assert gather(world.load(), "official", None, look_away).reasons == []
