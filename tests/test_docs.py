@@ -1,5 +1,6 @@
 """Every block of README and the pages runs on a small world, or says what it needs; every link leads somewhere."""
 
+import itertools
 import os
 import re
 import shutil
@@ -79,6 +80,15 @@ def test_every_block_says_what_it_is(page):
         assert block.mark in MARKS, f"{block.place}: neither runs nor says what it needs"
         assert block.what or block.mark not in ("needs", "file"), f"{block.place}: says not what"
         assert block.mark != "runs" or block.kind in ("sh", "python"), f"{block.place}: {block.kind} does not run"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_tables_and_lists_stand_by_themselves(page):
+    """GitHub sees a table right below a text or a block, the site does not."""
+    text = re.sub(r"^```.*?^```$", "```", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    for above, below in itertools.pairwise(text.splitlines()):
+        starts = next((start for start in ("|", "- ") if below.startswith(start)), None)
+        assert not starts or not above.strip() or above.startswith((starts, "  ")), below
 
 
 def test_pages_have_commands_for_everybody():
