@@ -1,6 +1,6 @@
 """Hooks of MkDocs: README.md is the home page, CONTRIBUTING.md a page; links between all lead to the pages' places.
 
-On GitHub README.md and CONTRIBUTING.md stand at the root and link to ``docs/...``; on the site all pages are in one folder.
+On GitHub the two stand at the root and link to ``docs/...``; on the site all pages are in one folder.
 """
 
 from __future__ import annotations
@@ -8,8 +8,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Any
-
-from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[1]
 AT_ROOT = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md"}
@@ -25,8 +23,10 @@ def moved(markdown: str) -> str:
     return markdown
 
 
-def on_files(files: Files, config: Any) -> Files:
+def on_files(files: Any, config: Any) -> Any:
     """Adds the pages that stand at the root."""
+    from mkdocs.structure.files import File
+
     for name, page in AT_ROOT.items():
         files.append(File.generated(config, page, content=(ROOT / name).read_text(encoding="utf-8")))
     for name in ALONG:

@@ -19,7 +19,14 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 # Their blocks need a world of 50 photographs, or train a dozen runs: see the tests marked as slow.
 LONG = {"your-data.md", "studies.md"}
 WORLD = {"train_images": 40, "iid_val_images": 8, "ood_test_images": 12, "edits": 12}
-OBJECTS = {"train_images": 6, "iid_val_images": 4, "test_images": 4, "train_edits": 3, "iid_val_edits": 2, "test_edits": 3}
+OBJECTS = {
+    "train_images": 6,
+    "iid_val_images": 4,
+    "test_images": 4,
+    "train_edits": 3,
+    "iid_val_edits": 2,
+    "test_edits": 3,
+}
 
 
 def small_world(line):

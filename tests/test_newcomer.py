@@ -1,4 +1,4 @@
-"""A newcomer's path, from README's and the pages' own commands: clone, demonstration, a question, pictures of one's own."""
+"""A newcomer's path, by README's and the pages' own commands: clone, demonstration, a question, own pictures."""
 
 import csv
 import io

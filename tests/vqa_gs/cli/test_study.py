@@ -4,12 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from vqa_gs.features.store import RegionStore
 from vqa_gs.pair_builders.table import read_pair_table
 
 from vqa_gs.cli import main
 from vqa_gs.demo.noise import add_noise
 from vqa_gs.study.plan import make_plan
+from vqa_gs.training.config import config_from_dict
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 
