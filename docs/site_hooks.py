@@ -34,6 +34,8 @@ def on_files(files: Any, config: Any) -> Any:
     return files
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Moves the links of a page."""
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Moves the links of a page; one that is a whole part of the menu has no menu of its own."""
+    if page.parent is None:
+        page.meta["hide"] = ["navigation"]
     return moved(markdown)

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 # Their blocks need a world of 50 photographs, or train a dozen runs: see the tests marked as slow.
 LONG = {"your-data.md", "studies.md"}
-WORLD = {"train_images": 40, "iid_val_images": 8, "ood_test_images": 12, "edits": 12}
+WORLD = {"train_images": 80, "iid_val_images": 8, "ood_test_images": 12, "edits": 12}
 OBJECTS = {
     "train_images": 6,
     "iid_val_images": 4,
@@ -165,6 +165,15 @@ def test_the_readme_has_every_command():
     for command in COMMANDS:
         assert f"| `vqa-gs {command}" in text
     assert len(text.splitlines()) <= 200
+
+
+def test_the_readme_has_the_figures_of_the_results():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    told = text[text.index("## What came out") : text.index("## Your own data")]
+    figures = set(re.findall(r"[-+]?\d+\.\d", told))
+    assert len(figures) > 30
+    results = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    assert [figure for figure in figures if figure not in results] == []
 
 
 @pytest.mark.parametrize("folder", ["configs", "docs", "vqa_gs", "benchmarks"])

@@ -41,7 +41,7 @@ def test_links_move_with_the_pages(written, leads):
     spec = spec_from_file_location("site_hooks", ROOT / "docs" / "site_hooks.py")
     hooks = module_from_spec(spec)
     spec.loader.exec_module(hooks)
-    assert hooks.on_page_markdown(written) == leads
+    assert hooks.moved(written) == leads
 
 
 def test_the_citation_is_of_this_version():
