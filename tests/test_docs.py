@@ -1,7 +1,6 @@
 """Every block of README and the pages runs on a small world, or says what it needs; every link leads somewhere."""
 
 import itertools
-import os
 import re
 import shutil
 from pathlib import Path
@@ -181,7 +180,3 @@ def test_nobody_else_has_our_folders(folder):
     for file in sorted((ROOT / folder).rglob("*")):
         if file.suffix in (".md", ".yaml", ".py", ".ipynb"):
             assert "../shared" not in file.read_text(encoding="utf-8"), file
-
-
-def test_the_environment_is_as_it_was():
-    assert os.environ.get("VQA_DATA") != "play"
