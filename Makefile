@@ -1,5 +1,6 @@
 # make demo   the embedded world, end to end      make test   the quick suite
 # make check  style, types, floors                make test-all   the slow tests too
+# make docs   the documentation site, in build/site
 # make fuzz   damaged files of every kind, SECONDS=60 SEED=0, or CASES=50 of each
 PYTHON ?= python3
 VENV ?= .venv
@@ -8,7 +9,7 @@ BIN := $(VENV)/bin
 SECONDS ?= 60
 SEED ?= 0
 
-.PHONY: demo test test-all fuzz check install install-dev clean
+.PHONY: demo test test-all fuzz check docs tree install install-dev clean
 
 $(VENV)/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -38,13 +39,19 @@ fuzz: install
 # features/, pair_builders/ and eval/ are imported from vqa_gs: tools that read files see them where they are imported.
 TREE := build/tree
 
-check: install-dev
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+tree:
 	rm -rf $(TREE) && mkdir -p $(TREE)/vqa_gs
 	ln -s $(CURDIR)/vqa_gs/* $(CURDIR)/features $(CURDIR)/pair_builders $(CURDIR)/eval $(TREE)/vqa_gs/
+
+check: install-dev tree
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	cd $(TREE) && $(abspath $(BIN))/mypy --config-file $(CURDIR)/setup.cfg
 	cd $(TREE) && $(abspath $(BIN))/lint-imports --config $(CURDIR)/setup.cfg
+
+docs: install tree
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[pretrained,test,docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -1,6 +1,6 @@
 """Measures what extraction costs beside the bare network on images that are decoded already.
 
-    python benchmarks/extract.py --images ../shared/data/butd-10/images --repeat 4
+    python benchmarks/extract.py --images $VQA_DATA/butd-10/images --repeat 4
     python benchmarks/extract.py --backbone fasterrcnn_mobilenet_v3_large_320_fpn --weights random --boxes detector
 
 Both use the same threads. They take turns, and the ratio is the median over the rounds: of the time that passed, and

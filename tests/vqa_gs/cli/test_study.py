@@ -4,12 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from vqa_gs.features.store import RegionStore
 from vqa_gs.pair_builders.table import read_pair_table
 
 from vqa_gs.cli import main
 from vqa_gs.demo.noise import add_noise
 from vqa_gs.study.plan import make_plan
+from vqa_gs.training.config import config_from_dict
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 
@@ -17,6 +19,7 @@ CONFIGS = Path(__file__).parents[3] / "configs"
 @pytest.mark.parametrize("name", ["study-demo", "study-demo-noise", "study-vqa2-mini"])
 def test_the_studies_of_the_project_are_valid(name, monkeypatch):
     monkeypatch.chdir(CONFIGS.parent)
+    monkeypatch.setenv("VQA_DATA", "/data/vqa")
     plan = make_plan(CONFIGS / f"{name}.yaml", "out")
     assert len(plan.spec.seeds) >= 5
     assert len(plan.runs) == len(plan.arms) * len(plan.spec.seeds) * len(plan.spec.datasets)
@@ -24,6 +27,21 @@ def test_the_studies_of_the_project_are_valid(name, monkeypatch):
     named = {file for run in plan.runs for file in [run.config.data.features, *run.config.data.pairs]}
     assert named <= made
     assert all(arm.against for arm in plan.arms if arm.name not in ("baseline", plan.spec.control))
+
+
+@pytest.mark.parametrize("file", sorted(CONFIGS.glob("*.yaml")), ids=lambda file: file.stem)
+def test_every_configuration_is_valid_where_data_have_a_folder(file, monkeypatch):
+    monkeypatch.chdir(CONFIGS.parent)
+    monkeypatch.setenv("VQA_DATA", "/data/vqa")
+    if "arms" in yaml.safe_load(file.read_text()):
+        named = {name for run in make_plan(file, "out").runs for name in run.config.data.files()}
+    else:
+        config = config_from_dict(yaml.safe_load(file.read_text()))
+        config.check()
+        named = set(config.data.files())
+    assert named
+    # Beside data, what the study makes and what README's commands make in the folder they are called in.
+    assert all(name.startswith(("/data/vqa/", "out/")) or name in ("mini.h5", "rad.h5") for name in named)
 
 
 def test_the_demo_world_prepared(tmp_path, capsys):
