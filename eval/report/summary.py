@@ -76,7 +76,7 @@ def summarize(content: Content) -> Summary:
     head = headline(content.arms, content.splits, lambda one, other: content.difference(one, other, ood, OVERALL))
     clause = controls_clause(content, head.best)
     if clause:
-        head = msgspec.structs.replace(head, text=f"{head.text} {clause}")
+        head = msgspec.structs.replace(head, certainty=f"{head.certainty} {clause}".lstrip())
     remark = other_sentence(
         content.arms,
         content.splits,

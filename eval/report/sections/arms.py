@@ -82,7 +82,7 @@ def build(content: Content) -> Section:
     notes = [content.note(), content.split_note(), "Gap and differences are taken before rounding."]
     if compared:
         notes.append(
-            "Below a difference: its interval over questions and seeds. Above or below, from three seeds on: the "
-            "seeds' spreads lie apart and that interval, where known, leaves 0 out."
+            "Below a difference: its interval over questions, and over seeds too from three on. Above or below, from "
+            "three seeds on: the seeds' spreads lie apart and that interval, where known, leaves 0 out."
         )
     return Section("Arms", "arms", "Arms", (Table("Arms", tuple(notes), tuple(columns), tuple(rows)),))
