@@ -7,6 +7,7 @@ difference over questions and seeds, where it is known, leaves zero out.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -21,6 +22,9 @@ Difference = Callable[[Arm, Arm], Interval | None]
 
 # Two seeds say next to nothing of a third.
 SEEDS = MEMBERS
+
+# Training looks at a split again with the last epoch's weights, and with the prior given back or taken away.
+OTHER_LOOKS = re.compile(r"_(last_epoch|prior_[^_]+)$")
 
 COMPARISON_WORDS: dict[Comparison, str] = {
     "above": "above, spreads apart",
@@ -40,10 +44,20 @@ class Splits(msgspec.Struct, frozen=True):
     ood: str | None
     sides: dict[str, str | None]
 
+    @property
+    def first_looks(self) -> tuple[str, ...]:
+        """The splits without those that are others looked at again."""
+        return tuple(split for split in self.names if not self.is_other_look(split))
+
+    def is_other_look(self, split: str) -> bool:
+        """Whether a split is another of them, looked at again with other weights or another prior."""
+        return OTHER_LOOKS.sub("", split) in self.sides and OTHER_LOOKS.search(split) is not None
+
     def label(self, split: str) -> str:
         """Returns the short name of a split: its side of the shift where it is the only one on that side."""
         side = self.sides[split]
-        if side is None or sum(other == side for other in self.sides.values()) > 1:
+        same = [other for other in self.first_looks if self.sides[other] == side]
+        if side is None or same != [split]:
             return split
         return "in-domain" if side == "in" else "OOD"
 

@@ -54,7 +54,9 @@ def figures_of(data: Dataset, content: Content, drawn: Sequence[str] = ()) -> li
         content: its runs under the rule.
         drawn: the arms whose breakdowns are drawn, in this order; none: all. There are at most as many as colours.
     """
-    measures = [one for one in data.measures if one.scoring == content.scoring]
+    measures = [
+        one for one in data.measures if one.scoring == content.scoring and not content.splits.is_other_look(one.split)
+    ]
     rule = content.scoring if len(data.contents) > 1 else ""
 
     def figure(
@@ -191,7 +193,7 @@ def _breakdown(measures: Sequence[Measure], content: Content, arms: Sequence[str
     low, high = span([0.0, *(score.mean for score in drawn)], [score.reach for score in drawn])
     rounded = ticks(low, high)
     charts: list[Chart] = []
-    for split in content.splits.names:
+    for split in content.splits.first_looks:
         at = {one.name: one for one in measures if one.split == split}
         if not at:
             continue

@@ -70,7 +70,7 @@ def study_headline(data: Dataset, content: Content) -> Headline:
         return Headline("Nothing was scored on all questions of a split.", "none", None)
     first, *rest = looked
     own = first.measure.arms[best]
-    text = f"“{best}” reaches {_told(own)} {_words(first.label)}"
+    text = f"“{best}” reaches {_told(own)} {first.label}"
     compared = control is not None and control != best and control in first.measure.arms
     difference = _tested(own, control) if compared else None
     interval = None
@@ -79,30 +79,17 @@ def study_headline(data: Dataset, content: Content) -> Headline:
         lead = own.over_seeds.mean - first.measure.arms[control].over_seeds.mean
         interval = _lead_interval(data, content, best, control, difference)
         text += f", {lead_text(lead, interval)} over “{control}”"
-    others = [
-        f"{_told(one.measure.arms[best])} {_words(one.label)}"
-        + (
-            f" against {one.measure.arms[control].over_seeds.mean:.1f}"
-            if compared and control in one.measure.arms
-            else ""
-        )
-        for one in rest
-        if best in one.measure.arms
-    ]
-    if others:
-        text += f"; {' and '.join(others)}"
+    for one in rest:
+        if best in one.measure.arms:
+            text += f"; {one.label} {_told(one.measure.arms[best])}"
+            if compared and control in one.measure.arms:
+                text += f" against {one.measure.arms[control].over_seeds.mean:.1f}"
     arm = next((arm for arm in content.arms if arm.name == best), None)
     if not compared:
         return Headline(f"{text}.", "none", arm)
     assert control is not None
     shown, certainty = _certainty(own, first.measure.arms[control], control, difference, interval)
     return Headline(f"{text}.", "clear" if shown else "open", arm, certainty)
-
-
-def _words(label: str) -> str:
-    """Returns where a number was measured, as a sentence has it: `OOD, answerable` as `on answerable ones`."""
-    _, comma, subset = label.partition(", ")
-    return f"on those that are {subset}" if comma else label
 
 
 def _tested(own: Score, control: str | None) -> Difference | None:

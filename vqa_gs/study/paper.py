@@ -87,7 +87,7 @@ def _table(data: Dataset, content: Content) -> list[str]:
     caption = (
         f"{escape_latex(name + quantity(content.scoring))} in \\%, scored by"
         f" {escape_latex(scoring_rule(content.scoring))}; in brackets behind an arm its runs, behind a mean its"
-        f" {100 * LEVEL:.0f}\\,\\% interval. Bold: above what it is tested against, paired by seed, after Holm's correction."
+        f" {100 * LEVEL:.0f}\\,\\% interval. Bold: above what it is tested against, by a paired test after Holm."
     )
     return [*lines, r"\bottomrule", r"\end{tabular}", f"\\caption{{{caption}}}", r"\end{table}"]
 

@@ -1,4 +1,4 @@
-"""The report of a study: `study.html`, its twins for reading, computing and papers, its figures, a report of each arm."""
+"""The report of a study: `study.html`, its twins to read, compute with and print, figures, a report of each arm."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from vqa_gs.study.headline import best_of, control_of, study_headline, study_til
 from vqa_gs.study.paper import render_study_csv, render_study_latex
 from vqa_gs.study.plan import StudyPlan
 from vqa_gs.study.summary import SELECTION, Dataset, Outcome, outcome_of
-from vqa_gs.study.tables import runs_table, tables_of
+from vqa_gs.study.tables import first_looks, runs_table, tables_of
 
 _ERROR_BARS = (
     "Lines through marks and bars: 95 % interval of the mean over questions, and over seeds and worlds, of which there"
@@ -211,7 +211,7 @@ def _examples(outcome: Outcome, data: Dataset, content: Content, name: str, opti
 def _findings(data: Dataset, content: Content) -> list[str]:
     """Returns a sentence a split on how arms differ from what they are tested against, as far as that is decided."""
     found = []
-    for one in (one for one in data.measures if one.scoring == content.scoring and one.kind == "overall"):
+    for one in first_looks(data, content, "overall"):
         differences = [(arm, found) for arm, score in one.arms.items() for found in score.differences]
         if not differences:
             continue

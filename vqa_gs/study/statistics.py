@@ -15,7 +15,6 @@ from vqa_gs.eval.report_content.verdicts import SEEDS
 from vqa_gs.eval.statistics import ANY_NUMBER, Interval
 from vqa_gs.study.spec import run_label
 
-
 Values = Mapping[int | None, Mapping[int, float]]
 """A quantity of an arm by world, None where a study has none, and seed."""
 

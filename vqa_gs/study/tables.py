@@ -13,6 +13,7 @@ from vqa_gs.eval.report_content.blocks import (
     Table,
     count_cell,
     interval_text,
+    make_table,
     score_cell,
     text_cell,
 )
@@ -117,21 +118,52 @@ def _tests_note(measures: Sequence[Measure]) -> str:
     )
 
 
+def first_looks(data: Dataset, content: Content, kind: str) -> list[Measure]:
+    """Returns the measures of a kind under one rule, without those of splits that were looked at again."""
+    return [
+        one
+        for one in data.measures
+        if (one.scoring, one.kind) == (content.scoring, kind) and not content.splits.is_other_look(one.split)
+    ]
+
+
+def again_table(data: Dataset, content: Content) -> Table | None:
+    """Returns the accuracies of splits that were looked at again; None where none was."""
+    measures = [one for one in data.measures if (one.scoring, one.kind) == (content.scoring, "overall")]
+    measures = [one for one in measures if content.splits.is_other_look(one.split)]
+    columns = [
+        Column("arm", numeric=False),
+        *(Column(one.split, side=content.splits.sides[one.split]) for one in measures),
+    ]
+    rows = [
+        (text_cell(arm.name), *(score_of(one.arms.get(arm.name)) for one in measures))
+        for arm in data.arms
+        if any(arm.name in one.arms for one in measures)
+    ]
+    about = (
+        "The same splits with the last epoch's weights (last_epoch), and with a share of training's prior given back"
+        " (above 0) or taken away (below 0) at test time."
+    )
+    return make_table("Looked at again", (about, *_notes(data, content, measures)), columns, rows)
+
+
 def arms_table(data: Dataset, content: Content, links: Mapping[str, str]) -> Table | None:
     """Returns the table of the arms: in-domain and each test side by side, and what they took."""
-    measures = [one for one in data.measures if one.scoring == content.scoring and one.kind == "overall"]
+    measures = first_looks(data, content, "overall")
     shown = [arm for arm in data.arms if any(arm.name in one.arms for one in measures)]
     if not shown:
         return None
     sides = content.splits.sides
     columns = [Column("arm", numeric=False), Column("runs" if data.worlds else "seeds")]
     columns += [Column(content.splits.label(one.split), side=sides[one.split]) for one in measures]
+    subsets = [one for one in first_looks(data, content, "subset") if sides[one.split] == "ood" and ":" not in one.name]
+    columns += [Column(f"{content.splits.label(one.split)}, {one.name}", side="ood") for one in subsets]
     columns += [Column("s a run"), Column("pairs"), Column("parameters")]
     rows = []
     for arm in shown:
         done = f"{len(arm.done)}" if len(arm.done) == arm.planned else f"{len(arm.done)} of {arm.planned}"
         cells = [text_cell(arm.name, link=links.get(arm.name, "")), text_cell(done, sort=len(arm.done))]
-        cells += [score_of(one.arms.get(arm.name)) for one in measures]
+        cells += [score_of(one.arms.get(arm.name)) for one in (*measures, *subsets)]
         cells += [text_cell(seconds_text(arm), sort=arm.mean_seconds), count_cell(arm.pairs)]
         rows.append((*cells, count_cell(arm.parameters)))
     lost = [
@@ -149,7 +181,7 @@ def arms_table(data: Dataset, content: Content, links: Mapping[str, str]) -> Tab
 
 def differences_table(data: Dataset, content: Content) -> Table | None:
     """Returns the table of the differences on all questions: a row a pair of arms, in-domain and tests side by side."""
-    measures = [one for one in data.measures if one.scoring == content.scoring and one.kind == "overall"]
+    measures = first_looks(data, content, "overall")
     found = {
         (one.split, arm, difference.against): difference
         for one in measures
@@ -186,7 +218,7 @@ def kind_table(
 ) -> Table | None:
     """Returns the table of one kind of measure: its names down, in-domain and tests of each arm across."""
     higher_is_better = breakdown is None or breakdown.higher_is_better
-    measures = [one for one in data.measures if one.scoring == content.scoring and one.kind == kind]
+    measures = first_looks(data, content, kind)
     if not measures:
         return None
     splits = [split for split in content.splits.names if any(one.split == split for one in measures)]
@@ -227,7 +259,7 @@ def runs_table(data: Dataset, content: Content, links: Mapping[tuple[str, int | 
         content: its runs under one rule.
         links: addresses by arm and seed, or "world/seed".
     """
-    measures = [one for one in data.measures if one.scoring == content.scoring and one.kind == "overall"]
+    measures = first_looks(data, content, "overall")
     columns = [Column("arm", numeric=False), Column("world/seed" if data.worlds else "seed", numeric=False)]
     columns += [Column(content.splits.label(one.split), side=content.splits.sides[one.split]) for one in measures]
     columns.append(Column("s"))
@@ -256,4 +288,5 @@ def tables_of(data: Dataset, content: Content, links: Mapping[str, str]) -> list
     found = [arms_table(data, content, links), differences_table(data, content)]
     found += [kind_table(data, content, kind, heading) for kind, heading in _HEADINGS.items()]
     found += [kind_table(data, content, own.kind, own.heading, own) for own in study_kinds()]
+    found.append(again_table(data, content))
     return [table for table in found if table is not None]
