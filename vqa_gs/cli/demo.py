@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from vqa_gs.cli.parsing import new_parser, progress_bar
 from vqa_gs.common.errors import UsageError
+from vqa_gs.common.terminal import page
 from vqa_gs.demo.objects import ObjectWorldSettings
 from vqa_gs.demo.settings import WorldSettings
 
@@ -39,7 +38,7 @@ def run(words: Sequence[str]) -> None:
     from vqa_gs.demo.run import prepare_demo, run_demo
     from vqa_gs.demo.stores import draw_and_extract
 
-    console = Console(width=120)
+    console = page()
     if given.objects_only:
         settings = ObjectWorldSettings(**vars(given.objects))
         drawn, store = draw_and_extract(

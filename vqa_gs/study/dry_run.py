@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from vqa_gs.common.terminal import page
 from vqa_gs.study.checks import require_data, require_ours
 from vqa_gs.study.costs import Cost, estimate_costs
 from vqa_gs.study.plan import PlannedRun, StudyPlan
@@ -35,22 +36,22 @@ def print_plan(plan: StudyPlan, runs: Sequence[PlannedRun], workers: int, steps:
     Raises:
         UsageError: settings or data of a run changed since it was trained.
     """
-    page = Console(width=max(140, console.width))
+    told = page(140)
     waiting = outdated(plan.spec.prepare, plan.unneeded(runs))
     for step in waiting:
-        page.print(f"to prepare: vqa-gs {' '.join(step.words)}", highlight=False, markup=False, soft_wrap=True)
+        told.print(f"to prepare: vqa-gs {' '.join(step.words)}", highlight=False, markup=False, soft_wrap=True)
     if not waiting:
         require_data(runs, plan.spec)
         require_ours(runs, plan.spec)
     elif steps:
-        page.print("no trials: data are still to be prepared", highlight=False)
+        told.print("no trials: data are still to be prepared", highlight=False)
     logs = plan.out / "logs"
     costs = estimate_costs(
         runs, plan.runs, 0 if waiting else steps, logs, lambda line: console.print(line, markup=False, highlight=False)
     )
-    page.print(_table(plan, runs, costs))
+    told.print(_table(plan, runs, costs))
     for line in _totals(runs, costs, workers):
-        page.print(line, highlight=False, markup=False, soft_wrap=True)
+        told.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _table(plan: StudyPlan, runs: Sequence[PlannedRun], costs: dict[tuple[str, str], Cost]) -> Table:
