@@ -83,4 +83,11 @@ def page(piped: int = 120) -> Console:
     while isinstance(stream, PrintableStream):
         stream = stream.below
     plain = not stream.isatty() or bool(os.environ.get("NO_COLOR"))
-    return Page(file=stream, width=None if stream.isatty() else piped, color_system=None if plain else "auto")
+    return Page(
+        file=stream,
+        width=None if stream.isatty() else piped,
+        color_system=None if plain else "auto",
+        markup=False,
+        highlight=False,
+        emoji=False,
+    )

@@ -13,6 +13,7 @@ from rich.text import Text
 from vqa_gs.common.terminal import page
 from vqa_gs.study.checks import require_data, require_ours
 from vqa_gs.study.costs import Cost, estimate_costs
+from vqa_gs.study.extras import require_study_extras
 from vqa_gs.study.plan import PlannedRun, StudyPlan
 from vqa_gs.study.prepare import outdated
 from vqa_gs.study.progress import duration
@@ -34,10 +35,11 @@ def print_plan(plan: StudyPlan, runs: Sequence[PlannedRun], workers: int, steps:
         console: where progress is shown; the plan goes to standard output.
 
     Raises:
-        UsageError: settings or data of a run changed since it was trained.
+        UsageError: a package is missing, or settings or data of a run changed since it was trained.
     """
     told = page(140)
     waiting = outdated(plan.spec.prepare, plan.unneeded(runs))
+    require_study_extras(runs, waiting, plan.spec)
     for step in waiting:
         told.print(f"to prepare: vqa-gs {' '.join(step.words)}", highlight=False, markup=False, soft_wrap=True)
     if not waiting:

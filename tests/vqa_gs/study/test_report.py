@@ -87,7 +87,7 @@ def test_numbers_worked_by_hand(write_study, tmp_path):
     assert "“better” +11.0 against “control” (p 0.0082)" in text
     assert "Epochs were chosen by in-domain accuracy" in text
     assert "accuracy&lt;1&gt;" in text
-    assert [file.name for file in files if file.suffix == ".svg"] == ["trade.svg", "data.max_pairs.svg"]
+    assert [file.name for file in files if file.suffix == ".svg"] == ["bars.svg", "trade.svg", "data.max_pairs.svg"]
     drawn = (tmp_path / "figures" / "trade.svg").read_text()
     assert all(f"{arm} · in-domain" in drawn for arm in SCORES)
 
@@ -182,7 +182,7 @@ def test_curves_are_the_same_files_and_safe(write_study, tmp_path):
     for shown in ("data.max_pairs", "swept", "control", "in-domain", "OOD", "accuracy, % (accuracy&lt;1&gt;)"):
         assert f">{shown}" in one or shown in re.sub(r"<[^>]+>", "", one)
     page = (tmp_path / "one" / "study.html").read_text()
-    assert page.count('<figure class="panel">') == 3, "the plane, and a panel a split, in the page itself"
+    assert page.count('<figure class="panel">') == 4, "bars, the plane, and a panel a split, in the page itself"
     ElementTree.fromstring(one)
     assert "<script>" not in page.split("<script>{", 1)[0].split("</title>")[0]
 
