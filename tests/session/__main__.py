@@ -64,7 +64,7 @@ def commands(folder: str) -> Iterator[Command]:
     )
     yield Command(
         f"evaluate {files['ood_test']} --train-annotations {world}/train_annotations.json --results {folder}/ood.json"
-        " --controls"
+        f" --controls --out {folder}/metrics.json"
     )
     yield Command(f"compare {run_} {other}")
     yield Command(f"compare {run_} {folder}/nosuch")

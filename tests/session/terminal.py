@@ -74,6 +74,7 @@ def run(
                 break
             raw += part
         if interrupted is not None and interrupted(raw):
+            time.sleep(0.3)  # what was being written then is written
             os.write(terminal, _CTRL_C)
             interrupted = None
     os.close(terminal)

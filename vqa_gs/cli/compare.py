@@ -99,6 +99,6 @@ def run(words: Sequence[str]) -> None:
     if given.out:
         write_json(given.out, comparison)
     console = page(160)
-    console.print(comparison_table(comparison, given.top_types))
+    console.print(comparison_table(comparison, given.top_types, console.width))
     for line in comparison_lines(comparison):
         console.print(Text(line))

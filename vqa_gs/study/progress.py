@@ -44,6 +44,7 @@ class StudyBar:
         with ExitStack() as stack:
             self._far = stack.enter_context(phase("runs", self._total, "done"))
             self._far(self._done)
+            self._far.has_bar = not self._bars.disable
             stack.enter_context(self._bars)
             self._stack = stack.pop_all()
         return self
