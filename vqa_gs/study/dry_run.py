@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.box import HEAVY_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -18,6 +19,9 @@ from vqa_gs.study.plan import PlannedRun, StudyPlan
 from vqa_gs.study.prepare import outdated
 from vqa_gs.study.progress import duration
 from vqa_gs.study.spec import Settings
+
+# Columns that the framed table wants.
+_WIDE = 110
 
 
 def _gigabytes(size: int | None) -> str:
@@ -51,22 +55,24 @@ def print_plan(plan: StudyPlan, runs: Sequence[PlannedRun], workers: int, steps:
     costs = estimate_costs(
         runs, plan.runs, 0 if waiting else steps, logs, lambda line: console.print(line, markup=False, highlight=False)
     )
-    told.print(_table(plan, runs, costs))
+    told.print(_table(plan, runs, costs, told.width < _WIDE))
     for line in _totals(runs, costs, workers):
         told.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def _table(plan: StudyPlan, runs: Sequence[PlannedRun], costs: dict[tuple[str, str], Cost]) -> Table:
+def _table(plan: StudyPlan, runs: Sequence[PlannedRun], costs: dict[tuple[str, str], Cost], narrow: bool) -> Table:
     groups: dict[tuple[str, str], list[PlannedRun]] = {}
     for run in runs:
         groups.setdefault((run.dataset, run.arm.name), []).append(run)
     named = any(dataset for dataset, _ in groups)
-    table = Table(title=Text(plan.spec.title or plan.spec.file.stem))
+    # On a narrow terminal the settings need the room that a frame takes.
+    table = Table(title=Text(plan.spec.title or plan.spec.file.stem), box=None if narrow else HEAVY_HEAD)
+    widest = 14 if narrow else 24
     labels = "worlds/seeds" if plan.spec.worlds else "seeds"
     for name in [*(["dataset"] if named else []), "arm", "against", labels, "state"]:
-        table.add_column(name, overflow="fold", max_width=24)
+        table.add_column(name, overflow="fold", max_width=widest)
     table.add_column("differs from the base in", overflow="fold", ratio=1)
-    table.add_column("a run", justify="right", max_width=18)
+    table.add_column("a run", justify="right", max_width=widest)
     table.add_column("memory", justify="right", max_width=12)
     for (dataset, _), members in groups.items():
         arm = members[0].arm
