@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from vqa_gs.eval.arms import Arm
-from vqa_gs.eval.report.limits import CEILING_NOTE, ceiling
+from vqa_gs.eval.arms import Arm, Spread
+from vqa_gs.eval.report.limits import CEILING_NOTE, ceiling, is_limited
 from vqa_gs.eval.report.section import section
 from vqa_gs.eval.report_content.blocks import (
     MISSING,
@@ -56,7 +56,7 @@ def build(content: Content) -> Section:
     inside, outside = splits.in_domain, splits.ood
     columns = [Column("arm", numeric=False), Column("runs")]
     shown = [(split, label, side) for split, label, side in ((outside, "OOD", "ood"), (inside, "in-domain", "in"))]
-    limited = [split for split, _, _ in shown if split and any(ceiling(content, arm, split) for arm in content.arms)]
+    limited = [split for split, _, _ in shown if split and is_limited(content, split)]
     for split, label, side in shown:
         columns += [Column(label, side=side)] if split else []
         columns += [Column("best possible", side=side)] if split in limited else []
@@ -76,7 +76,8 @@ def build(content: Content) -> Section:
             if split:
                 cells.append(score_cell(arm.overall(split), content.interval(arm, split, OVERALL)))
             if split in limited:
-                cells.append(score_cell(ceiling(content, arm, split), digits=1))
+                reach = ceiling(content, arm, split)
+                cells.append(score_cell(Spread((reach.mean,)) if reach else None, digits=1))
         if inside and outside:
             cells.append(score_cell(arm.gap(inside, outside)))
         if compared:
