@@ -39,7 +39,7 @@ def comparison_table(comparison: Mapping[str, Any], top_types: int = TOP_TYPES, 
     narrow = width < WIDE
     table = Table(
         box=None if narrow else HEAVY_HEAD,
-        pad_edge=not narrow,
+        padding=(0, 1, 0, 0) if narrow else (0, 1),
         title=Text(f"{comparison['a']} (a) against {comparison['b']} (b), % under {rule}"),
     )
     table.add_column("type", overflow="fold", min_width=10)
@@ -47,7 +47,9 @@ def comparison_table(comparison: Mapping[str, Any], top_types: int = TOP_TYPES, 
     if narrow:
         names.remove("p")
     for name in names:
-        table.add_column(name, justify="left" if name == "verdict" else "right", no_wrap=name != "verdict")
+        is_verdict = name == "verdict"
+        left = "left" if is_verdict else "right"
+        table.add_column(name, justify=left, no_wrap=not is_verdict, min_width=9 if is_verdict else None)
     last = "overall"
     types = [row for row in comparison["rows"] if row["kind"] == QUESTION_TYPE]
     told = sorted(types, key=lambda row: -row["questions"])[:top_types]

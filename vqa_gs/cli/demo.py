@@ -21,7 +21,7 @@ def run(words: Sequence[str]) -> None:
         common=("world.train_images", "world.seed"),
     )
     parser.add_argument("--out", type=str, default="runs/demo", help="folder for everything the demo makes")
-    parser.add_argument("--seeds", type=int, default=1, help="runs of each arm")
+    parser.add_argument("--seeds", type=int, default=3, help="runs of each arm; a verdict needs three")
     parser.add_argument("--epochs", type=int, default=None, help="epochs of each run (default: what the arms need)")
     parser.add_class_arguments(WorldSettings, "world")
     parser.add_argument("--prepare-only", action="store_true", help="write world, regions and pairs, train nothing")
