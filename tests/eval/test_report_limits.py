@@ -24,8 +24,7 @@ def content(reach, supported):
         metrics = {}
         for split, most, seen in zip(("iid_val", "ood_test"), reach, supported, strict=True):
             controls = Controls(10, 40.0, 10.0, 10.0, 50.0, most, seen, 7, None)
-            found = {"controls": controls.to_json()}
-            metrics[split] = SplitMetrics("official", split, 40.0, 10, breakdowns=found)
+            metrics[split] = SplitMetrics("official", split, 40.0, 10, breakdowns={"controls": controls})
         runs.append(RunSummary(name=arm, arm=arm, folder=arm, metrics=metrics, seed=1))
     return Content("official", runs)
 

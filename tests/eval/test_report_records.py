@@ -1,3 +1,4 @@
+import dataclasses
 import gzip
 import json
 from collections import Counter
@@ -131,7 +132,7 @@ def test_intervals_are_those_of_the_bootstrap(world):
     # Of three it is over seeds too.
     three = np.concatenate([scores[:2], scores[:1], scores[2:], scores[2:3]])
     folders = (*records.folders[:2], Path("c"), *records.folders[2:], Path("d"))
-    more = replace(records, scores=three.astype(np.float32), folders=folders)
+    more = dataclasses.replace(records, scores=three.astype(np.float32), folders=folders)
     longer = [
         Arm(arm.name, (*arm.runs, replace(arm.runs[0], seed=7, folder=folder)))
         for arm, folder in zip(arms, (Path("c"), Path("d")), strict=True)
