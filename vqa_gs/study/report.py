@@ -14,6 +14,7 @@ from vqa_gs.common.files import write_json, write_text
 from vqa_gs.eval.report.controls import controls_sentence
 from vqa_gs.eval.report.formats.html import render_html
 from vqa_gs.eval.report.formats.markdown import escape_markdown, render_markdown
+from vqa_gs.eval.report.limits import limits_sentence
 from vqa_gs.eval.report.part import Part, read_content
 from vqa_gs.eval.report.sections import examples
 from vqa_gs.eval.report.summary import Summary
@@ -104,7 +105,8 @@ def _part(outcome: Outcome, options: Options) -> tuple[Part, list[StudyFigure]]:
             remarks += [before + text for text in _findings(data, content)]
             for world, own in worlds:
                 where = before if world is None else f"{before}World {world}: "
-                remarks += [where + text for text in filter(None, (controls_sentence(own),))]
+                told_of = (limits_sentence(own), controls_sentence(own))
+                remarks += [where + text for text in filter(None, told_of)]
                 minds += [where + text for text in cautions(own.arms, own.splits)]
                 absent += [where + text for text in own.records.reasons]
     remarks += [f"{text}." for text in (told(outcome.plan.opening) if outcome.plan.opening else ())]
