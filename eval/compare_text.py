@@ -47,9 +47,10 @@ def comparison_table(comparison: Mapping[str, Any], top_types: int = TOP_TYPES, 
     if narrow:
         names.remove("p")
     for name in names:
-        is_verdict = name == "verdict"
-        left = "left" if is_verdict else "right"
-        table.add_column(name, justify=left, no_wrap=not is_verdict, min_width=9 if is_verdict else None)
+        if name == "verdict":
+            table.add_column(name, min_width=9)
+        else:
+            table.add_column(name, justify="right", no_wrap=True)
     last = "overall"
     types = [row for row in comparison["rows"] if row["kind"] == QUESTION_TYPE]
     told = sorted(types, key=lambda row: -row["questions"])[:top_types]

@@ -74,7 +74,7 @@ def page(piped: int = 120) -> Console:
     class Page(Console):
         """Prints all things as harmless ones."""
 
-        def print(self, *shown: Any, **options: Any) -> None:  # type: ignore[override]
+        def print(self, *shown: Any, **options: Any) -> None:
             """Prints each on lines of its own; a "[" in a text is a "["."""
             for one in shown:
                 super().print(Harmless(Text(one) if isinstance(one, str) else one), **options)

@@ -104,15 +104,13 @@ def bar_charts(measures: Sequence[Measure], content: Content, data: Dataset) -> 
     drawn: dict[str, tuple[Bar, ...]] = {}
     for name in dict.fromkeys(one.name for one in wanted):
         at = {one.split: one.arms for one in wanted if one.name == name}
-        found = [
-            (
-                arm.name,
-                *(_estimate(at[side][arm.name]) if side in at and arm.name in at[side] else None for side in sides),
-            )
+        inside, outside = (at.get(side or "", {}) for side in sides)
+        drawn_bars = [
+            Bar(arm.name, *(_estimate(one[arm.name]) if arm.name in one else None for one in (inside, outside)))
             for arm in data.arms
+            if arm.name in inside or arm.name in outside
         ]
-        bars = tuple(Bar(*one) for one in found if one[1] or one[2])
-        drawn[name or f"All {examples_word(content.scoring)}"] = bars
+        drawn[name or f"All {examples_word(content.scoring)}"] = tuple(drawn_bars)
     ceiling = bar_ceiling([bar for bars in drawn.values() for bar in bars])
     return [BarChart(f"{name}: accuracy, %", bars, ceiling) for name, bars in drawn.items() if bars]
 

@@ -112,8 +112,8 @@ def _certainty(
     own: Score, other: Score, control: str, difference: Difference | None, interval: Interval | None
 ) -> tuple[bool, str]:
     """Returns whether the lead over the control is shown, and the sentence that says so or why not."""
-    spreads = [Spread(tuple(one.over_seeds.values.values())) for one in (own, other)]
-    least = min(spread.count for spread in spreads)
+    ahead, behind = (Spread(tuple(one.over_seeds.values.values())) for one in (own, other))
+    least = min(_replicas(own), _replicas(other))
     if least < SEEDS:
         asked = (
             "" if interval is None else "; over questions the lead " + ("may be 0" if _holds_0(interval) else "holds")
@@ -125,12 +125,18 @@ def _certainty(
             return True, f"Shown: the lead over “{control}” holds over {_over(difference)} ({tests})."
         return False, f"Not shown: the lead over “{control}” may be chance ({tests})."
     # The study sets this arm against others, not against the control.
-    if compare(*spreads, interval) == "above":
+    if compare(ahead, behind, interval) == "above":
         return (
             True,
             f"Shown: all {least} seeds of both lie apart, and the interval leaves 0 out (no test of the study's).",
         )
     return False, f"Not shown: the seeds of “{control}” reach as high, or the interval holds 0."
+
+
+def _replicas(score: Score) -> int:
+    """Returns how many seeds an arm was run with, or worlds, whichever are more."""
+    labels = [str(label).split("/") for label in score.over_seeds.values]
+    return max(len({label[0] for label in labels}), len({label[-1] for label in labels}))
 
 
 def _holds_0(interval: Interval) -> bool:

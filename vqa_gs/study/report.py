@@ -183,7 +183,9 @@ def _sections(
     if figures:
         add("In-domain and OOD", drawn(""))
     # An arm's name leads to the report of its first world.
-    first = {arm: link for (arm, _), link in reversed(links.items())}
+    first: dict[str, str] = {}
+    for (arm, _), link in links.items():
+        first.setdefault(arm, link)
     for table in tables_of(data, content, first):
         add(table.name, [table, *drawn(table.name)])
     if runs := runs_table(data, content, links):
