@@ -126,11 +126,11 @@ def _certainty(
         return False, f"Not shown: the lead over “{control}” may be chance ({tests})."
     # The study sets this arm against others, not against the control.
     if compare(ahead, behind, interval) == "above":
-        return (
-            True,
-            f"Shown: all {least} seeds of both lie apart, and the interval leaves 0 out (no test of the study's).",
-        )
-    return False, f"Not shown: the seeds of “{control}” reach as high, or the interval holds 0."
+        leaves = ", and the interval leaves 0 out" if interval else ""
+        return True, f"Shown: all seeds of both lie apart{leaves} (no test of the study's own)."
+    if interval and _holds_0(interval):
+        return False, f"Not shown: the interval of the lead over “{control}” holds 0."
+    return False, f"Not shown: seeds of “{control}” reach as high."
 
 
 def _replicas(score: Score) -> int:
