@@ -12,6 +12,7 @@ from vqa_gs.eval.report.write import write_report
 from vqa_gs.eval.report_content.content import Options
 from vqa_gs.eval.run_files import load_run
 from vqa_gs.study.plan import PlannedRun, StudyPlan
+from vqa_gs.study.summary import as_planned
 
 REPORT = "report.html"
 
@@ -47,7 +48,8 @@ def write_arm_reports(plan: StudyPlan, options: Options) -> list[Path]:
     with phase("writing the reports of arms", len(old), "arms") as far:
         for file in old:
             title = ", ".join(part for part in (plan.spec.title or plan.spec.file.stem, arms[file][0].arm.name) if part)
-            write_report([load_run(run.folder) for run in arms[file]], file, title=title, options=options)
+            loaded = {run.folder: load_run(run.folder) for run in arms[file]}
+            write_report(as_planned(arms[file], loaded), file, title=title, options=options)
             far(1)
     return list(arms)
 

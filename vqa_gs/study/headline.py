@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from vqa_gs.eval.arms import Spread
+from vqa_gs.eval.report.controls import controls_clause
 from vqa_gs.eval.report.summary import Tile
 from vqa_gs.eval.report_content.blocks import interval_text
 from vqa_gs.eval.report_content.content import Content
@@ -76,7 +77,7 @@ def study_headline(data: Dataset, content: Content) -> Headline:
     interval = None
     if compared:
         assert control is not None
-        lead = own.over_seeds.mean - first.measure.arms[control].over_seeds.mean
+        lead = difference.mean if difference else own.over_seeds.mean - first.measure.arms[control].over_seeds.mean
         interval = _lead_interval(data, content, best, control, difference)
         text += f", {lead_text(lead, interval)} over “{control}”"
     for one in rest:
@@ -89,6 +90,8 @@ def study_headline(data: Dataset, content: Content) -> Headline:
         return Headline(f"{text}.", "none", arm)
     assert control is not None
     shown, certainty = _certainty(own, first.measure.arms[control], control, difference, interval)
+    # How far tricks on the answers' statistics get belongs to how sure one can be that a model looks.
+    certainty = " ".join(filter(None, (certainty, controls_clause(content, arm))))
     return Headline(f"{text}.", "clear" if shown else "open", arm, certainty)
 
 

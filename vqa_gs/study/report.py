@@ -39,6 +39,8 @@ _ERROR_BARS = (
     " swept; in the plane: the control."
 )
 _EXAMPLES = 60
+# Differences that a sentence lists.
+_TOLD = 8
 
 
 def write_study_report(plan: StudyPlan, image_dir: Path | None = None) -> list[Path]:
@@ -221,7 +223,7 @@ def _findings(data: Dataset, content: Content) -> list[str]:
             continue
         decided = [
             f"“{arm}” {points(difference.mean, 1)} against “{difference.against}” (p {difference.p_holm:.2g})"
-            for arm, difference in sorted(differences, key=lambda item: -item[1].mean)
+            for arm, difference in sorted(differences, key=lambda item: -abs(item[1].mean))
             if difference.decided
         ]
         tests = max(difference.comparisons for _, difference in differences)
@@ -230,7 +232,9 @@ def _findings(data: Dataset, content: Content) -> list[str]:
             found.append(f"{split}: no two arms have three seeds, so no difference is tested.")
             continue
         text = f"{split}, points under {one.scoring}, p after Holm over {_count(tests, 'test')}: "
-        text += "; ".join(decided) if decided else "no arm differs from what it is tested against"
+        text += "; ".join(decided[:_TOLD]) if decided else "no arm differs from what it is tested against"
+        if len(decided) > _TOLD:
+            text += f"; and {len(decided) - _TOLD} more, see the table of differences"
         if decided and len(differences) > len(decided):
             text += f"; {len(differences) - len(decided)} more are undecided"
         found.append(f"{text}.")

@@ -332,3 +332,15 @@ def test_splits_looked_at_again_stand_apart(write_study, tmp_path):
     assert "12.50" in again
     assert "12.50" not in arms
     assert "| OOD |" in arms, "the only split on its side but for the other look"
+
+
+def test_runs_of_an_arm_are_one_arm_whatever_a_later_version_records(write_study, tmp_path):
+    plan = make_plan(write_study(arms={"control": {}, "better": {}}, seeds=[1, 2, 3], control="control"), tmp_path)
+    for run in plan.runs:
+        write_run(run, *SCORES[run.arm.name][run.seed], lambda overall: {})
+    config = plan.runs[-1].folder / "config.yaml"
+    config.write_text(config.read_text() + "a_setting_of_tomorrow: 1\n")
+    files = write_study_report(plan)
+    for file in (*files[:2], tmp_path / "runs" / "better" / "report.html"):
+        assert "a_setting_of_tomorrow=" not in file.read_text()
+    assert "3 runs, 1 arm" in (tmp_path / "runs" / "better" / "report.html").read_text()
