@@ -1,6 +1,7 @@
 # make demo   the embedded world, end to end      make test   the quick suite
 # make check  style, types, floors                make test-all   the slow tests too
 # make docs   the documentation site, in build/site
+# make session  twenty commands in a terminal, written down to be looked at: runs/session
 # make fuzz   damaged files of every kind, SECONDS=60 SEED=0, or CASES=50 of each
 PYTHON ?= python3
 VENV ?= .venv
@@ -9,7 +10,7 @@ BIN := $(VENV)/bin
 SECONDS ?= 60
 SEED ?= 0
 
-.PHONY: demo test test-all fuzz check docs tree install install-dev clean
+.PHONY: demo test test-all fuzz session check docs tree install install-dev clean
 
 $(VENV)/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -35,6 +36,9 @@ test-all: install
 
 fuzz: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --seconds $(SECONDS) --seed $(SEED) $(if $(CASES),--cases $(CASES))
+
+session: install
+	$(BIN)/python -m tests.session --out runs/session
 
 # features/, pair_builders/ and eval/ are imported from vqa_gs: tools that read files see them where they are imported.
 TREE := build/tree

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rich.box import HEAVY_HEAD
 from rich.table import Table
 from rich.text import Text
 from vqa_gs.eval.compare import QUESTION_TYPE
 
 TOP_TYPES = 20
+# Columns that the whole table wants.
+WIDE = 110
 
 
 def _interval(row: Mapping[str, Any]) -> str:
@@ -24,19 +27,30 @@ def _verdict(row: Mapping[str, Any]) -> str:
     return f"{row['verdict']} ahead" if row["verdict"] else "undecided"
 
 
-def comparison_table(comparison: Mapping[str, Any], top_types: int = TOP_TYPES) -> Table:
+def comparison_table(comparison: Mapping[str, Any], top_types: int = TOP_TYPES, width: int = WIDE) -> Table:
     """Returns the differences by type; a difference that may be chance is called undecided, never a win.
 
     Args:
         comparison: of `compare`.
         top_types: how many question types are told, those with most questions.
+        width: columns of the terminal; on a narrow one p before correction is left out, and the frame.
     """
     rule, level = comparison["scoring"], 100 * comparison["level"]
-    table = Table(title=Text(f"{comparison['a']} (a) against {comparison['b']} (b), % under {rule}"))
-    table.add_column("type", overflow="fold")
-    names = ("questions", "a", "b", "a - b", f"{level:.0f} % interval", "p", "p (Holm)", "verdict")
+    narrow = width < WIDE
+    table = Table(
+        box=None if narrow else HEAVY_HEAD,
+        padding=(0, 1, 0, 0) if narrow else (0, 1),
+        title=Text(f"{comparison['a']} (a) against {comparison['b']} (b), % under {rule}"),
+    )
+    table.add_column("type", overflow="fold", min_width=10)
+    names = ["questions", "a", "b", "a - b", f"{level:.0f} % interval", "p", "p (Holm)", "verdict"]
+    if narrow:
+        names.remove("p")
     for name in names:
-        table.add_column(name, justify="left" if name == "verdict" else "right", no_wrap=name != "verdict")
+        if name == "verdict":
+            table.add_column(name, min_width=9)
+        else:
+            table.add_column(name, justify="right", no_wrap=True)
     last = "overall"
     types = [row for row in comparison["rows"] if row["kind"] == QUESTION_TYPE]
     told = sorted(types, key=lambda row: -row["questions"])[:top_types]
@@ -53,7 +67,7 @@ def comparison_table(comparison: Mapping[str, Any], top_types: int = TOP_TYPES) 
             f"{row['b']:.2f}",
             f"{row['difference']:+.2f}",
             _interval(row),
-            _p(row["p"]),
+            *([] if narrow else [_p(row["p"])]),
             _p(row["p_corrected"]),
             _verdict(row),
         )

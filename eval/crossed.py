@@ -27,6 +27,8 @@ from vqa_gs.eval.statistics import LEVEL, REPLICATES, Floats, Groups, Interval, 
 
 # Draws of a sum of sources: each of the resampled means comes up equally often.
 _SUMS = 10_000
+# Fewer members of a sample carry no interval to look at, and no verdict.
+MEMBERS = 3
 # Equal up to rounding: a ratio of two rounding errors tests nothing.
 _ROUNDING = 1e-9
 
@@ -84,6 +86,14 @@ def sources_of(table: npt.ArrayLike) -> list[Source]:
     values = np.asarray(table, np.float64)
     found = (source_of(values.mean(axis).tolist()) for axis in (1, 0))
     return [source for source in found if source is not None]
+
+
+def carrying(sources: Iterable[Source]) -> list[Source]:
+    """Returns the sources that an interval can stand on: Student's of two members is 13 errors wide to either side.
+
+    Such an interval is right and says nothing; what is shown instead is over the other sources, and says so.
+    """
+    return [source for source in sources if source.freedom >= MEMBERS - 1]
 
 
 @lru_cache(maxsize=64)

@@ -6,6 +6,7 @@ seeded; the same call gives the same numbers.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,6 +23,8 @@ Scores = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float64]
 
 LEVEL = 0.95
+# What accuracies can be, and what differences can.
+PERCENT, ANY_NUMBER = (0.0, 100.0), (-math.inf, math.inf)
 REPLICATES = 1000
 PERMUTATIONS = 10_000
 

@@ -32,7 +32,7 @@ def small_world(line):
     """Returns options that make a demonstration small."""
     section, sizes = ("objects", OBJECTS) if "--objects-only" in line else ("world", WORLD)
     more = [word for name, size in sizes.items() for word in (f"--{section}.{name}", str(size))]
-    return more if "--prepare-only" in line or section == "objects" else [*more, "--epochs", "1"]
+    return more if "--prepare-only" in line or section == "objects" else [*more, "--epochs", "1", "--seeds", "1"]
 
 
 SMALLER = {

@@ -115,10 +115,10 @@ class Prior(Breakdown, frozen=True):
     study: ClassVar[StudyKind | None] = StudyKind(
         "prior",
         "Prior bias",
-        "How much more often, in points, the training set's most common answer of a question type is given than it is"
-        " true: 0 is no bias. The first row is the mean over questions.",
+        "How much more often, in points, the training set's most common answer of a question type is predicted than it"
+        " is right: 0 is no bias. The first row is the mean over questions.",
         "Prior bias",
-        "training's top answer: given minus true, points",
+        "training's most common answer: predicted minus right, points",
         higher_is_better=False,
     )
 
@@ -163,8 +163,8 @@ class Prior(Breakdown, frozen=True):
         """Returns how often the training's most common answer is given and true."""
         whole = self.overall
         return [
-            f"the training prior's answer is given {whole.predicted_prior:.2f} %, true {whole.true_prior:.2f} % of"
-            " the time"
+            f"training's most common answer of the type is predicted {whole.predicted_prior:.2f} %, right"
+            f" {whole.true_prior:.2f} % of the time"
         ]
 
     def measured(self) -> dict[str, Measured]:
@@ -180,21 +180,23 @@ class Prior(Breakdown, frozen=True):
             return None
         columns = [
             Column("question type", numeric=False),
-            Column("commonest in training", numeric=False),
+            Column("most common answer in training", numeric=False),
             Column("questions"),
-            Column("is true, %"),
+            Column("it is right, %"),
         ]
         for arm in content.arms:
-            columns += [Column(label, arm.name) for label in ("is given, %", "to training", "to truth")]
+            labels = ("it is predicted, %", "distance to training", "distance to annotators")
+            columns += [Column(label, arm.name) for label in labels]
         kinds = sorted({kind for one in content.breakdowns(Prior) for kind in one.per_question_type})
         rows = [_row(content, split, kind, at("per_question_type", kind)) for kind in kinds]
         rows.sort(key=lambda row: -(row[2].sort or 0.0))
         notes = (
             f"On {split}; answers compared as the rule {content.rule} compares them.",
-            "“Is given”: how often the prediction is the training set's commonest answer of that type; “is true”: how "
-            "often it is the majority answer here.",
-            "“To training”, “to truth”: Jensen-Shannon divergence in bits of the predicted answers from those; nearer "
-            "to training than to truth means leaning on the prior.",
+            "How often the answer that is most common in training for a question type is predicted here, and how often "
+            "it is right, being the majority answer of the annotators.",
+            "Distance: Jensen-Shannon divergence in bits between how often each answer is predicted and how often it "
+            "occurs in training, or is the annotators' here; nearer to training than to annotators means that a model "
+            "repeats training's statistics.",
         )
         name = "Leaning on the prior"
         whole = _row(content, split, "all types", at("overall"))

@@ -6,6 +6,7 @@ import msgspec
 from vqa_gs.eval.arms import Arm, Spread
 from vqa_gs.eval.model_selection import selection_warnings
 from vqa_gs.eval.report.controls import controls_clause, controls_sentence
+from vqa_gs.eval.report.limits import limits_sentence
 from vqa_gs.eval.report_content.blocks import interval_text
 from vqa_gs.eval.report_content.content import Content
 from vqa_gs.eval.report_content.resampling import OVERALL, Group, answer_type
@@ -76,7 +77,7 @@ def summarize(content: Content) -> Summary:
     head = headline(content.arms, content.splits, lambda one, other: content.difference(one, other, ood, OVERALL))
     clause = controls_clause(content, head.best)
     if clause:
-        head = msgspec.structs.replace(head, text=f"{head.text} {clause}")
+        head = msgspec.structs.replace(head, certainty=f"{head.certainty} {clause}".lstrip())
     remark = other_sentence(
         content.arms,
         content.splits,
@@ -87,7 +88,7 @@ def summarize(content: Content) -> Summary:
         head,
         tuple(selection_warnings(content.runs)),
         tuple(tiles(content, head.best)),
-        tuple(filter(None, (controls_sentence(content), remark))),
+        tuple(filter(None, (limits_sentence(content), controls_sentence(content), remark))),
         tuple(cautions(content.arms, content.splits)),
         tuple(dict.fromkeys(content.records.reasons)),
     )

@@ -11,12 +11,13 @@ from vqa_gs.eval.report_content.marks import WIDTH, Chart, marker, shorten
 _GAP, _TITLE, _ROW, _FONT = 24, 24, 20, "system-ui, 'DejaVu Sans', sans-serif"
 
 
-def svg_file(charts: Sequence[Chart], series: Sequence[str]) -> str:
+def svg_file(charts: Sequence[Chart], series: Sequence[str], sides: bool = False) -> str:
     """Returns a file; the same numbers give the same bytes.
 
     Args:
         charts: the panels, from the left.
-        series: what the markers stand for.
+        series: what the markers stand for, or the bars.
+        sides: whether these are bars, in-domain before OOD, in place of the arms' markers.
     """
     drawings = [found for chart in charts if (found := chart.draw())]
     width = len(drawings) * (WIDTH + _GAP) + _GAP
@@ -34,10 +35,16 @@ def svg_file(charts: Sequence[Chart], series: Sequence[str]) -> str:
     for index, name in enumerate(series):
         left = _GAP + index % columns * (WIDTH + _GAP) / 2
         y = below + index // columns * _ROW
-        parts.append(f'{marker(index, left + 6, y)}<text x="{left + 18:.0f}" y="{y + 4:.0f}">')
+        key = _bar(index, left, y) if sides else marker(index, left + 6, y)
+        parts.append(f'{key}<text x="{left + 18:.0f}" y="{y + 4:.0f}">')
         parts.append(f"{escape(shorten(name, 28))}</text>")
     height = below + -(-len(series) // columns) * _ROW
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height:.0f}" '
         f'viewBox="0 0 {width} {height:.0f}" font-family="{_FONT}">{Markup("").join(map(Markup, parts))}</svg>\n'
     )
+
+
+def _bar(index: int, left: float, y: float) -> str:
+    """Returns the key of a side's bars."""
+    return f'<rect class="bar {("in", "ood")[index]}" x="{left:.0f}" y="{y - 6:.0f}" width="12" height="12" rx="2"/>'

@@ -98,11 +98,15 @@ def write_report(
     return [path for path, _ in files]
 
 
-def summary_table(runs: Sequence[RunSummary]) -> RichTable:
+def summary_table(runs: Sequence[RunSummary], width: int | None = None) -> RichTable:
     """Returns a table for the terminal: question types down, in-domain and OOD accuracy of each arm across.
+
+    Args:
+        runs: what to set side by side.
+        width: columns of the terminal; where the arms do not fit across it, they go down. None: they do fit.
 
     Raises:
         UsageError: there is no run, one is given twice, or their scores follow different rules.
     """
     _check(runs)
-    return render_terminal(runs)
+    return render_terminal(runs, width)

@@ -40,6 +40,7 @@ class Cell(msgspec.Struct, frozen=True):
         sort: what to sort by; None sorts by the text.
         strong: whether the cell is set off: the highest, and clear of the others.
         spark: a word-sized chart in place of the text, which then only describes it.
+        link: the address that the text leads to, relative to the page; "" for none.
     """
 
     text: str
@@ -48,6 +49,7 @@ class Cell(msgspec.Struct, frozen=True):
     sort: float | None = None
     strong: bool = False
     spark: Markup | None = None
+    link: str = ""
 
 
 class Table(msgspec.Struct, frozen=True):
@@ -148,9 +150,9 @@ class Section(msgspec.Struct, frozen=True):
         return [block for block in self.blocks if isinstance(block, Table)]
 
 
-def text_cell(text: str, *, sort: float | None = None) -> Cell:
-    """Returns a cell of plain text."""
-    return Cell(text, sort=sort)
+def text_cell(text: str, *, sort: float | None = None, link: str = "") -> Cell:
+    """Returns a cell of plain text, which may lead somewhere."""
+    return Cell(text, sort=sort, link=link)
 
 
 def count_cell(value: int | None) -> Cell:

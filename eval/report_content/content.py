@@ -161,7 +161,7 @@ class Content:
     def split_note(self) -> str:
         """Returns what the splits are and how many questions they have."""
         parts = []
-        for split in self.splits.names:
+        for split in self.splits.first_looks:
             questions = self.most(split, lambda metrics: metrics.questions)
             label = self.splits.label(split)
             name = split if label == split else f"{label} is {split}"

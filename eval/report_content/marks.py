@@ -8,10 +8,12 @@ outside is escaped here or by the chart that prints it.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from markupsafe import Markup
 from vqa_gs.eval.arms import Spread
+from vqa_gs.eval.statistics import PERCENT
 
 WIDTH = 360
 # Marker shapes go round together with the colours, so that arms can be told apart without colour.
@@ -32,10 +34,17 @@ _CORNERS: dict[str, list[tuple[float, float]]] = {
 
 
 class Estimate(msgspec.Struct, frozen=True):
-    """A score as charts draw it: over seeds, and with its interval over questions where that is known."""
+    """A score as charts draw it: over seeds, and with its interval over questions where that is known.
+
+    Attributes:
+        spread: over seeds.
+        interval: None where it is not known.
+        possible: the lowest and the highest value that there are.
+    """
 
     spread: Spread
     interval: tuple[float, float] | None = None
+    possible: tuple[float, float] = PERCENT
 
     @property
     def mean(self) -> float:
@@ -47,7 +56,8 @@ class Estimate(msgspec.Struct, frozen=True):
         """What the whisker spans: the interval, else one deviation to both sides, else nothing."""
         if self.interval is not None or self.spread.std is None:
             return self.interval
-        return self.mean - self.spread.std, self.mean + self.spread.std
+        low, high = self.possible
+        return max(low, self.mean - self.spread.std), min(high, self.mean + self.spread.std)
 
     @property
     def high(self) -> float:
@@ -69,6 +79,18 @@ def ticks(low: float, high: float, count: int = 4) -> list[float]:
     first = math.floor(low / step + 1e-9)
     last = math.ceil(high / step - 1e-9)
     return [round(index * step, 12) for index in range(first, last + 1)]
+
+
+def span(values: Sequence[float], whiskers: Iterable[tuple[float, float] | None] = ()) -> tuple[float, float]:
+    """Returns what an axis has to show: all values, and whiskers that are not much longer than these lie apart.
+
+    A whisker may be many times as long as all means lie apart; an axis that showed it whole would show nothing else.
+    Such a whisker runs to the edge.
+    """
+    low, high = min(values), max(values)
+    margin = max((high - low) / 2, 1.0)
+    ends = [end for whisker in whiskers for end in whisker or ()]
+    return max(low - margin, min([low, *ends])), min(high + margin, max([high, *ends]))
 
 
 def shorten(text: str, length: int) -> str:

@@ -7,7 +7,6 @@ distributions, examples. Everything that cannot be used is told as a reason, nev
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from vqa_gs.eval.evaluate import score_answers
 from vqa_gs.eval.question_types import with_question_types
+from vqa_gs.eval.report_content.verdicts import OTHER_LOOKS
 from vqa_gs.eval.results import read_id_list, read_result_file
 from vqa_gs.eval.rules import RULES
 from vqa_gs.eval.runs import MEAN_AVERAGE_PRECISION, RunSummary, flatten
@@ -33,9 +33,6 @@ from vqa_gs.data.vocabulary import AnswerVocabulary
 Codes = npt.NDArray[np.int32]
 
 UNANSWERED = -1
-
-# Training looks at a split again with the last epoch's weights, and with the prior given back or taken away.
-_OTHER_LOOKS = re.compile(r"_(last_epoch|prior_[^_]+)$")
 
 
 class Lexicon:
@@ -171,7 +168,7 @@ def _read_subsets(
     settings = flatten(run.config)
     found: dict[str, npt.NDArray[np.bool_]] = {}
     for name, scored in run.metrics[split].subsets.items():
-        of_split = _OTHER_LOOKS.sub("", split)
+        of_split = OTHER_LOOKS.sub("", split)
         listed = (f"data.{place}{of_split}.subsets.{name}" for place in ("tests.", ""))
         file = next((settings[key] for key in listed if isinstance(settings.get(key), str)), None)
         if file is None:

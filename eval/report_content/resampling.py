@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 from vqa_gs.eval.arms import Arm
-from vqa_gs.eval.crossed import Images, crossed, differences_of
+from vqa_gs.eval.crossed import Images, carrying, crossed, differences_of
 from vqa_gs.eval.report_content.records import SplitRecords
 from vqa_gs.eval.runs import RunSummary
 from vqa_gs.eval.statistics import REPLICATES, Groups, Interval, image_draws, percentile_interval
@@ -144,7 +144,7 @@ class ArmIntervals:
     def of_difference(self, one: Arm, other: Arm, group: Group) -> Interval | None:
         """Returns the interval of a difference in points over questions and seeds, on the same questions and draws.
 
-        Seeds are paired where both arms have the same ones.
+        Seeds are paired where both arms have the same ones. Of fewer than three it is over questions alone.
         """
         if one.name not in self._arms or other.name not in self._arms:
             return None
@@ -158,7 +158,7 @@ class ArmIntervals:
             others.sort(key=lambda run: order.index(run.seed))
         a, b = (self._measured[self._rows(some), self._column[group]].tolist() for some in (runs, others))
         images = Images(ahead.draws - behind.draws, ahead.size)
-        return crossed(float(np.mean(a) - np.mean(b)), differences_of(a, b, paired), images).interval
+        return crossed(float(np.mean(a) - np.mean(b)), carrying(differences_of(a, b, paired)), images).interval
 
     def _scored(self, arm: Arm) -> list[RunSummary]:
         return [run for run in arm.runs if self._records.split in run.metrics]

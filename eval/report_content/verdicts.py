@@ -1,17 +1,19 @@
-"""What a report may claim: which arm is ahead, and what stands in the way of saying so.
+"""What a report may claim: what was seen, then how sure it is.
 
-A difference counts only where every arm has at least three seeds, all were scored on the same questions, the
-spreads of their seeds do not overlap, and the interval of the difference over questions and seeds, where it is known,
-leaves zero out.
+What was seen is told as numbers in any case. A difference counts as shown only where every arm has at least three
+seeds, all were scored on the same questions, the spreads of their seeds do not overlap, and the interval of the
+difference over questions and seeds, where it is known, leaves zero out.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Literal
 
 import msgspec
 from vqa_gs.eval.arms import Arm, Spread
+from vqa_gs.eval.crossed import MEMBERS
 from vqa_gs.eval.runs import RunSummary
 from vqa_gs.eval.statistics import Interval
 
@@ -19,7 +21,10 @@ Comparison = Literal["above", "below", "overlap", "inside", "unknown", "incompar
 Difference = Callable[[Arm, Arm], Interval | None]
 
 # Two seeds say next to nothing of a third.
-SEEDS = 3
+SEEDS = MEMBERS
+
+# Training looks at a split again with the last epoch's weights, and with the prior given back or taken away.
+OTHER_LOOKS = re.compile(r"_(last_epoch|prior_[^_]+)$")
 
 COMPARISON_WORDS: dict[Comparison, str] = {
     "above": "above, spreads apart",
@@ -39,26 +44,38 @@ class Splits(msgspec.Struct, frozen=True):
     ood: str | None
     sides: dict[str, str | None]
 
+    @property
+    def first_looks(self) -> tuple[str, ...]:
+        """The splits without those that are others looked at again."""
+        return tuple(split for split in self.names if not self.is_other_look(split))
+
+    def is_other_look(self, split: str) -> bool:
+        """Whether a split is another of them, looked at again with other weights or another prior."""
+        return OTHER_LOOKS.sub("", split) in self.sides and OTHER_LOOKS.search(split) is not None
+
     def label(self, split: str) -> str:
         """Returns the short name of a split: its side of the shift where it is the only one on that side."""
         side = self.sides[split]
-        if side is None or sum(other == side for other in self.sides.values()) > 1:
+        same = [other for other in self.first_looks if self.sides[other] == side]
+        if side is None or same != [split]:
             return split
         return "in-domain" if side == "in" else "OOD"
 
 
 class Headline(msgspec.Struct, frozen=True):
-    """The sentence a report opens with.
+    """The two sentences a report opens with.
 
     Attributes:
-        text: the claim, plain text.
-        tone: ``clear`` if one arm is ahead, ``open`` if that cannot be said, ``none`` if there is only one.
+        text: what was seen, plain text.
+        tone: ``clear`` if one arm is shown to be ahead, ``open`` if that cannot be said, ``none`` if there is only one.
         best: the arm with the highest OOD mean, if any was scored.
+        certainty: how sure that is, plain text; "" where there is nothing to be sure of.
     """
 
     text: str
     tone: Literal["clear", "open", "none"]
     best: Arm | None
+    certainty: str = ""
 
 
 def compare(one: Spread, other: Spread, difference: Interval | None = None) -> Comparison:
@@ -161,7 +178,7 @@ def _quoted(arms: Sequence[Arm]) -> str:
 
 
 def headline(arms: Sequence[Arm], splits: Splits, difference: Difference = lambda one, other: None) -> Headline:
-    """Returns what can be said about the OOD accuracy of the arms.
+    """Returns what was seen of the OOD accuracy of the arms, and how sure it is.
 
     Args:
         arms: the arms.
@@ -174,36 +191,67 @@ def headline(arms: Sequence[Arm], splits: Splits, difference: Difference = lambd
         return Headline("No OOD split was scored, so nothing can be said about robustness.", "none", None)
     scored.sort(key=lambda item: -item[1].mean)
     best, top = scored[0]
-    reached = f"“{best.name}” reaches {percent(top)} OOD ({seeds(top)})"
+    reached = f"“{best.name}” reaches {percent(top)} OOD"
     if len(scored) == 1:
-        return Headline(f"{reached}. There is no other arm to compare it with.", "none", best)
+        return Headline(f"{reached} ({seeds(top)}). There is no other arm to compare it with.", "none", best)
     runs = [run for arm, _ in scored for run in arm.runs]
     if not same_questions(runs, split):
         text = f"The arms were scored on different questions of {split}, so their accuracies cannot be compared."
         return Headline(text, "open", best)
-    rest = [(arm, spread, compare(top, spread, difference(best, arm))) for arm, spread in scored[1:]]
-    if all(verdict == "above" for _, _, verdict in rest):
-        second, below, _ = rest[0]
-        text = (
-            f"“{best.name}” is ahead out of distribution: {percent(top)} ({seeds(top)}), "
-            f"{top.mean - below.mean:.1f} points above “{second.name}”, and the seeds' spreads do not overlap."
-        )
-        return Headline(text, "clear", best)
+    baseline = find_baseline(arms)
+    # What it is measured against, and, where that is another arm, the next best one.
+    rivals = [item for item in scored[1:] if item[0] is baseline]
+    rivals += [item for item in scored[1:2] if item not in rivals]
+    leads = [(arm, top.mean - spread.mean, difference(best, arm)) for arm, spread in rivals]
+    seen = " and ".join(f"{lead_text(lead, interval)} over “{arm.name}”" for arm, lead, interval in leads)
+    tone, certainty = _certainty(best, top, scored[1:], difference)
+    return Headline(f"{reached}, {seen}.", tone, best, certainty)
+
+
+def lead_text(lead: float, interval: Interval | None) -> str:
+    """Returns a lead in points with its interval, as a headline tells it; it does not break before its unit."""
+    around = f" ({interval[0]:.1f} to {interval[1]:.1f})".replace("-", "−") if interval else ""
+    return f"{points(lead, 1)}\N{NO-BREAK SPACE}points{around}"
+
+
+def _certainty(
+    best: Arm, top: Spread, others: Sequence[tuple[Arm, Spread]], difference: Difference
+) -> tuple[Literal["clear", "open"], str]:
+    """Returns whether the best arm is shown to be ahead of all others, and the sentence that says so or why not."""
+    rest = [(arm, spread, difference(best, arm)) for arm, spread in others]
+    verdicts = [(arm, compare(top, spread, interval)) for arm, spread, interval in rest]
+    least = min(spread.count for spread in (top, *(spread for _, spread, _ in rest)))
+    if all(verdict == "above" for _, verdict in verdicts):
+        known = all(interval is not None for _, _, interval in rest)
+        leaves = ", and the intervals over questions and seeds leave 0 out" if known else ""
+        return "clear", f"Shown: over {least} seeds its lead is larger than the seeds' spread{leaves}."
     reasons = []
-    overlapping = [arm for arm, _, verdict in rest if verdict == "overlap"]
-    inside = [arm for arm, _, verdict in rest if verdict == "inside"]
-    few = [(arm, spread) for arm, spread in scored if spread.count < SEEDS]
+    overlapping = [arm for arm, spread, _ in rest if max(top.count, spread.count) > 1 and top.low <= spread.high]
+    inside = [arm for arm, _, interval in rest if interval and interval[0] <= 0 <= interval[1]]
+    inside = [arm for arm in inside if arm not in overlapping]
     if overlapping:
         reasons.append(f"its seeds' spread overlaps that of {_quoted(overlapping)}")
     if inside:
-        reasons.append(f"its lead over {_quoted(inside)} lies within the interval over questions and seeds")
-    if few:
-        whom = "every arm" if len(few) == len(scored) else _quoted([arm for arm, _ in few])
-        counts = sorted({spread.count for _, spread in few})
-        ran = f"{' or '.join('one' if count == 1 else 'two' for count in counts)} seed{'s' if 2 in counts else ''}"
-        reasons.append(f"{whom} ran with {ran}, and a verdict needs three")
-    mean = f"“{best.name}” has the highest OOD mean, {percent(top)} ({seeds(top)})"
-    return Headline(f"No arm is shown to be ahead: {mean}, but {', and '.join(reasons)}.", "open", best)
+        reasons.append(f"its lead over {_quoted(inside)} lies within its interval")
+    if reasons:
+        return "open", f"Not shown: {', and '.join(reasons)}{_too_few(least)}."
+    known = all(interval is not None for _, _, interval in rest)
+    asked = "other questions would hardly change that" if known else "what other questions would change is not known"
+    if least == 1:
+        return "open", f"Seen with one seed: {asked}, another seed may. A verdict needs three of each arm."
+    ran = (
+        f"{least} seeds of each arm"
+        if {top.count, *(spread.count for _, spread, _ in rest)} == {least}
+        else "the seeds"
+    )
+    return "open", f"Likely, not shown: {asked}, and {ran} agree. A verdict needs three of each."
+
+
+def _too_few(least: int) -> str:
+    """Returns what a verdict lacks in seeds, "" where it lacks none."""
+    if least >= SEEDS:
+        return ""
+    return f"; a verdict needs three seeds of each arm, and there {'is one' if least == 1 else f'are {least}'}"
 
 
 def other_sentence(

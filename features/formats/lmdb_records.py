@@ -90,6 +90,12 @@ def _columns(values: dict[Any, Any]) -> dict[str, np.ndarray]:
     return columns
 
 
+def require_lmdb(file: Path | None = None) -> None:
+    """Refuses a database where the package that reads it is not installed."""
+    if not find_spec("lmdb"):
+        raise DataError("reading LMDB needs the package lmdb", file=file, mend="pip install lmdb")
+
+
 class LmdbSource(RecordSource[bytes]):
     """An open database."""
 
@@ -97,8 +103,7 @@ class LmdbSource(RecordSource[bytes]):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        if not find_spec("lmdb"):
-            raise DataError("reading LMDB needs the package lmdb", file=path, mend="pip install lmdb")
+        require_lmdb(path)
         self._process: subprocess.Popen[bytes] | None = None
         self._listed: bytes | None = None
         self._seen: set[bytes] = set()

@@ -148,13 +148,13 @@ def test_headline_names_a_winner_only_without_overlap(tmp_path):
     runs = study(tmp_path / "a", {"baseline": [(60, 40), (61, 41), (62, 40)], "gs": [(60, 45), (61, 46), (62, 45)]})
     head = only_part(runs).summary.headline
     assert head.tone == "clear"
-    assert "“gs” is ahead" in head.text
-    assert "5.0 points above “baseline”" in head.text
+    assert head.text == "“gs” reaches 45.3\xa0±\xa00.6\xa0% OOD, +5.0\xa0points over “baseline”."
+    assert head.certainty == "Shown: over 3 seeds its lead is larger than the seeds' spread."
     runs = study(tmp_path / "b", {"baseline": [(60, 40), (61, 46), (62, 43)], "gs": [(60, 45), (61, 47), (62, 46)]})
     part = only_part(runs)
     assert part.summary.headline.tone == "open"
-    assert "No arm is shown to be ahead" in part.summary.headline.text
-    assert "spread overlaps that of “baseline”" in part.summary.headline.text
+    assert "“gs” reaches 46.0" in part.summary.headline.text
+    assert part.summary.headline.certainty == "Not shown: its seeds' spread overlaps that of “baseline”."
     assert table_of(part, "arms").rows[0][5].spread == "within the seeds' spread"
     assert not any(cell.strong for row in table_of(part, "types").rows for cell in row)
 
@@ -162,7 +162,9 @@ def test_headline_names_a_winner_only_without_overlap(tmp_path):
 def test_one_seed_is_no_win(tmp_path):
     part = only_part(study(tmp_path, {"baseline": [(60, 10)], "gs": [(60, 90)]}))
     assert part.summary.headline.tone == "open"
-    assert "every arm ran with one seed, and a verdict needs three" in part.summary.headline.text
+    assert part.summary.headline.text == "“gs” reaches 90.0\xa0% OOD, +80.0\xa0points over “baseline”."
+    assert part.summary.headline.certainty.startswith("Seen with one seed: what other questions would change is not")
+    assert part.summary.headline.certainty.endswith("another seed may. A verdict needs three of each arm.")
     assert table_of(part, "arms").rows[0][5].spread == "fewer than three seeds"
 
 
@@ -170,7 +172,8 @@ def test_two_seeds_are_no_win(tmp_path):
     arms = {"baseline": [(60, 10), (61, 11), (60, 10)], "gs": [(60, 90), (60, 91)]}
     part = only_part(study(tmp_path, arms))
     assert part.summary.headline.tone == "open"
-    assert "“gs” ran with two seeds, and a verdict needs three" in part.summary.headline.text
+    assert part.summary.headline.certainty.startswith("Likely, not shown: ")
+    assert part.summary.headline.certainty.endswith("the seeds agree. A verdict needs three of each.")
     assert table_of(part, "arms").rows[0][5].spread == "fewer than three seeds"
 
 

@@ -7,7 +7,7 @@ from vqa_gs.eval.report_content.charts.bars import Bar, BarChart, bar_ceiling
 from vqa_gs.eval.report_content.charts.dots import DotChart, Series
 from vqa_gs.eval.report_content.charts.lines import Line, LineChart
 from vqa_gs.eval.report_content.charts.plane import PlaneChart, Point
-from vqa_gs.eval.report_content.marks import ARM_COLOURS, WIDTH, Estimate, marker, shorten, ticks
+from vqa_gs.eval.report_content.marks import ARM_COLOURS, WIDTH, Estimate, marker, shorten, span, ticks
 
 NASTY = "<script>alert(\"1\")</script> & 'x'"
 
@@ -109,3 +109,33 @@ def test_plane_panel():
     assert "in-domain 50.0" in text
     assert "OOD 21.0 ± 1.4" in text
     assert PlaneChart("none", (), "x").svg() == ""
+
+
+def test_an_axis_is_set_by_its_points_and_whiskers_end_inside():
+    assert span([10.0, 20.0]) == (10, 20)
+    assert span([10.0, 20.0], [(8.0, 21.0), None]) == (8, 21)
+    # Not down to -200: half of what the points lie apart.
+    assert span([10.0, 20.0], [(-200.0, 200.0)]) == (5, 25)
+    assert span([10.0], [(-200.0, 200.0)]) == (9, 11)
+    points = (
+        Point("a", 0, Estimate(Spread((40.0,)), (0.0, 90.0)), Estimate(Spread((20.0,)), (0.0, 100.0))),
+        Point("b", 1, seeds(50.0), seeds(30.0)),
+    )
+    root = parsed(PlaneChart("OOD", points, "in-domain"))
+    (whiskers,) = (node.get("d") for node in root.iter("path") if "reach" in node.get("class"))
+    across, up = whiskers.split("M")[1:]
+    x, right = float(across.split(" ")[0]), float(across.split("H")[1])
+    top, bottom = float(up.split(" ")[1].split("V")[0]), float(up.split("V")[1])
+    assert 40 <= x < right <= WIDTH - 12
+    assert min(top, bottom) >= 8
+    assert max(top, bottom) <= 258
+    swept = Line("swept", 0, ((1, 40.0), (2, 42.0)), mean=True, reach=((0.0, 90.0), None))
+    root = parsed(LineChart("accuracy", (swept,)))
+    (whisker,) = (node.get("d") for node in root.iter("path"))
+    low, high = map(float, whisker.split(" ")[1].split("V"))
+    assert 8 <= min(low, high) < max(low, high) <= 178
+
+
+def test_a_deviation_ends_where_accuracies_do():
+    assert seeds(99.0, 100.0, 95.0).reach[1] == 100
+    assert Estimate(Spread((-5.0, 5.0)), possible=(-100.0, 100.0)).reach[0] < 0

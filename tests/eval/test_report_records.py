@@ -1,6 +1,8 @@
+import dataclasses
 import gzip
 import json
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -123,12 +125,27 @@ def test_intervals_are_those_of_the_bootstrap(world):
         for group in (OVERALL, answer_type("number"), question_type("what")):
             assert intervals.of(arm, group) == pytest.approx(expected[group], abs=1e-3)
     scores = records.scores.astype(np.float64)
-    expected = crossed_difference(groups, list(scores[2:]), list(scores[:2]), paired=True)
-    assert intervals.of_difference(arms[1], arms[0], OVERALL) == pytest.approx(expected[OVERALL], abs=1e-3)
+    # Two seeds carry no interval over seeds: it is over questions alone.
+    expected = crossed_difference(groups, [scores[2:].mean(0)], [scores[:2].mean(0)])
+    low, high = intervals.of_difference(arms[1], arms[0], OVERALL)
+    assert (low, high) == pytest.approx(tuple(expected[OVERALL]), abs=1e-3)
+    # Of three it is over seeds too.
+    three = np.concatenate([scores[:2], scores[:1], scores[2:], scores[2:3]])
+    folders = (*records.folders[:2], Path("c"), *records.folders[2:], Path("d"))
+    more = dataclasses.replace(records, scores=three.astype(np.float32), folders=folders)
+    longer = [
+        Arm(arm.name, (*arm.runs, replace(arm.runs[0], seed=7, folder=folder)))
+        for arm, folder in zip(arms, (Path("c"), Path("d")), strict=True)
+    ]
+    intervals = ArmIntervals(more, longer)
+    expected = crossed_difference(groups, list(three[3:]), list(three[:3]), paired=True)
+    low, high = intervals.of_difference(longer[1], longer[0], OVERALL)
+    assert (low, high) == pytest.approx(tuple(expected[OVERALL]), abs=1e-3)
     # Other seeds than those of the other arm are not paired with them.
-    renumbered = Arm("gs", tuple(replace(run, seed=run.seed + 5) for run in arms[1].runs))
-    expected = crossed_difference(groups, list(scores[2:]), list(scores[:2]))
-    assert intervals.of_difference(renumbered, arms[0], OVERALL) == pytest.approx(expected[OVERALL], abs=1e-3)
+    renumbered = Arm("gs", tuple(replace(run, seed=run.seed + 5) for run in longer[1].runs))
+    expected = crossed_difference(groups, list(three[3:]), list(three[:3]))
+    low, high = intervals.of_difference(renumbered, longer[0], OVERALL)
+    assert (low, high) == pytest.approx(tuple(expected[OVERALL]), abs=1e-3)
     assert intervals.of(arms[0], question_type("absent")) is None
 
 

@@ -10,8 +10,10 @@ import sys
 from collections.abc import Sequence
 from contextlib import nullcontext, redirect_stdout
 from importlib import import_module
+from textwrap import wrap
 
 from vqa_gs import __version__
+from vqa_gs.cli.help import columns, text_width
 from vqa_gs.common.errors import VqaGsError, out_of_memory
 from vqa_gs.common.names import require_text
 from vqa_gs.common.phases import StderrHandler, listening
@@ -42,13 +44,11 @@ def speaks_for_all() -> bool:
 
 def usage() -> str:
     """Returns the text of `vqa-gs --help`."""
-    width = max(map(len, COMMANDS))
-    lines = [f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()]
-    ends = [
-        "vqa-gs COMMAND --help tells a command's options, --help-all every setting. --quiet anywhere: no bars, no",
-        "remarks. --version. A command that was stopped goes on when it is called again.",
-    ]
-    return "\n".join(["usage: vqa-gs COMMAND ...", "", *lines, "", *ends])
+    ends = (
+        "vqa-gs COMMAND --help tells a command's options, --help-all every setting. --quiet anywhere: no bars, no"
+        " remarks. --version. A command that was stopped goes on when it is called again."
+    )
+    return "\n".join(["usage: vqa-gs COMMAND ...", "", *columns(COMMANDS.items()), "", *wrap(ends, text_width())])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

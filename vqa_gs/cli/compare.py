@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.text import Text
 
 from vqa_gs.cli.parsing import new_parser, require_count
 from vqa_gs.common.errors import UsageError
 from vqa_gs.common.files import write_json
+from vqa_gs.common.terminal import page
 from vqa_gs.data.gqa import is_gqa, read_gqa
 from vqa_gs.data.questions import QuestionSet, read_question_set
 from vqa_gs.eval.compare import System, compare
@@ -98,7 +98,7 @@ def run(words: Sequence[str]) -> None:
     )
     if given.out:
         write_json(given.out, comparison)
-    console = Console(width=None if Console().is_terminal else 160)
-    console.print(comparison_table(comparison, given.top_types))
+    console = page(160)
+    console.print(comparison_table(comparison, given.top_types, console.width))
     for line in comparison_lines(comparison):
         console.print(Text(line))

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from vqa_gs.cli.data_propagate import propagate
 from vqa_gs.cli.parsing import dispatch, new_parser
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.phases import phase
+from vqa_gs.common.terminal import page
 from vqa_gs.data.check import PUBLISHED_MIN_QUESTIONS, DataCheck, check_data
 
 _NAMED = 5
@@ -104,7 +104,7 @@ def check(words: Sequence[str]) -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
     for name, text in _lines(found):
         table.add_row(name, text)
-    Console(highlight=False, markup=False).print(table)
+    page().print(table)
     if found.missing:
         raise DataError(
             f"{len(found.missing):,} of {found.images:,} images have no features"

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from vqa_gs.cli.parsing import new_parser, progress_bar
 from vqa_gs.common.errors import UsageError
+from vqa_gs.common.terminal import page
 from vqa_gs.demo.objects import ObjectWorldSettings
 from vqa_gs.demo.settings import WorldSettings
 
@@ -22,7 +21,7 @@ def run(words: Sequence[str]) -> None:
         common=("world.train_images", "world.seed"),
     )
     parser.add_argument("--out", type=str, default="runs/demo", help="folder for everything the demo makes")
-    parser.add_argument("--seeds", type=int, default=1, help="runs of each arm")
+    parser.add_argument("--seeds", type=int, default=3, help="runs of each arm; a verdict needs three")
     parser.add_argument("--epochs", type=int, default=None, help="epochs of each run (default: what the arms need)")
     parser.add_class_arguments(WorldSettings, "world")
     parser.add_argument("--prepare-only", action="store_true", help="write world, regions and pairs, train nothing")
@@ -39,7 +38,7 @@ def run(words: Sequence[str]) -> None:
     from vqa_gs.demo.run import prepare_demo, run_demo
     from vqa_gs.demo.stores import draw_and_extract
 
-    console = Console(width=120)
+    console = page()
     if given.objects_only:
         settings = ObjectWorldSettings(**vars(given.objects))
         drawn, store = draw_and_extract(

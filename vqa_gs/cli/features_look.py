@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from vqa_gs.cli.help import text_width
 from vqa_gs.cli.parsing import new_parser, progress_bar
 from vqa_gs.common.errors import DataError
 
@@ -18,7 +19,7 @@ def info(words: Sequence[str]) -> None:
         "vqa-gs features info regions.h5",
     )
     parser.add_argument("store", type=str, help="the store")
-    print(render(describe(parser.parse_args(list(words)).store)))
+    print(render(describe(parser.parse_args(list(words)).store), text_width()))
 
 
 def check(words: Sequence[str]) -> None:

@@ -43,7 +43,7 @@ def page(
         example: command lines.
         common: options with a dot that are told; of the others only the names are. None: all are told.
     """
-    width = min(_WIDEST, max(_NARROWEST, shutil.get_terminal_size((80, 24)).columns))
+    width = text_width()
     shown = [action for action in actions if _is_told(action)]
     plain = [action for action in shown if "." not in action.dest]
     dotted = [action for action in shown if "." in action.dest]
@@ -68,6 +68,11 @@ def page(
     if example:
         lines += ["", "example:", *(f"  {line}" for line in example.strip().splitlines())]
     return "\n".join(lines)
+
+
+def text_width() -> int:
+    """Returns how wide text is written: as the terminal, but for very narrow and very wide ones."""
+    return min(_WIDEST, max(_NARROWEST, shutil.get_terminal_size((80, 24)).columns))
 
 
 def takes(action: Action) -> str:
@@ -186,7 +191,7 @@ def columns(rows: Iterable[tuple[str, str]]) -> list[str]:
     """Returns names with their explanations behind them, lines wrapped."""
     listed = list(rows)
     wide = max(len(name) for name, _ in listed) + 4
-    width = min(_WIDEST, max(_NARROWEST, shutil.get_terminal_size((80, 24)).columns))
+    width = text_width()
     lines = []
     for name, text in listed:
         body = textwrap.wrap(text, max(20, width - wide)) or [""]

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from vqa_gs.cli.parsing import dispatch, new_parser
 from vqa_gs.common.errors import UsageError
+from vqa_gs.common.terminal import page
 
 
 def _percent(value: float | None) -> str:
@@ -32,7 +32,7 @@ def _print(shifts: Sequence[Any], summary: Mapping[str, Any], shown: int) -> Non
         table.add_row(
             shift.question_type, f"{shift.train:,}", f"{shift.test:,}", *map(_percent, numbers), *map(_answers, tops)
         )
-    console = Console(highlight=False, markup=False)
+    console = page()
     console.print(table)
     if len(shifts) > shown:
         console.print(f"... and {len(shifts) - shown} more types (--top-types)")

@@ -38,6 +38,7 @@ def run(words: Sequence[str]) -> None:
     add("--dry-run", action="store_true", help="print the plan with time and memory, and do nothing")
     add("--trial-steps", type=int, default=5, help="with --dry-run: steps timed where no finished run tells; 0: none")
     add("--report-only", action="store_true", help="write the report of what is there")
+    add("--image-dir", type=str, default=None, help="folder of the images, for the report's examples")
     given = parser.parse_args(list(words))
     require_count("--workers", given.workers, most=1024)
     if given.trial_steps < 0:
@@ -79,7 +80,7 @@ def run(words: Sequence[str]) -> None:
     if given.report_only or _reports(plan.runs if shard.of > 1 else runs):
         from vqa_gs.study.report import write_study_report
 
-        for file in write_study_report(plan):
+        for file in write_study_report(plan, Path(given.image_dir) if given.image_dir else None):
             print(file)
     if failure is not None:
         raise failure

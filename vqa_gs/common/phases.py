@@ -20,7 +20,7 @@ _FIRST, _LONGEST = 5.0, 60.0
 
 
 class Phase:
-    """How far a phase is. Calling it counts what has been done.
+    """How far a phase is. Calling it counts what has been done. Where it ``has_bar``, a terminal is told no lines.
 
     Args:
         what: what is done, as in "scoring ood_test".
@@ -32,6 +32,7 @@ class Phase:
         self.what, self.total, self.unit = what, total, unit
         self.done = 0
         self.note = ""
+        self.has_bar = False
 
     def __call__(self, count: int) -> None:
         """Counts what has been done."""
@@ -76,7 +77,7 @@ def phase(what: str, total: int | None = None, unit: str = "") -> Iterator[Phase
             if _RUNNING[-1] is not far:
                 wait = _FIRST
                 continue
-            LOG.info("%s", far.line(time.monotonic() - start))
+            LOG.info("%s", far.line(time.monotonic() - start), extra={"has_bar": far.has_bar})
             wait = min(2 * wait, _LONGEST)
 
     if not LOG.isEnabledFor(logging.INFO):
@@ -93,14 +94,16 @@ def phase(what: str, total: int | None = None, unit: str = "") -> Iterator[Phase
         _RUNNING.remove(far)
     taken = time.monotonic() - start
     if taken >= _FIRST:
-        LOG.info("%s: %.0f s", what, taken)
+        LOG.info("%s: %.0f s", what, taken, extra={"has_bar": far.has_bar})
 
 
 class StderrHandler(logging.Handler):
     """Prints lines to whatever standard error is at that moment: a progress bar puts itself in its place."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Prints one line."""
+        """Prints one line, but for what a bar tells already."""
+        if getattr(record, "has_bar", False):
+            return
         print(printable(record.getMessage()), file=sys.stderr, flush=True)
 
 

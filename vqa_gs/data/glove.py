@@ -205,8 +205,18 @@ def require_glove(source: StrPath) -> None:
         UsageError: the package, or pyarrow which reads its words, is not installed.
         DataError: there is no such file.
     """
+    require_glove_package(source)
     if str(source) != PACKAGE:
         require_file(source, "word vector")
+
+
+def require_glove_package(source: StrPath) -> None:
+    """Refuses word vectors of the package where it, or pyarrow which reads its words, is not installed.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if str(source) != PACKAGE:
         return
     lacking = [name for name in (PACKAGE, "pyarrow") if importlib.util.find_spec(name.replace("-", "_")) is None]
     if lacking:

@@ -132,7 +132,7 @@ def run_demo(
                 config.training = replace(config.training, epochs=epochs)
             train(config, folder)
             runs.append(load_run(folder))
-    console.print(summary_table(runs))
+    console.print(summary_table(runs, console.width))
     title = "Demo world: accuracy in and out of domain"
     return write_report(runs, out / "report.html", title=title, options=Options(image_dir=out / "world" / "images"))[0]
 

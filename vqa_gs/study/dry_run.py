@@ -6,16 +6,22 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.box import HEAVY_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from vqa_gs.common.terminal import page
 from vqa_gs.study.checks import require_data, require_ours
 from vqa_gs.study.costs import Cost, estimate_costs
+from vqa_gs.study.extras import require_study_extras
 from vqa_gs.study.plan import PlannedRun, StudyPlan
 from vqa_gs.study.prepare import outdated
 from vqa_gs.study.progress import duration
 from vqa_gs.study.spec import Settings
+
+# Columns that the framed table wants.
+_WIDE = 110
 
 
 def _gigabytes(size: int | None) -> str:
@@ -33,37 +39,40 @@ def print_plan(plan: StudyPlan, runs: Sequence[PlannedRun], workers: int, steps:
         console: where progress is shown; the plan goes to standard output.
 
     Raises:
-        UsageError: settings or data of a run changed since it was trained.
+        UsageError: a package is missing, or settings or data of a run changed since it was trained.
     """
-    page = Console(width=max(140, console.width))
+    told = page(140)
     waiting = outdated(plan.spec.prepare, plan.unneeded(runs))
+    require_study_extras(runs, waiting, plan.spec)
     for step in waiting:
-        page.print(f"to prepare: vqa-gs {' '.join(step.words)}", highlight=False, markup=False, soft_wrap=True)
+        told.print(f"to prepare: vqa-gs {' '.join(step.words)}", highlight=False, markup=False, soft_wrap=True)
     if not waiting:
         require_data(runs, plan.spec)
         require_ours(runs, plan.spec)
     elif steps:
-        page.print("no trials: data are still to be prepared", highlight=False)
+        told.print("no trials: data are still to be prepared", highlight=False)
     logs = plan.out / "logs"
     costs = estimate_costs(
         runs, plan.runs, 0 if waiting else steps, logs, lambda line: console.print(line, markup=False, highlight=False)
     )
-    page.print(_table(plan, runs, costs))
+    told.print(_table(plan, runs, costs, told.width < _WIDE))
     for line in _totals(runs, costs, workers):
-        page.print(line, highlight=False, markup=False, soft_wrap=True)
+        told.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def _table(plan: StudyPlan, runs: Sequence[PlannedRun], costs: dict[tuple[str, str], Cost]) -> Table:
+def _table(plan: StudyPlan, runs: Sequence[PlannedRun], costs: dict[tuple[str, str], Cost], narrow: bool) -> Table:
     groups: dict[tuple[str, str], list[PlannedRun]] = {}
     for run in runs:
         groups.setdefault((run.dataset, run.arm.name), []).append(run)
     named = any(dataset for dataset, _ in groups)
-    table = Table(title=Text(plan.spec.title or plan.spec.file.stem))
+    # On a narrow terminal the settings need the room that a frame takes.
+    table = Table(title=Text(plan.spec.title or plan.spec.file.stem), box=None if narrow else HEAVY_HEAD)
+    widest = 14 if narrow else 24
     labels = "worlds/seeds" if plan.spec.worlds else "seeds"
     for name in [*(["dataset"] if named else []), "arm", "against", labels, "state"]:
-        table.add_column(name, overflow="fold", max_width=24)
+        table.add_column(name, overflow="fold", max_width=widest)
     table.add_column("differs from the base in", overflow="fold", ratio=1)
-    table.add_column("a run", justify="right", max_width=18)
+    table.add_column("a run", justify="right", max_width=widest)
     table.add_column("memory", justify="right", max_width=12)
     for (dataset, _), members in groups.items():
         arm = members[0].arm

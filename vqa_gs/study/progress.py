@@ -44,6 +44,7 @@ class StudyBar:
         with ExitStack() as stack:
             self._far = stack.enter_context(phase("runs", self._total, "done"))
             self._far(self._done)
+            self._far.has_bar = not self._bars.disable
             stack.enter_context(self._bars)
             self._stack = stack.pop_all()
         return self
@@ -67,7 +68,9 @@ class StudyBar:
         what = _scores(run) if result.status == "done" else f"{result.status}: {result.error}"
         left = f", about {duration(self._left())} left" if self._done < self._total else ""
         line = f"{self._done}/{self._total} {run.title}: {what}, {duration(seconds)}{left}"
-        self._bars.console.print(line, highlight=False, markup=False, soft_wrap=True)
+        # In a log a line is a line; a terminal breaks it between words.
+        whole = not self._bars.console.is_terminal
+        self._bars.console.print(line, highlight=False, markup=False, soft_wrap=whole)
 
     def _left(self) -> float:
         """The mean time of a run so far, for those waiting and the rest of those running."""
@@ -78,7 +81,7 @@ class StudyBar:
         return (running + mean * waiting) / self._workers
 
     def _note(self) -> None:
-        left = f", about {duration(self._left())} left" if self._took else ""
+        left = f", about {duration(self._left())} left" if self._took and self._done < self._total else ""
         self._far.note = f"running: {'; '.join(self._running) or 'none'}{left}"
         self._bars.update(self._task, note=self._far.note)
 

@@ -7,14 +7,14 @@ from functools import partial
 
 import msgspec
 
-from vqa_gs.eval.breakdown import BREAKDOWNS
+from vqa_gs.eval.breakdown import BREAKDOWNS, study_kinds
 from vqa_gs.eval.crossed import Images
 from vqa_gs.eval.report.quantities import Quantity, quantities
 from vqa_gs.eval.report_content.content import ANSWER_TYPES, Content
 from vqa_gs.eval.report_content.resampling import Group
 from vqa_gs.eval.report_content.verdicts import same_questions
 from vqa_gs.eval.runs import SplitMetrics
-from vqa_gs.eval.statistics import holm
+from vqa_gs.eval.statistics import ANY_NUMBER, PERCENT, holm
 from vqa_gs.study.arms import PlannedArm
 from vqa_gs.study.statistics import Difference, SeedMean, Table, difference_of, mean_images, mean_of
 
@@ -76,6 +76,12 @@ def measures_of(metrics: SplitMetrics) -> dict[Key, Quantity]:
     return found
 
 
+def possible(kind: str) -> tuple[float, float]:
+    """Returns the lowest and the highest value that a kind of measure can have."""
+    shares = {*_KINDS, "subset", *(one.kind for one in study_kinds() if one.axis.endswith("%"))}
+    return PERCENT if kind in shares else ANY_NUMBER
+
+
 def _place(one: Quantity) -> tuple[str, int, int, str]:
     """Sorts by kind, those of subsets last; answer types stand in their usual order."""
     usual = ANSWER_TYPES.index(one.name) if one.name in ANSWER_TYPES else len(ANSWER_TYPES)
@@ -118,7 +124,7 @@ def measure(worlds: Worlds, arms: Sequence[PlannedArm]) -> list[Measure]:
             resampled = _Resampled(worlds, split, known[0].group)
             scores: dict[str, Score] = {}
             for arm in arms:
-                mean = mean_of(values[arm.name], partial(resampled.mean, arm.name))
+                mean = mean_of(values[arm.name], partial(resampled.mean, arm.name), possible(key[0]))
                 if mean is None:
                     continue
                 differences = [

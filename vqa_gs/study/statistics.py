@@ -10,8 +10,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from vqa_gs.eval.crossed import Images, crossed, sources_of
+from vqa_gs.eval.crossed import MEMBERS, Crossed, Images, Source, carrying, crossed, sources_of
 from vqa_gs.eval.report_content.verdicts import SEEDS
+from vqa_gs.eval.statistics import ANY_NUMBER, Interval
 from vqa_gs.study.spec import run_label
 
 Values = Mapping[int | None, Mapping[int, float]]
@@ -39,9 +40,9 @@ class Table(NamedTuple):
             run_label(world, seed): value for world, row in rows for seed, value in zip(self.seeds, row, strict=True)
         }
 
-    def sampled(self, images: Images | None) -> list[str]:
-        """Returns what the interval of the mean is over: ``image``, ``seed``, ``world``."""
-        there = {"image": images is not None, "seed": len(self.seeds) > 1, "world": len(self.worlds) > 1}
+    def sampled(self, images: Images | None, least: int = 2) -> list[str]:
+        """Returns what an interval of the mean is over: ``image``, and ``seed`` and ``world`` from ``least`` on."""
+        there = {"image": images is not None, "seed": len(self.seeds) >= least, "world": len(self.worlds) >= least}
         return [name for name, known in there.items() if known]
 
 
@@ -63,6 +64,8 @@ class SeedMean(msgspec.Struct, frozen=True):
         interval: 95 % interval of the mean over all that ``over`` names, see `vqa_gs.eval.crossed`; None of nothing.
         seed_interval: the same over seeds and worlds alone.
         over: what the interval is over: ``image``, ``seed``, ``world``.
+        shown_interval: the same over what an interval can stand on, seeds and worlds from three on; reports show it.
+        shown_over: what that is over.
     """
 
     values: dict[int | str, float]
@@ -71,6 +74,8 @@ class SeedMean(msgspec.Struct, frozen=True):
     interval: tuple[float, float] | None
     seed_interval: tuple[float, float] | None = None
     over: list[str] = []
+    shown_interval: tuple[float, float] | None = None
+    shown_over: list[str] = []
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +90,8 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
         interval: 95 % interval of the mean difference over all that ``over`` names, see `vqa_gs.eval.crossed`.
         seed_interval: the same over seeds and worlds alone.
         over: what the interval is over: ``image``, ``seed``, ``world``.
+        shown_interval: the same over what an interval can stand on, seeds and worlds from three on; reports show it.
+        shown_over: what that is over.
         t: the mean over its standard error over all these; paired by seed. None with fewer than three seeds and worlds,
             or where all differences are equal.
         p: of that, two-sided.
@@ -100,6 +107,8 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     interval: tuple[float, float] | None
     seed_interval: tuple[float, float] | None = None
     over: list[str] = []
+    shown_interval: tuple[float, float] | None = None
+    shown_over: list[str] = []
     t: float | None
     p: float | None
     p_holm: float | None = None
@@ -128,20 +137,38 @@ def table_of(*values: Values) -> list[Table] | None:
     ]
 
 
-def mean_of(values: Values, resampled: Resampled = _unknown) -> SeedMean | None:
-    """Returns the mean, deviation and intervals of a quantity; None where no seed is in all worlds."""
+def _shown(mean: float, sources: Sequence[Source], images: Images | None, whole: Crossed) -> Interval | None:
+    """Returns the interval over what an interval can stand on."""
+    carried = carrying(sources)
+    return whole.interval if len(carried) == len(sources) else crossed(mean, carried, images).interval
+
+
+def mean_of(
+    values: Values, resampled: Resampled = _unknown, possible: tuple[float, float] = ANY_NUMBER
+) -> SeedMean | None:
+    """Returns the mean, deviation and intervals of a quantity; None where no seed is in all worlds.
+
+    Args:
+        values: the quantity.
+        resampled: gives its mean over resampled images.
+        possible: the lowest and highest value that it can have; what is shown ends there.
+    """
     tables = table_of(values)
     if tables is None:
         return None
     (table,) = tables
     mean, sources, images = float(table.values.mean()), sources_of(table.values), resampled(table)
+    whole = crossed(mean, sources, images)
+    shown = _shown(mean, sources, images, whole)
     return SeedMean(
         table.by_run,
         mean,
         _deviation(table),
-        crossed(mean, sources, images).interval,
+        whole.interval,
         crossed(mean, sources).interval,
         table.sampled(images),
+        shown and (max(shown[0], possible[0]), min(shown[1], possible[1])),
+        table.sampled(images, MEMBERS),
     )
 
 
@@ -167,6 +194,8 @@ def difference_of(arm: Values, control: Values, against: str, resampled: Resampl
         interval=whole.interval,
         seed_interval=crossed(mean, sources).interval,
         over=table.sampled(images),
+        shown_interval=_shown(mean, sources, images, whole),
+        shown_over=table.sampled(images, MEMBERS),
         t=whole.t if tested else None,
         p=whole.p if tested else None,
     )

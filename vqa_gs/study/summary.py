@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -143,12 +144,7 @@ def outcome_of(plan: StudyPlan) -> Outcome:
         loaded = {run.folder: load_run(run.folder) for run in runs if run.status == "done"}
         rules: dict[str, list[tuple[int | None, Content]]] = {}
         for world in plan.spec.worlds or (None,):
-            # Arms go by the study's own names, whatever a later version of a run says.
-            summaries = [
-                msgspec.structs.replace(loaded[run.folder], arm=run.arm.name, seed=run.seed)
-                for run in runs
-                if run.folder in loaded and run.world == world
-            ]
+            summaries = as_planned([run for run in runs if run.folder in loaded and run.world == world], loaded)
             for rule, members in by_scoring(summaries).items():
                 rules.setdefault(rule, []).append((world, read_content(rule, members, Options(examples=0))))
         states = [_state(arm, [run for run in runs if run.arm.name == arm.name], loaded) for arm in plan.arms]
@@ -157,6 +153,24 @@ def outcome_of(plan: StudyPlan) -> Outcome:
     if not any(data.measures for data in datasets):
         raise DataError("no run is done yet", file=plan.out, mend="run the study without --report-only")
     return Outcome(plan, datasets)
+
+
+def as_planned(runs: Sequence[PlannedRun], loaded: Mapping[Path, RunSummary]) -> list[RunSummary]:
+    """Returns finished runs of one world under the study's own names and seeds.
+
+    The runs of an arm have one settings, those of its first: where a later version of the program trained the other
+    seeds, it has recorded settings that the first did not know.
+    """
+    first: dict[str, RunSummary] = {}
+    return [
+        msgspec.structs.replace(
+            loaded[run.folder],
+            arm=run.arm.name,
+            seed=run.seed,
+            config=first.setdefault(run.arm.name, loaded[run.folder]).config,
+        )
+        for run in runs
+    ]
 
 
 def _state(arm: PlannedArm, runs: Sequence[PlannedRun], loaded: dict[Any, RunSummary]) -> ArmState:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from vqa_gs.eval.arms import Spread
 from vqa_gs.eval.breakdown import StudyKind, study_kinds
@@ -13,6 +13,7 @@ from vqa_gs.eval.report_content.blocks import (
     Table,
     count_cell,
     interval_text,
+    make_table,
     score_cell,
     text_cell,
 )
@@ -50,7 +51,8 @@ def score_of(score: Score | None, more_is_better: bool = True) -> Cell:
         return score_cell(None)
     found = score.over_seeds
     spread = Spread(tuple(found.values.values()))
-    return score_cell(spread, found.interval and Interval(*found.interval), strong=more_is_better and score.is_above)
+    interval = found.shown_interval and Interval(*found.shown_interval)
+    return score_cell(spread, interval, strong=more_is_better and score.is_above)
 
 
 def difference_cell(difference: Difference | None) -> Cell:
@@ -62,10 +64,10 @@ def difference_cell(difference: Difference | None) -> Cell:
         runs = f"{difference.worlds} worlds x {runs}"
     tested = max(difference.seeds, difference.worlds) >= SEEDS
     tests = f"p {_p(difference.p)}, Holm {_p(difference.p_holm)}, {runs}" if tested else f"not tested, {runs}"
-    if "image" in difference.over and difference.seed_interval is not None:
+    if {"image", "seed"} <= set(difference.shown_over) and difference.seed_interval is not None:
         tests += f"; over {'worlds and ' if difference.worlds > 1 else ''}seeds alone"
         tests += f" {interval_text(Interval(*difference.seed_interval))}"
-    interval = interval_text(Interval(*difference.interval)) if difference.interval else ""
+    interval = interval_text(Interval(*difference.shown_interval)) if difference.shown_interval else ""
     strong = difference.decided and difference.mean > 0
     return Cell(points(difference.mean), tests, interval, difference.mean, strong)
 
@@ -73,11 +75,16 @@ def difference_cell(difference: Difference | None) -> Cell:
 def _over(measures: Sequence[Measure]) -> str:
     """Returns what the intervals of some measures are over."""
     names = {"image": "questions (images resampled)", "seed": "seeds", "world": "worlds"}
-    over = {name for one in measures for score in one.arms.values() for name in score.over_seeds.over}
+    over = {name for one in measures for score in one.arms.values() for name in score.over_seeds.shown_over}
     parts = [words for name, words in names.items() if name in over]
     text = f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else "".join(parts) or "nothing yet"
-    some = [one for one in measures if any("image" not in score.over_seeds.over for score in one.arms.values())]
-    return f"{text}, without questions where single answers are not known" if some and "image" in over else text
+    scores = [score.over_seeds for one in measures for score in one.arms.values()]
+    if "image" in over and any("image" not in score.over for score in scores):
+        text += ", without questions where single answers are not known"
+    for name, words in (("seed", "seeds"), ("world", "worlds")):
+        if any(name in score.over and name not in score.shown_over for score in scores):
+            text += f", without {words} where there are two, which carry no interval"
+    return text
 
 
 def _where(data: Dataset, content: Content) -> str:
@@ -111,21 +118,52 @@ def _tests_note(measures: Sequence[Measure]) -> str:
     )
 
 
-def arms_table(data: Dataset, content: Content) -> Table | None:
+def first_looks(data: Dataset, content: Content, kind: str) -> list[Measure]:
+    """Returns the measures of a kind under one rule, without those of splits that were looked at again."""
+    return [
+        one
+        for one in data.measures
+        if (one.scoring, one.kind) == (content.scoring, kind) and not content.splits.is_other_look(one.split)
+    ]
+
+
+def again_table(data: Dataset, content: Content) -> Table | None:
+    """Returns the accuracies of splits that were looked at again; None where none was."""
+    measures = [one for one in data.measures if (one.scoring, one.kind) == (content.scoring, "overall")]
+    measures = [one for one in measures if content.splits.is_other_look(one.split)]
+    columns = [
+        Column("arm", numeric=False),
+        *(Column(one.split, side=content.splits.sides[one.split]) for one in measures),
+    ]
+    rows = [
+        (text_cell(arm.name), *(score_of(one.arms.get(arm.name)) for one in measures))
+        for arm in data.arms
+        if any(arm.name in one.arms for one in measures)
+    ]
+    about = (
+        "The same splits with the last epoch's weights (last_epoch), and with a share of training's prior given back"
+        " (above 0) or taken away (below 0) at test time."
+    )
+    return make_table("Looked at again", (about, *_notes(data, content, measures)), columns, rows)
+
+
+def arms_table(data: Dataset, content: Content, links: Mapping[str, str]) -> Table | None:
     """Returns the table of the arms: in-domain and each test side by side, and what they took."""
-    measures = [one for one in data.measures if one.scoring == content.scoring and one.kind == "overall"]
+    measures = first_looks(data, content, "overall")
     shown = [arm for arm in data.arms if any(arm.name in one.arms for one in measures)]
     if not shown:
         return None
     sides = content.splits.sides
     columns = [Column("arm", numeric=False), Column("runs" if data.worlds else "seeds")]
     columns += [Column(content.splits.label(one.split), side=sides[one.split]) for one in measures]
+    subsets = [one for one in first_looks(data, content, "subset") if sides[one.split] == "ood" and ":" not in one.name]
+    columns += [Column(f"{content.splits.label(one.split)}, {one.name}", side="ood") for one in subsets]
     columns += [Column("s a run"), Column("pairs"), Column("parameters")]
     rows = []
     for arm in shown:
         done = f"{len(arm.done)}" if len(arm.done) == arm.planned else f"{len(arm.done)} of {arm.planned}"
-        cells = [text_cell(arm.name), text_cell(done, sort=len(arm.done))]
-        cells += [score_of(one.arms.get(arm.name)) for one in measures]
+        cells = [text_cell(arm.name, link=links.get(arm.name, "")), text_cell(done, sort=len(arm.done))]
+        cells += [score_of(one.arms.get(arm.name)) for one in (*measures, *subsets)]
         cells += [text_cell(seconds_text(arm), sort=arm.mean_seconds), count_cell(arm.pairs)]
         rows.append((*cells, count_cell(arm.parameters)))
     lost = [
@@ -143,7 +181,7 @@ def arms_table(data: Dataset, content: Content) -> Table | None:
 
 def differences_table(data: Dataset, content: Content) -> Table | None:
     """Returns the table of the differences on all questions: a row a pair of arms, in-domain and tests side by side."""
-    measures = [one for one in data.measures if one.scoring == content.scoring and one.kind == "overall"]
+    measures = first_looks(data, content, "overall")
     found = {
         (one.split, arm, difference.against): difference
         for one in measures
@@ -180,7 +218,7 @@ def kind_table(
 ) -> Table | None:
     """Returns the table of one kind of measure: its names down, in-domain and tests of each arm across."""
     higher_is_better = breakdown is None or breakdown.higher_is_better
-    measures = [one for one in data.measures if one.scoring == content.scoring and one.kind == kind]
+    measures = first_looks(data, content, kind)
     if not measures:
         return None
     splits = [split for split in content.splits.names if any(one.split == split for one in measures)]
@@ -213,9 +251,42 @@ def kind_table(
     )
 
 
-def tables_of(data: Dataset, content: Content) -> list[Table]:
-    """Returns all tables of one dataset and scoring rule."""
-    found = [arms_table(data, content), differences_table(data, content)]
+def runs_table(data: Dataset, content: Content, links: Mapping[tuple[str, int | str], str]) -> Table | None:
+    """Returns the table of the runs, each leading to the report of its arm.
+
+    Args:
+        data: the dataset.
+        content: its runs under one rule.
+        links: addresses by arm and seed, or "world/seed".
+    """
+    measures = first_looks(data, content, "overall")
+    columns = [Column("arm", numeric=False), Column("world/seed" if data.worlds else "seed", numeric=False)]
+    columns += [Column(content.splits.label(one.split), side=content.splits.sides[one.split]) for one in measures]
+    columns.append(Column("s"))
+    rows = []
+    for arm in data.arms:
+        for label in arm.done:
+            seconds = arm.seconds.get(label)
+            values = [
+                one.arms[arm.name].over_seeds.values.get(label) if arm.name in one.arms else None for one in measures
+            ]
+            if any(value is not None for value in values):
+                cells = [text_cell(arm.name, link=links.get((arm.name, label), "")), text_cell(str(label))]
+                cells += [score_cell(None if value is None else Spread((value,))) for value in values]
+                cells.append(text_cell(MISSING if seconds is None else f"{seconds:,.0f}", sort=seconds))
+                rows.append(tuple(cells))
+    notes = (
+        f"Scoring rule: {scoring_rule(content.scoring)}. {quantity(content.scoring)} in %, one run a row; an arm's name"
+        " leads to the report of its runs, with their curves, examples and records.",
+        _where(data, content),
+    )
+    return Table("Runs", notes, tuple(columns), tuple(rows), filterable=len(rows) > 15) if rows else None
+
+
+def tables_of(data: Dataset, content: Content, links: Mapping[str, str]) -> list[Table]:
+    """Returns the tables of the arms of one dataset and scoring rule; their names lead to ``links``."""
+    found = [arms_table(data, content, links), differences_table(data, content)]
     found += [kind_table(data, content, kind, heading) for kind, heading in _HEADINGS.items()]
     found += [kind_table(data, content, own.kind, own.heading, own) for own in study_kinds()]
+    found.append(again_table(data, content))
     return [table for table in found if table is not None]

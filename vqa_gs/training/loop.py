@@ -26,6 +26,7 @@ from vqa_gs.pipeline.task import Split
 from vqa_gs.tasks import TASKS
 from vqa_gs.training.checkpoint import Checkpoint
 from vqa_gs.training.config import RunConfig
+from vqa_gs.training.extras import require_extras
 from vqa_gs.training.hardware import make_accelerator
 from vqa_gs.training.logs import CsvLog, EventLog, Meter, Row
 from vqa_gs.training.opened import load
@@ -59,6 +60,7 @@ def train(config: RunConfig, out: Path, quiet: bool = False) -> Path:
         VqaGsError: settings or data are bad.
     """
     objectives = config.check()
+    require_extras(config)
     processes = Processes(make_accelerator(config))
     directory = RunDirectory(Path(out), config)
     log = FileHandler()

@@ -31,6 +31,7 @@ class TrainingBar:
         with ExitStack() as stack:
             self._far = stack.enter_context(phase("training", self._total, "steps"))
             self._far(self._done)
+            self._far.has_bar = not self._bars.disable
             stack.enter_context(self._bars)
             self._stack = stack.pop_all()
         return self

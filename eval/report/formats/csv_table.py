@@ -29,7 +29,8 @@ COLUMNS = (
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def _text(text: str) -> str:
+def cell_text(text: str) -> str:
+    """Returns a text that no spreadsheet takes for a formula."""
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
@@ -46,9 +47,9 @@ def _rows(content: Content, arm: Arm, run: RunSummary) -> Iterator[list[object]]
                 continue
             low, high = content.interval(arm, split, one.group) or ("", "")
             seed = "" if run.seed is None else run.seed
-            first = [_text(content.scoring), _text(arm.name), _text(run.name), seed, _text(split)]
+            first = [cell_text(content.scoring), cell_text(arm.name), cell_text(run.name), seed, cell_text(split)]
             counted = "" if one.count is None else one.count
-            measured = [_text(_measure(one)), _text(one.name), repr(one.value)]
+            measured = [cell_text(_measure(one)), cell_text(one.name), repr(one.value)]
             yield [*first, metrics.side or "", *measured, counted, low, high]
 
 

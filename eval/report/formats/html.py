@@ -26,7 +26,7 @@ def column_groups(table: Table) -> list[tuple[str, int]]:
     return groups if any(name for name, _ in groups) else []
 
 
-def render_html(title: str, written: str, parts: Sequence[Part]) -> str:
+def render_html(title: str, written: str, parts: Sequence[Part], files: Sequence[tuple[str, str]] = ()) -> str:
     """Returns the report as an HTML page.
 
     Everything that comes from the runs is escaped; besides, the page allows no script but its own, by hash.
@@ -35,6 +35,7 @@ def render_html(title: str, written: str, parts: Sequence[Part]) -> str:
         title: the report's title.
         written: by what and when it was written.
         parts: one for each scoring rule.
+        files: files beside the page, each its name and its address.
     """
     loader = PackageLoader("vqa_gs.eval.report", "templates")
     environment = Environment(
@@ -51,6 +52,7 @@ def render_html(title: str, written: str, parts: Sequence[Part]) -> str:
         title=title,
         written=written,
         parts=parts,
+        files=files,
         script=Markup(script),
         style=Markup(source("charts.css") + source("report.css")),
         script_hash=script_hash(script),

@@ -38,6 +38,7 @@ def _table(table: Table) -> list[str]:
         cells = []
         for cell in row:
             text = escape_markdown(plain(cell))
+            text = f"[{text}]({cell.link})" if cell.link else text
             cells.append(f"**{text}**" if cell.strong else text)
         lines.append(f"| {' | '.join(cells)} |")
     warned = [f"**{escape_markdown(warning)}**  " for warning in table.warnings]
@@ -76,6 +77,7 @@ def render_markdown(title: str, written: str, parts: Sequence[Part]) -> str:
         lines += [f"{level} Summary", ""]
         lines += [f"**Selected on the test. {escape_markdown(warning)}**\n" for warning in part.summary.warnings]
         lines += [f"**{escape_markdown(part.summary.headline.text)}**", ""]
+        lines += [f"{escape_markdown(part.summary.headline.certainty)}\n"] * bool(part.summary.headline.certainty)
         lines += [f"{escape_markdown(remark)}\n" for remark in part.summary.remarks]
         mind = [*part.summary.cautions, *part.summary.absent]
         if mind:

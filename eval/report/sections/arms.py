@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from vqa_gs.eval.arms import Arm
+from vqa_gs.eval.arms import Arm, Spread
+from vqa_gs.eval.report.limits import CEILING_NOTE, ceiling, is_limited
 from vqa_gs.eval.report.section import section
 from vqa_gs.eval.report_content.blocks import (
     MISSING,
@@ -55,7 +56,10 @@ def build(content: Content) -> Section:
     inside, outside = splits.in_domain, splits.ood
     columns = [Column("arm", numeric=False), Column("runs")]
     shown = [(split, label, side) for split, label, side in ((outside, "OOD", "ood"), (inside, "in-domain", "in"))]
-    columns += [Column(label, side=side) for split, label, side in shown if split]
+    limited = [split for split, _, _ in shown if split and is_limited(content, split)]
+    for split, label, side in shown:
+        columns += [Column(label, side=side)] if split else []
+        columns += [Column("best possible", side=side)] if split in limited else []
     if inside and outside:
         columns.append(Column("gap"))
     compared = baseline is not None and len(content.arms) > 1
@@ -71,6 +75,9 @@ def build(content: Content) -> Section:
         for split in (outside, inside):
             if split:
                 cells.append(score_cell(arm.overall(split), content.interval(arm, split, OVERALL)))
+            if split in limited:
+                reach = ceiling(content, arm, split)
+                cells.append(score_cell(Spread((reach.mean,)) if reach else None, digits=1))
         if inside and outside:
             cells.append(score_cell(arm.gap(inside, outside)))
         if compared:
@@ -80,9 +87,11 @@ def build(content: Content) -> Section:
         rows.append(tuple(cells))
     rows.sort(key=lambda row: -(row[2].sort or 0.0) if len(row) > 2 else 0.0)
     notes = [content.note(), content.split_note(), "Gap and differences are taken before rounding."]
+    if limited:
+        notes.append(CEILING_NOTE)
     if compared:
         notes.append(
-            "Below a difference: its interval over questions and seeds. Above or below, from three seeds on: the "
-            "seeds' spreads lie apart and that interval, where known, leaves 0 out."
+            "Below a difference: its interval over questions, and over seeds too from three on. Above or below, from "
+            "three seeds on: the seeds' spreads lie apart and that interval, where known, leaves 0 out."
         )
     return Section("Arms", "arms", "Arms", (Table("Arms", tuple(notes), tuple(columns), tuple(rows)),))

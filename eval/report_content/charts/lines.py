@@ -6,7 +6,7 @@ import math
 
 import msgspec
 from markupsafe import escape
-from vqa_gs.eval.report_content.marks import ARM_COLOURS, WIDTH, Chart, Drawing, marker, shorten, ticks, tip
+from vqa_gs.eval.report_content.marks import ARM_COLOURS, WIDTH, Chart, Drawing, marker, shorten, span, ticks, tip
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -55,9 +55,10 @@ class LineChart(Chart, frozen=True):
         ys = [y for line in self.lines for _, y in line.points]
         if not xs:
             return None
-        ys += [end for line in self.lines for reach in line.reach if reach for end in reach]
         ys += [value for _, value in self.levels]
-        y_ticks = ticks(min(ys), max(ys))
+        reaches = [reach for line in self.lines for reach in line.reach if reach]
+        low, high = span(ys, reaches)
+        y_ticks = ticks(low, high)
         y_low, y_high = y_ticks[0], y_ticks[-1]
         x_low, x_high = min(xs), max(xs)
         along = math.log if self.log else float
@@ -100,7 +101,7 @@ class LineChart(Chart, frozen=True):
             )
             for (x, _), reach in zip(placed, line.reach, strict=False):
                 if reach:
-                    ends = "V".join(f"{place(x_low, end)[1]:.1f}" for end in reach)
+                    ends = "V".join(f"{place(x_low, min(max(end, y_low), y_high))[1]:.1f}" for end in reach)
                     parts.append(f'<path class="arm{line.arm % ARM_COLOURS} reach" d="M{x:.1f} {ends}"/>')
             if line.mean:
                 parts += [marker(line.arm, *point, 4.0) for point in (placed if line.reach else placed[-1:])]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 from markupsafe import escape
-from vqa_gs.eval.report_content.marks import ARM_COLOURS, WIDTH, Chart, Drawing, Estimate, marker, ticks, tip
+from vqa_gs.eval.report_content.marks import ARM_COLOURS, WIDTH, Chart, Drawing, Estimate, marker, span, ticks, tip
 
 
 class Point(msgspec.Struct, frozen=True):
@@ -17,7 +17,7 @@ class Point(msgspec.Struct, frozen=True):
 
 
 class PlaneChart(Chart, frozen=True):
-    """A marker an arm, with whiskers to both sides.
+    """A marker an arm, with whiskers to both sides; one that is much longer than the arms lie apart ends at the edge.
 
     Attributes:
         title: what is measured upwards.
@@ -38,8 +38,7 @@ class PlaneChart(Chart, frozen=True):
             return None
 
         def scale(values: list[Estimate]) -> list[float]:
-            ends = [end for one in values for end in (one.mean, *(one.reach or ()))]
-            return ticks(min(ends), max(ends), 5)
+            return ticks(*span([one.mean for one in values], [one.reach for one in values]), 5)
 
         xs, ys = scale([one.across for one in self.points]), scale([one.up for one in self.points])
 
@@ -71,10 +70,10 @@ class PlaneChart(Chart, frozen=True):
             x, y = place(one.across.mean, one.up.mean)
             drawn = []
             if one.across.reach:
-                low, high = (place(end, ys[0])[0] for end in one.across.reach)
+                low, high = (place(min(max(end, xs[0]), xs[-1]), ys[0])[0] for end in one.across.reach)
                 drawn.append(f"M{low:.1f} {y:.1f}H{high:.1f}")
             if one.up.reach:
-                low, high = (place(xs[0], end)[1] for end in one.up.reach)
+                low, high = (place(xs[0], min(max(end, ys[0]), ys[-1]))[1] for end in one.up.reach)
                 drawn.append(f"M{x:.1f} {low:.1f}V{high:.1f}")
             whiskers = f'<path class="arm{one.arm % ARM_COLOURS} reach" d="{"".join(drawn)}"/>' if drawn else ""
             named = tip(one.label, f"{self.across} {one.across.text()}", f"{self.title} {one.up.text()}")

@@ -97,10 +97,10 @@ def test_a_verdict_tells_who_is_not_above_the_tricks():
 
 def test_the_headline_tells_them():
     far = content(baseline=[(20.0, 57.0)], gs=[(30.0, 70.0)])
-    assert summarize(far).headline.text.endswith(
+    assert summarize(far).headline.certainty.endswith(
         "But tricks on the answers' statistics alone bring “baseline” to 57.0 %."
     )
-    assert summarize(content(baseline=[(20.0, 25.0)], gs=[(30.0, 70.0)])).headline.text.endswith(
+    assert summarize(content(baseline=[(20.0, 25.0)], gs=[(30.0, 70.0)])).headline.certainty.endswith(
         "Tricks on the answers' statistics alone bring “baseline” to 25.0 %, which is less."
     )
 

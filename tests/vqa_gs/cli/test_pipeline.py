@@ -57,7 +57,7 @@ def test_commands_in_sequence(tiny, tmp_path, capsys):
         assert text in page
 
 
-SMALL = ["--epochs", "2", "--world.train_images", "70", "--world.iid_val_images", "25"]
+SMALL = ["--seeds", "1", "--epochs", "2", "--world.train_images", "70", "--world.iid_val_images", "25"]
 SMALL += ["--world.ood_test_images", "25", "--world.edits", "15"]
 ARMS = ("baseline", "pairs-as-data", "pairs-gs")
 

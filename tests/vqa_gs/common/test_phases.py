@@ -29,6 +29,18 @@ def test_a_long_phase_tells_how_far_it_is_and_how_long_it_took(hurried, tmp_path
     assert all(time.strptime(line[:19], "%Y-%m-%d %H:%M:%S") for line in written)
 
 
+def test_what_a_bar_tells_is_not_told_beside_it(hurried, tmp_path, capsys):
+    file = FileHandler()
+    with listening(file), listening(StderrHandler()):
+        with phase("training", 8, "steps") as far:
+            far.has_bar = True
+            time.sleep(0.1)
+        LOG.info("epoch 3")
+    file.open(tmp_path / "train.log")
+    assert capsys.readouterr().err == "epoch 3\n"
+    assert "training, after 0 s" in (tmp_path / "train.log").read_text().replace(": 0 of 8 steps", "")
+
+
 def test_of_phases_within_each_other_the_innermost_tells(hurried, capsys):
     with listening(StderrHandler()), phase("making pairs"):
         with phase("matching", 4, "pairs") as far:

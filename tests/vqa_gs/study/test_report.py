@@ -1,6 +1,8 @@
 """The numbers of a report, worked by hand on runs written by hand."""
 
+import csv
 import json
+import os
 import re
 from xml.etree import ElementTree
 
@@ -80,14 +82,16 @@ def test_numbers_worked_by_hand(write_study, tmp_path):
 
     arm = next(arm for arm in found["datasets"][0]["arms"] if arm["name"] == "better")
     assert (arm["seconds"], arm["parameters"], arm["pairs"]) == ({"1": 6.0, "2": 6.0, "3": 6.0}, 1234, 5)
-    row, tested = (line for line in text.splitlines() if line.startswith("| better |"))
+    lines = text.splitlines()
+    row = next(line for line in lines if line.startswith("| [better](runs/better/report.html) | 3 |"))
+    tested = next(line for line in lines if line.startswith("| better | control |"))
     assert "**42.00 ± 2.00 (37.0 to 47.0)**" in row
     assert "| better | control |" in tested
     assert "**+11.00 p 0.0027, Holm 0.0082, 3 seeds (8.5 to 13.5)**" in tested
     assert "“better” +11.0 against “control” (p 0.0082)" in text
     assert "Epochs were chosen by in-domain accuracy" in text
     assert "accuracy&lt;1&gt;" in text
-    assert [file.name for file in files if file.suffix == ".svg"] == ["trade.svg", "data.max_pairs.svg"]
+    assert [file.name for file in files if file.suffix == ".svg"] == ["bars.svg", "trade.svg", "data.max_pairs.svg"]
     drawn = (tmp_path / "figures" / "trade.svg").read_text()
     assert all(f"{arm} · in-domain" in drawn for arm in SCORES)
 
@@ -182,7 +186,7 @@ def test_curves_are_the_same_files_and_safe(write_study, tmp_path):
     for shown in ("data.max_pairs", "swept", "control", "in-domain", "OOD", "accuracy, % (accuracy&lt;1&gt;)"):
         assert f">{shown}" in one or shown in re.sub(r"<[^>]+>", "", one)
     page = (tmp_path / "one" / "study.html").read_text()
-    assert page.count('<figure class="panel">') == 3, "the plane, and a panel a split, in the page itself"
+    assert page.count('<figure class="panel">') == 4, "bars, the plane, and a panel a split, in the page itself"
     ElementTree.fromstring(one)
     assert "<script>" not in page.split("<script>{", 1)[0].split("</title>")[0]
 
@@ -211,7 +215,7 @@ def test_above_one_control_of_two_is_not_above(write_study, tmp_path):
     # Against swept @ 100: 5, 8, 5, mean 6, deviation sqrt 3, t = 6; four tests beside.
     assert both[1]["t"] == pytest.approx(6)
     assert both[1]["p_holm"] > 0.05 > both[0]["p_holm"]
-    row = next(line for line in text.splitlines() if line.startswith("| better |"))
+    row = next(line for line in text.splitlines() if line.startswith("| [better](runs/better/report.html) |"))
     assert "| 42.00" in row
 
 
@@ -230,3 +234,113 @@ def test_two_arms_against_each_other_are_one_test(write_study, tmp_path):
     assert one["mean"] == -other["mean"] == pytest.approx(11)
     assert one["comparisons"] == other["comparisons"] == 1
     assert one["p_holm"] == other["p_holm"] == pytest.approx(one["p"])
+
+
+def test_it_opens_with_accuracies_then_how_sure_they_are(write_study, tmp_path):
+    def extra(overall):
+        return {"subsets": {"answerable": {"overall": overall / 2, "questions": 40}}}
+
+    _, text, _ = report(write_study, tmp_path, extra)
+    head = (
+        "**“better” reaches 42.0 % (37.0 to 47.0) OOD, +11.0 points (8.5 to 13.5) over “control”;"
+        " in-domain 71.0 % (68.5 to 73.5) against 71.0; OOD, answerable 21.0 % (18.5 to 23.5) against 15.5.**"
+    )
+    assert head in text
+    assert "Shown: the lead over “control” holds over 3 seeds (p 0.0082 after Holm over 3 tests)." in text
+    assert "| OOD, answerable |" in text, "in the table of the arms"
+    page = (tmp_path / "study.html").read_text()
+    assert (
+        page.index("reaches 42.0") < page.index("Shown: the lead") < page.index('<span class="label">OOD, answerable')
+    )
+
+
+def test_files_for_papers_stand_beside_it_and_are_linked(write_study, tmp_path):
+    _, _, files = report(write_study, tmp_path)
+    assert {"study.csv", "study.tex", "study.md", "study.json"} <= {file.name for file in files}
+    page = (tmp_path / "study.html").read_text()
+    addresses = re.findall(r'href="([^"#]+)"', page)
+    assert {"study.csv", "study.tex", "study.md", "study.json", "runs/better/report.html"} <= set(addresses)
+    assert all((tmp_path / address).is_file() for address in addresses if address != "data:,")
+    rows = list(csv.DictReader((tmp_path / "study.csv").open()))
+    (better,) = (row for row in rows if (row["arm"], row["split"], row["measure"]) == ("better", "ood_test", "overall"))
+    assert (float(better["mean"]), float(better["std"]), better["domain"]) == (42, 2, "ood")
+    assert float(better["low"]) == pytest.approx(37.03173, abs=1e-4)
+    assert (better["against"], float(better["difference"]), better["comparisons"]) == ("control", 11, "3")
+    table = (tmp_path / "study.tex").read_text()
+    assert r"better (3) & \textbf{42.0} {\scriptsize (37.0 to 47.0)} & 71.0" in table
+    assert r"accuracy\textless{}1\textgreater{}" in table
+    arm = (tmp_path / "runs" / "better" / "report.html").read_text()
+    assert "better-seed" in arm or "seed1" in arm
+
+
+def test_an_arm_s_report_is_written_again_only_for_a_newer_run(write_study, tmp_path):
+    file = write_study(arms={"control": {}, "better": {"training.lr": 0.1}}, seeds=[1, 2])
+    plan = make_plan(file, tmp_path)
+    for run in plan.runs:
+        write_run(run, *SCORES[run.arm.name][run.seed], lambda overall: {})
+    write_study_report(plan)
+    pages = [tmp_path / "runs" / name / "report.html" for name in ("control", "better")]
+    for page in pages:
+        page.write_text("kept")
+        os.utime(page, (2**31, 2**31))
+    os.utime(plan.runs[-1].folder / "done", (2**31 + 9, 2**31 + 9))
+    write_study_report(plan)
+    assert [page.read_text() == "kept" for page in pages] == [True, False]
+
+
+def test_two_seeds_carry_no_interval(write_study, tmp_path):
+    found, text, _ = report(write_study, tmp_path, seeds=[1, 2])
+    better = find(found, "ood_test")["arms"]["better"]
+    # 40 and 44: Student's interval of two, 42 -+ 12.7 * 2, is kept in the file and shown nowhere.
+    assert better["over_seeds"]["interval"] == pytest.approx([16.588, 67.412], abs=1e-3)
+    assert better["over_seeds"]["shown_interval"] is None
+    assert better["differences"][0]["shown_interval"] is None
+    assert "16.6" not in text
+    assert "“better” reaches 42.0 % OOD, +10.5 points over “control”" in text
+    assert "a verdict needs three seeds or worlds, and there are 2" in text
+
+
+def test_accuracies_stay_possible_and_axes_are_set_by_the_points(write_study, tmp_path):
+    scores = {"control": {1: (99.0, 2.0), 2: (60.0, 1.0), 3: (98.0, 9.0)}}
+    scores |= {"better": {1: (97.0, 3.0), 2: (99.0, 4.0), 3: (98.0, 5.0)}}
+    plan = make_plan(write_study(arms={name: {} for name in scores}, seeds=[1, 2, 3], control="control"), tmp_path)
+    for run in plan.runs:
+        write_run(run, *scores[run.arm.name][run.seed], lambda overall: {})
+    write_study_report(plan)
+    found = json.loads((tmp_path / "study.json").read_text())
+    inside, outside = (find(found, split)["arms"]["control"]["over_seeds"] for split in ("iid_val", "ood_test"))
+    assert inside["interval"][1] > 100 > inside["shown_interval"][0]
+    assert inside["shown_interval"][1] == 100
+    assert outside["interval"][0] < 0 == outside["shown_interval"][0]
+    drawn = (tmp_path / "figures" / "trade.svg").read_text()
+    ticks = [float(text) for text in re.findall(r'class="tick"[^>]*>(-?[\d.]+)<', drawn)]
+    assert min(ticks) >= 0
+    assert max(ticks) <= 100
+    assert min(tick for tick in ticks if tick > 20) >= 75, "not down to the whisker's end at 30"
+
+
+def test_splits_looked_at_again_stand_apart(write_study, tmp_path):
+    plan = make_plan(write_study(arms={"control": {}, "better": {}}, seeds=[1, 2, 3], control="control"), tmp_path)
+    for run in plan.runs:
+        write_run(run, *SCORES[run.arm.name][run.seed], lambda overall: {})
+        first = json.loads((run.folder / "metrics" / "ood_test.json").read_text())
+        again = json.dumps(first | {"split": "ood_test_last_epoch", "overall": 12.5})
+        (run.folder / "metrics" / "ood_test_last_epoch.json").write_text(again)
+    write_study_report(plan)
+    text = (tmp_path / "study.md").read_text()
+    arms, again = (text.partition(f"## {name}\n")[2].partition("\n## ")[0] for name in ("Arms", "Looked at again"))
+    assert "12.50" in again
+    assert "12.50" not in arms
+    assert "| OOD |" in arms, "the only split on its side but for the other look"
+
+
+def test_runs_of_an_arm_are_one_arm_whatever_a_later_version_records(write_study, tmp_path):
+    plan = make_plan(write_study(arms={"control": {}, "better": {}}, seeds=[1, 2, 3], control="control"), tmp_path)
+    for run in plan.runs:
+        write_run(run, *SCORES[run.arm.name][run.seed], lambda overall: {})
+    config = plan.runs[-1].folder / "config.yaml"
+    config.write_text(config.read_text() + "a_setting_of_tomorrow: 1\n")
+    files = write_study_report(plan)
+    for file in (*files[:2], tmp_path / "runs" / "better" / "report.html"):
+        assert "a_setting_of_tomorrow=" not in file.read_text()
+    assert "3 runs, 1 arm" in (tmp_path / "runs" / "better" / "report.html").read_text()

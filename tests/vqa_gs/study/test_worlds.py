@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import yaml
 from vqa_gs.eval.analysis import analyse
-from vqa_gs.eval.crossed import Images, crossed, crossed_difference, sources_of
+from vqa_gs.eval.crossed import Images, carrying, crossed, crossed_difference, sources_of
 from vqa_gs.eval.evaluate import score_answers
 from vqa_gs.eval.metrics_file import write_metrics
 from vqa_gs.eval.results import write_results
@@ -161,7 +161,10 @@ def test_runs_of_worlds(study, tmp_path, write_study):
     assert sorted(find(found)["gs"]["over_seeds"]["values"]) == ["2/1", "2/2", "2/3", "5/1", "5/2", "5/3"]
     text = (tmp_path / "out" / "study.md").read_text()
     assert "2 arms, 3 seeds, 2 worlds: 12 of 12 runs done" in text
-    assert "over questions (images resampled), seeds and worlds" in text
+    assert "over questions (images resampled) and seeds, without worlds where there are two" in text
+    assert (difference["shown_over"], difference["over"]) == (["image", "seed"], ["image", "seed", "world"])
+    without = crossed(float(np.mean(tables)), carrying(sources_of(tables)), Images(whole, 40))
+    assert difference["shown_interval"] == pytest.approx(without.interval, rel=1e-3)
     assert "Means over the worlds 2, 5." in text
     assert "2 worlds x 3 seeds" in text
 
