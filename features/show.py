@@ -8,33 +8,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from vqa_gs.features.extract.images import load_image
-from vqa_gs.features.extract.listing import find_pictures
 from vqa_gs.features.geometry import box_area
-from vqa_gs.features.ids import id_of_text, name_of_file
 from vqa_gs.features.layout import ImageId
+from vqa_gs.features.naming import PictureFolder, readings
 from vqa_gs.features.store import Regions, RegionStore
 
-from vqa_gs.common.errors import DataError, UsageError
+from vqa_gs.common.errors import UsageError
 from vqa_gs.common.files import StrPath, atomic_path
 
 _SMALLEST_SIDE = 640
-
-
-def find_picture(folder: StrPath, image_id: ImageId) -> Path:
-    """Returns an image's picture: the file at any depth of the folder whose name is, or holds as COCO's, the id.
-
-    Raises:
-        DataError: the folder is missing or has no such picture.
-    """
-    if not Path(folder).is_dir():
-        raise DataError("no such folder of images", file=folder, mend="check the path")
-    for path in find_pictures(Path(folder)):
-        name = name_of_file(path.name)
-        if image_id in (name, path.name) or id_of_text(name) == image_id:
-            return path
-    raise DataError(
-        "no picture of this image", file=folder, record=f"image {image_id!r}", mend="its name must be or hold the id"
-    )
 
 
 def show(store: StrPath, image_dir: StrPath, image_id: str, out: StrPath, top: int | None = None) -> str:
@@ -57,11 +39,9 @@ def show(store: StrPath, image_dir: StrPath, image_id: str, out: StrPath, top: i
     if top is not None and top < 1:
         raise UsageError(f"no boxes to draw: top is {top}")
     with RegionStore(store) as opened:
-        wanted: ImageId = image_id
-        if isinstance(opened.image_ids[0], int) and isinstance(number := id_of_text(name_of_file(image_id)), int):
-            wanted = number
+        wanted: ImageId = next((one for one in readings(image_id) if one in opened), image_id)
         regions = opened[wanted]
-    path = find_picture(image_dir, wanted)
+    path = PictureFolder(Path(image_dir)).require(wanted)
     picture = load_image(path)
     drawn = draw(picture, regions, top)
     with atomic_path(out) as temporary:

@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from vqa_gs.eval.arms import Arm
 from vqa_gs.eval.grounding_file import GroundingFile, read_grounding
-from vqa_gs.eval.report_content.images import Embedded, ImageFolder
+from vqa_gs.eval.report_content.images import Embedded
 from vqa_gs.eval.report_content.records import SplitRecords
+from vqa_gs.features.naming import PictureFolder
 
 from vqa_gs.common.web import script_json
 from vqa_gs.data.questions import QuestionId, QuestionSet
@@ -120,7 +121,7 @@ class ExampleCollector:
         self.limit = limit
         self.runs = [(run, index) for index, arm in enumerate(arms) for run in arm.runs]
         self.arms = [arm.name for arm in arms]
-        self.images = Embedded(ImageFolder(image_dir), IMAGE_BUDGET) if image_dir else None
+        self.images = Embedded(PictureFolder(image_dir), IMAGE_BUDGET) if image_dir else None
         self.splits: list[str] = []
         self.texts: dict[str, int] = {}
         self.rows: list[dict[str, Any]] = []

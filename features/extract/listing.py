@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import os
-import re
-from collections.abc import Mapping
 from pathlib import Path
 
-import msgspec
 import numpy as np
-from vqa_gs.features.ids import id_of_text, name_of_file
+from vqa_gs.features.ids import name_of_file
 from vqa_gs.features.layout import ImageId
+from vqa_gs.features.naming import PICTURES, Naming, find_pictures
 
-from vqa_gs.common.errors import DataError, UsageError
+from vqa_gs.common.errors import DataError, UsageError, found_in
 from vqa_gs.common.files import StrPath, require_file
 
 Item = tuple[ImageId, StrPath, "np.ndarray | None"]
 """Image id, image file, boxes (n, 4) in pixels of the upright image; None: those of the source of boxes."""
 
-PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
-IDS = ("auto", "text", "number")
-_LAST_NUMBER = re.compile(r"[0-9]{1,18}$")
 _MEND = "name each image once, or map names to ids with --ids FILE"
 
 
-def list_images(images: StrPath, ids: str = "auto") -> list[Item]:
+def list_images(images: StrPath, ids: str = "auto", naming: Naming | None = None) -> list[Item]:
     """Returns the images of a folder or a list, without boxes, in the order of their names or of the list.
 
     Args:
@@ -35,6 +27,7 @@ def list_images(images: StrPath, ids: str = "auto") -> list[Item]:
             suffix; ``"text"``: always the name; ``"number"``: the number at the name's end, as in ``synpic54610.jpg``;
             or a file that maps file names to ids: a JSON object, or CSV of name and id. Images not in it are left
             out of the list.
+        naming: of the rule ``ids``, where its lines are wanted.
 
     Raises:
         DataError: there are none, or two have the same id.
@@ -45,10 +38,11 @@ def list_images(images: StrPath, ids: str = "auto") -> list[Item]:
     paths = find_pictures(Path(images)) if Path(images).is_dir() else _of_list(require_file(images, "image list"))
     if not paths:
         raise DataError("holds no images", file=images, mend=f"images end in {', '.join(sorted(PICTURES))}")
-    mapping = None if ids in IDS else read_mapping(ids)
+    naming = Naming(ids) if naming is None else naming
     owner: dict[ImageId, Path] = {}
     for path in paths:
-        image_id = _id(path, ids, mapping)
+        with found_in(path):
+            image_id = naming.id_of(_name(path), (path.name, path.as_posix()))
         if image_id is None:
             continue
         if image_id in owner:
@@ -66,51 +60,13 @@ def list_images(images: StrPath, ids: str = "auto") -> list[Item]:
     return [(image_id, path, None) for image_id, path in owner.items()]
 
 
-def read_mapping(path: StrPath) -> dict[str, ImageId]:
-    """Reads a file that maps names to ids: a JSON object, or CSV of two columns with or without a header.
-
-    Raises:
-        DataError: it is missing or damaged.
-    """
-    file = require_file(path, "image id mapping")
-    try:
-        if file.suffix.lower() != ".csv":
-            return msgspec.json.decode(file.read_bytes(), type=dict[str, int | str])
-        rows = list(csv.reader(io.StringIO(file.read_text(encoding="utf-8-sig"), newline="")))
-        pairs = [(row[0], row[1]) for row in rows if row]
-        if pairs and Path(pairs[0][0]).suffix.lower() not in PICTURES and pairs[0][1] in ("id", "image_id"):
-            pairs = pairs[1:]
-        return {name: id_of_text(text) for name, text in pairs}
-    except (msgspec.DecodeError, UnicodeDecodeError, IndexError, csv.Error, RecursionError) as error:
-        raise DataError(
-            f"not a mapping of names to ids: {error}", file=file, mend='as {"a.jpg": 1}, or CSV rows a.jpg,1'
-        ) from error
-
-
-def _id(path: Path, ids: str, mapping: Mapping[str, ImageId] | None) -> ImageId | None:
-    if mapping is not None:
-        return mapping.get(path.name, mapping.get(path.as_posix()))
+def _name(path: Path) -> str:
     name = name_of_file(path.name)
     try:
         name.encode("utf-8")
     except UnicodeEncodeError:
         raise DataError("the name is not UTF-8, so it gives no image id", file=repr(path.name), mend=_MEND) from None
-    if ids == "number":
-        number = _LAST_NUMBER.search(name)
-        if number is None:
-            raise DataError("the name does not end in a number", file=path, mend="map names to ids with --ids FILE")
-        return int(number[0])
-    return name if ids == "text" else id_of_text(name)
-
-
-def find_pictures(folder: Path) -> list[Path]:
-    """Returns the picture files of a folder, at any depth, in the order of their paths; hidden ones are left out."""
-    found = []
-    for parent, _, names in os.walk(folder):
-        found += [
-            Path(parent, name) for name in names if Path(name).suffix.lower() in PICTURES and not name.startswith(".")
-        ]
-    return sorted(found, key=lambda path: path.relative_to(folder).parts)
+    return name
 
 
 def _of_list(file: Path) -> list[Path]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from vqa_gs.features.formats import FORMATS
+from vqa_gs.features.layout import ImageId
 from vqa_gs.features.reading.hdf5 import Hdf5File, Hdf5Source, detect_datasets, rows_at_once
 from vqa_gs.features.reading.sizes import NO_BOXES, NO_SIZES, corner_size, placeholder_boxes
 from vqa_gs.features.reading.source import Damaged, ImageRegions
@@ -64,6 +65,10 @@ class Hdf5PaddedSource(Hdf5Source):
         if shape == (len(self._features), one, 4):
             return False
         raise DataError(f"boxes of shape {shape} do not fit features of {self._features.shape}", file=self.path)
+
+    def listed(self) -> list[ImageId]:
+        """See ``RegionSource``."""
+        return list(self._ids)
 
     def read(self, damaged: Damaged) -> Iterator[ImageRegions]:
         """Yields the images in the order of rows, the padding left out."""

@@ -9,12 +9,7 @@ put in to fill up.
 from __future__ import annotations
 
 import binascii
-import json
 import os
-import select
-import struct
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.util import find_spec
@@ -25,19 +20,17 @@ import numpy as np
 from vqa_gs.features.formats import FORMATS
 from vqa_gs.features.ids import name_of_file
 from vqa_gs.features.layout import ImageId
-from vqa_gs.features.reading.record import DETECTED, Record, RecordSource, named_columns, whole_number
+from vqa_gs.features.reading.parts import detections
+from vqa_gs.features.reading.record import DETECTED, Record, RecordSource, whole_number
+from vqa_gs.features.reading.record_process import RecordProcess
 from vqa_gs.features.reading.source import Damaged, ImageRegions
 
 from vqa_gs.common.errors import DataError
 from vqa_gs.common.files import sha256_file
 from vqa_gs.common.pickles import parse_pickle
 
-SECONDS = 120
-"""How long LMDB may take for its next record."""
-
 _MAGIC = b"\xde\xc0\xef\xbe"
 _HELPER = Path(__file__).parents[1] / "reading" / "lmdb_process.py"
-_LARGEST = 1 << 30
 _KEYS = b"keys"
 
 
@@ -79,15 +72,12 @@ def parse(content: bytes) -> Record:
 
 
 def _columns(values: dict[Any, Any]) -> dict[str, np.ndarray]:
-    columns = named_columns(values, DETECTED)
-    if "class" not in columns and values.get("objects") is not None:
-        columns["class"] = np.asarray(values["objects"])
-        scores = values.get("cls_prob")
-        if isinstance(scores, np.ndarray) and scores.ndim == 2 and scores.shape[1] > 1:
-            # With a first column for the background in some files; the class is the best of the others.
-            is_plain = np.array_equal(scores.argmax(1)[: len(columns["class"])], columns["class"])
-            columns["class_score"] = scores.max(1) if is_plain else scores[:, 1:].max(1)
-    return columns
+    found = {name: values.get(key) for name, key in DETECTED.items()}
+    if found["class"] is None:
+        found["class"] = values.get("objects")
+        if found["class"] is not None:
+            found["cls_prob"] = values.get("cls_prob")
+    return detections({name: value for name, value in found.items() if value is not None})
 
 
 def require_lmdb(file: Path | None = None) -> None:
@@ -104,7 +94,7 @@ class LmdbSource(RecordSource[bytes]):
     def __init__(self, path: Path) -> None:
         self.path = path
         require_lmdb(path)
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: RecordProcess | None = None
         self._listed: bytes | None = None
         self._seen: set[bytes] = set()
         self.images = None
@@ -143,43 +133,15 @@ class LmdbSource(RecordSource[bytes]):
     def _records(self) -> Iterator[tuple[bytes, bytes]]:
         """Yields keys and values, which another process reads: LMDB takes its own down on damaged files."""
         self.close()
-        self._process = subprocess.Popen(
-            [sys.executable, str(_HELPER), os.path.abspath(self.path)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
-        head = b""
-        while not head.endswith(b"\n"):
-            head += self._bytes(1)
-        answer = json.loads(head)
+        self._process = process = RecordProcess(_HELPER, [os.path.abspath(self.path)], self.path, "LMDB")
+        answer = process.answer()
         if "error" in answer:
             raise DataError(f"LMDB cannot open it: {answer['error']}", file=self.path, mend="fetch the file again")
         self.images = max(1, int(answer["entries"]) - 1)
-        while True:
-            key_bytes, value_bytes = struct.unpack("<QQ", self._bytes(16))
-            if key_bytes == 0:
-                break
-            if key_bytes + value_bytes > _LARGEST:
-                raise DataError(f"a record of {value_bytes} bytes", file=self.path, mend="fetch the file again")
-            key = self._bytes(key_bytes)
-            yield key, self._bytes(value_bytes)
+        while key_bytes := process.number():
+            key = process.read(key_bytes)
+            yield key, process.read(process.number())
         self.close()
-
-    def _bytes(self, count: int) -> bytes:
-        assert self._process is not None
-        assert self._process.stdout is not None
-        pipe = self._process.stdout.fileno()
-        content = bytearray(count)
-        rest = memoryview(content)
-        while rest:
-            ready, _, _ = select.select([pipe], [], [], SECONDS)
-            done = os.readv(pipe, [rest]) if ready else 0
-            if done == 0:
-                what = "ended" if ready else f"did not come to its next record in {SECONDS} s"
-                raise DataError(f"damaged or truncated: LMDB {what}", file=self.path, mend="fetch the file again")
-            rest = rest[done:]
-        return bytes(content)
 
     def digests(self) -> list[str]:
         """Returns the SHA-256 of the database's file."""
@@ -189,10 +151,7 @@ class LmdbSource(RecordSource[bytes]):
         """Ends the reading process."""
         process, self._process = self._process, None
         if process is not None:
-            process.kill()
-            process.wait()
-            assert process.stdout is not None
-            process.stdout.close()
+            process.close()
 
 
 class LmdbRecords:

@@ -125,6 +125,10 @@ class ButdHdf5Source(Hdf5Source):
             self.close()
             raise self.file.damage(error) from error
 
+    def listed(self) -> list[ImageId]:
+        """See ``RegionSource``."""
+        return [entry.image_id for entry in self._entries]
+
     def read(self, damaged: Damaged) -> Iterator[ImageRegions]:
         """Yields the images in the order of rows, those the index is wrong about first of all to ``damaged``."""
         for error in self._wrong:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from vqa_gs.features.ids import name_of_file
 from vqa_gs.features.layout import ImageId
@@ -18,15 +19,21 @@ from vqa_gs.common.errors import DataError
 LARGEST_FILE = 1 << 30
 """A file of one image that is larger is refused before it is read."""
 
-Parse = Callable[[bytes], Record]
+Parse = Callable[[Any], Record]
 """Makes a record of a file's bytes; any Exception where they are damaged."""
+
+
+def first_file(path: Path, suffixes: Sequence[str], is_image: Callable[[str], bool] = lambda name: True) -> Path | None:
+    """Returns the file itself, or the first one of a folder, that ends in one of the suffixes; None if there is none."""
+    if path.is_file():
+        return path if path.suffix in suffixes else None
+    name = next(filter(is_image, _names(path, suffixes)), None)
+    return None if name is None else path / name
 
 
 def has_suffix(path: Path, suffixes: Sequence[str]) -> bool:
     """Returns whether a path is a file with one of the suffixes, or a folder with such a file at any depth."""
-    if path.is_file():
-        return path.suffix in suffixes
-    return next(_names(path, suffixes), None) is not None
+    return first_file(path, suffixes) is not None
 
 
 def _names(folder: Path, suffixes: Sequence[str]) -> Iterator[str]:
@@ -55,7 +62,7 @@ class FolderSource(RecordSource[str]):
         if path.is_file():
             self._folder, self._files = path.parent, [path.name]
         else:
-            self._folder, self._files = path, sorted(_names(path, suffixes))
+            self._folder, self._files = path, sorted(filter(self.is_image, _names(path, suffixes)))
         if not self._files:
             raise DataError(f"no files *{' or *'.join(suffixes)} in it", file=path, mend="check the path")
         self._hash = hashlib.sha256()
@@ -63,14 +70,28 @@ class FolderSource(RecordSource[str]):
         self.images = len(self._files)
         self.look()
 
-    def contents(self) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    @staticmethod
+    def is_image(name: str) -> bool:
+        """Returns whether a file with one of the suffixes is an image's; others are what belongs to one."""
+        return True
+
+    def listed(self) -> list[ImageId]:
+        """See ``RegionSource``."""
+        return [self.named(name)[0] for name in self._files]
+
+    def contents(self) -> Iterator[tuple[str, Callable[[], Any]]]:
         """Yields the files in the order of their names."""
         self._hash = hashlib.sha256()
         for name in self._files:
-            yield name, partial(self._read, name)
+            yield name, partial(self.content, name)
         self._digest = self._hash.hexdigest()
 
-    def _read(self, name: str) -> bytes:
+    def content(self, name: str) -> Any:
+        """Returns what ``parse`` makes an image of: the bytes of its file."""
+        return self.bytes_of(name)
+
+    def bytes_of(self, name: str) -> bytes:
+        """Returns a file's bytes, which enter the hash of all."""
         file = self._folder / name
         if file.stat().st_size > LARGEST_FILE:
             raise ValueError(f"more than {LARGEST_FILE >> 30} GB for one image")

@@ -1,9 +1,9 @@
 """The process that reads an LMDB for ``lmdb_records``: its path as the argument, its records to standard output.
 
 LMDB maps the file into memory and trusts it: on a damaged one the process crashes or goes in circles. It is run as
-a script and imports nothing of this package. Output: a line of JSON ({"entries": n} or {"error": text}), then for
-each record the lengths of key and value as two unsigned 64-bit little-endian numbers, the key, the value; at the
-end two zeros.
+a script and imports nothing of this package. Output, everything behind its length as an unsigned 64-bit little-endian
+number: an object of JSON ({"entries": n} or {"error": text}), then for each record the key and the value; at the end a
+length of zero.
 """
 
 from __future__ import annotations
@@ -15,6 +15,11 @@ import struct
 import sys
 
 _MEMORY = 2 << 30
+
+
+def _send(content: bytes) -> None:
+    sys.stdout.buffer.write(struct.pack("<Q", len(content)))
+    sys.stdout.buffer.write(content)
 
 
 def main() -> None:
@@ -32,15 +37,14 @@ def main() -> None:
         environment = lmdb.open(path, subdir=os.path.isdir(path), readonly=True, lock=False, create=False)
         head = {"entries": environment.stat()["entries"]}
     except Exception as error:
-        out.write(json.dumps({"error": f"{type(error).__name__}: {error}"}).encode("ascii") + b"\n")
+        _send(json.dumps({"error": f"{type(error).__name__}: {error}"}).encode("ascii"))
         return
-    out.write(json.dumps(head).encode("ascii") + b"\n")
+    _send(json.dumps(head).encode("ascii"))
     with environment.begin(buffers=True) as transaction:
         for key, value in transaction.cursor():
-            out.write(struct.pack("<QQ", len(key), len(value)))
-            out.write(key)
-            out.write(value)
-    out.write(struct.pack("<QQ", 0, 0))
+            _send(key)
+            _send(value)
+    _send(b"")
     out.flush()
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from vqa_gs.common.errors import DataError
@@ -33,10 +33,12 @@ class Hdf5Facts:
     Attributes:
         format: the root attribute ``format`` where it is text, else "".
         datasets: the root group's datasets: their axes by name.
+        groups: its first groups: the names of what they hold.
     """
 
     format: str
     datasets: dict[str, tuple[int, ...]]
+    groups: dict[str, list[str]] = field(default_factory=dict)
 
 
 def look(path: Path) -> Hdf5Facts:
@@ -55,4 +57,5 @@ def look(path: Path) -> Hdf5Facts:
         answer = {"error": error.problem}
     if "error" in answer:
         raise DataError(f"damaged or truncated: {answer['error']}", file=file, mend="fetch the file again")
-    return Hdf5Facts(answer["format"], {name: tuple(shape) for name, shape in answer["datasets"].items()})
+    datasets = {name: tuple(shape) for name, shape in answer["datasets"].items()}
+    return Hdf5Facts(answer["format"], datasets, answer["groups"])

@@ -12,13 +12,15 @@ from typing import Any
 
 _MEMORY = 8 << 30
 _MOST_NAMES = 256
+_MOST_GROUPS = 4
 
 
 def describe(path: str) -> dict[str, Any]:
     """Walks through a file's structure, the index of its chunks included."""
     import h5py
 
-    datasets = {}
+    datasets: dict[str, Any] = {}
+    groups: dict[str, list[str]] = {}
     with h5py.File(path, "r") as file:
         found = file.attrs.get("format", "")
         for name in list(file)[:_MOST_NAMES]:
@@ -26,6 +28,8 @@ def describe(path: str) -> dict[str, Any]:
             if not isinstance(file.get(name, getlink=True), h5py.HardLink):
                 continue
             item = file[name]
+            if isinstance(item, h5py.Group) and len(groups) < _MOST_GROUPS:
+                groups[name] = list(item)[:_MOST_NAMES]
             if not isinstance(item, h5py.Dataset) or item.dtype.hasobject or item.dtype.names:
                 continue
             if item.chunks is not None:
@@ -34,7 +38,7 @@ def describe(path: str) -> dict[str, Any]:
                 item.id.get_offset()
             datasets[name] = item.shape
     text = found.decode("utf-8", "replace") if isinstance(found, bytes) else found
-    return {"format": text if isinstance(text, str) else "", "datasets": datasets}
+    return {"format": text if isinstance(text, str) else "", "datasets": datasets, "groups": groups}
 
 
 def _answer_in_fork(path: str, seconds: float) -> bytes:

@@ -55,6 +55,8 @@ class Record:
 
 Key = TypeVar("Key")
 
+ANYTHING_ELSE = "another layout comes in with five lines of RegionStoreWriter, see docs/features.md"
+
 
 class RecordSource(RegionSource, Generic[Key]):
     """A source of one record an image; what all images have is what the first record that can be read has.
@@ -62,15 +64,16 @@ class RecordSource(RegionSource, Generic[Key]):
     Attributes:
         path: the file or folder.
         unit: what a record is, for messages.
-        parse: makes a record of its bytes; any Exception where they are damaged.
+        parse: makes a record of its content; any Exception where it is damaged.
     """
 
     untyped_ids = True
     unit = "record"
     path: Path
-    parse: Callable[[bytes], Record]
+    parse: Callable[[Any], Record]
+    _has_boxes = False
 
-    def contents(self) -> Iterator[tuple[Key, Callable[[], bytes]]]:
+    def contents(self) -> Iterator[tuple[Key, Callable[[], Any]]]:
         """Yields what each record is found by, and what reads it."""
         raise NotImplementedError
 
@@ -94,6 +97,7 @@ class RecordSource(RegionSource, Generic[Key]):
             self.close()
             self.dim, self.dtype = int(image.features.shape[1]), image.features.dtype
             self.columns, self.notes = tuple(image.columns), record.assumptions
+            self._has_boxes = record.boxes is not None
             return
         raise damage or DataError("holds no images", file=self.path)
 
@@ -101,21 +105,44 @@ class RecordSource(RegionSource, Generic[Key]):
         """Yields the images in the order of the records."""
         for key, read in self.contents():
             try:
-                _, image = self._load(key, read)
-                if absent := sorted(set(self.columns) - set(image.columns)):
+                record, image = self._load(key, read)
+                absent = sorted(set(self.columns) - set(image.columns))
+                if self._has_boxes and record.boxes is None:
+                    absent.append("boxes")
+                if absent:
                     raise self.damage(key, f"lacks {', '.join(absent)}, which the first {self.unit} has")
             except DataError as error:
                 damaged(error)
                 continue
             yield replace(image, columns={name: image.columns[name] for name in self.columns})
 
-    def _load(self, key: Key, read: Callable[[], bytes]) -> tuple[Record, ImageRegions]:
+    def _load(self, key: Key, read: Callable[[], Any]) -> tuple[Record, ImageRegions]:
         try:
             record = self.parse(read())
             return record, record.image(*self.named(key))
+        except OtherLayout as error:
+            raise replace_mend(self.damage(key, str(error)), error.mend) from error
         except Exception as error:  # damaged records make their readers raise nearly anything
             text = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
             raise self.damage(key, f"not readable: {text[:300]}") from error
+
+
+class OtherLayout(ValueError):
+    """A record is whole, and not of the layout that was taken for granted: fetching it again would not help.
+
+    Args:
+        problem: what it is.
+        mend: what to do about it.
+    """
+
+    def __init__(self, problem: str, mend: str = ANYTHING_ELSE) -> None:
+        super().__init__(problem)
+        self.mend = mend
+
+
+def replace_mend(error: DataError, mend: str) -> DataError:
+    """Returns an error with another way to mend it."""
+    return DataError(error.problem, file=error.file, record=error.record, mend=mend)
 
 
 def whole_number(value: Any) -> int:

@@ -67,6 +67,10 @@ class RegionSource:
     def __iter__(self) -> Iterator[ImageRegions]:
         return self.read(refuse_damaged)
 
+    def listed(self) -> list[ImageId] | None:
+        """Returns the ids that ``read`` will yield, as the source has them; None where only reading tells."""
+        return None
+
     def digests(self) -> list[str]:
         """Returns the SHA-256 of what was read, for the record of where features came from."""
         raise NotImplementedError

@@ -80,14 +80,18 @@ def rows_of(path: Path, read: Callable[[int], None] = lambda count: None) -> Ite
             end += count
 
 
-def detect_rows(path: Path, fields: Sequence[str], integers: Sequence[str]) -> bool:
-    """Returns whether one of a file's first rows has these fields, the named ones whole numbers."""
+def head_rows(path: Path) -> list[bytes]:
+    """Returns a file's first rows, cut off where they are very long; none of what cannot be read."""
     try:
         with open(path, "rb") as file:
-            head = file.read(_HEAD_BYTES).split(b"\n")[:_HEAD_ROWS]
+            return file.read(_HEAD_BYTES).split(b"\n")[:_HEAD_ROWS]
     except OSError:
-        return False
-    for row in head:
+        return []
+
+
+def detect_rows(path: Path, fields: Sequence[str], integers: Sequence[str]) -> bool:
+    """Returns whether one of a file's first rows has these fields, the named ones whole numbers."""
+    for row in head_rows(path):
         parts = row.rstrip(b"\r").split(b"\t")
         if len(parts) == len(fields) and all(parts[fields.index(name)].strip().isdigit() for name in integers):
             return True

@@ -6,8 +6,9 @@ import pytest
 from PIL import Image
 from vqa_gs.eval.arms import group_runs
 from vqa_gs.eval.report_content.examples import ExampleCollector, choose, outcomes
-from vqa_gs.eval.report_content.images import LONGEST, Embedded, ImageFolder
+from vqa_gs.eval.report_content.images import LONGEST, Embedded
 from vqa_gs.eval.report_content.records import gather
+from vqa_gs.features.naming import PictureFolder
 
 from vqa_gs.common.errors import DataError
 
@@ -78,16 +79,16 @@ def test_images_are_found_by_number_and_by_name(tmp_path):
     (tmp_path / "val").mkdir()
     for name in ("val/COCO_val2014_000000000042.jpg", "synpic7.PNG", "n161.jpg"):
         Image.new("RGB", (8, 6)).save(tmp_path / name)
-    folder = ImageFolder(tmp_path)
+    folder = PictureFolder(tmp_path)
     assert folder.find(42).name == "COCO_val2014_000000000042.jpg"
     assert folder.find(161).name == "n161.jpg"
     assert folder.find("synpic7") == folder.find("synpic7.PNG") == tmp_path / "synpic7.PNG"
     assert folder.find(8) is None
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no images"):
-        ImageFolder(tmp_path / "empty")
+        PictureFolder(tmp_path / "empty")
     with pytest.raises(DataError, match="no such folder"):
-        ImageFolder(tmp_path / "absent")
+        PictureFolder(tmp_path / "absent")
 
 
 def test_images_are_made_small_and_stop_at_the_budget(tmp_path):
@@ -95,11 +96,11 @@ def test_images_are_made_small_and_stop_at_the_budget(tmp_path):
     for number in range(3):
         Image.fromarray(noise).save(tmp_path / f"{number}.png")
     (tmp_path / "9.jpg").write_bytes(b"no image")
-    embedded = Embedded(ImageFolder(tmp_path), 10_000_000)
+    embedded = Embedded(PictureFolder(tmp_path), 10_000_000)
     address, width, height = embedded[0]
     assert (width, height) == (1200, 900)
     assert len(address) < LONGEST * LONGEST
     assert embedded[9] is None
     assert embedded[77] is None
-    tight = Embedded(ImageFolder(tmp_path), int(1.5 * len(address)))
+    tight = Embedded(PictureFolder(tmp_path), int(1.5 * len(address)))
     assert [tight[number] is not None for number in range(3)] == [True, False, False]

@@ -221,7 +221,7 @@ def test_classes_of_the_scr_family(make_fixed36, tmp_path):
 def test_text_ids_on_request(make_fixed36, tmp_path):
     source, content = make_fixed36(ids=("COCO_train2014_000000000009", "000000000010", "x"))
     named = convert(make_fixed36(ids=("COCO_train2014_000000000009",), name="named")[0], tmp_path / "named.h5")
-    assert "1 COCO names became the numbers" in named.notes[0]
+    assert "1 COCO names became the numbers" in named.naming[0]
     assert RegionStore(tmp_path / "named.h5").image_ids == (9,)
     with pytest.raises(DataError, match="cannot be mixed"):
         convert(source, tmp_path / "out.h5")

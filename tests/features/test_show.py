@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 from vqa_gs.features.convert import convert
-from vqa_gs.features.show import draw, find_picture, show
+from vqa_gs.features.naming import PictureFolder
+from vqa_gs.features.show import draw, show
 from vqa_gs.features.store import Regions
 from vqa_gs.features.writer import RegionStoreWriter
 
@@ -60,13 +61,13 @@ def test_pictures_are_found_by_name(tmp_path):
     for name in ("000000000009.jpg", "sub/bild ü.PNG", "n578978.jpeg", "x_1.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    assert find_picture(tmp_path, 9).name == "000000000009.jpg"
-    assert find_picture(tmp_path, "bild ü").name == "bild ü.PNG"
-    assert find_picture(tmp_path, "n578978").name == "n578978.jpeg"
+    assert PictureFolder(tmp_path).require(9).name == "000000000009.jpg"
+    assert PictureFolder(tmp_path).require("bild ü").name == "bild ü.PNG"
+    assert PictureFolder(tmp_path).require("n578978").name == "n578978.jpeg"
     with pytest.raises(DataError, match="image 'x_1': no picture of this image"):
-        find_picture(tmp_path, "x_1")
+        PictureFolder(tmp_path).require("x_1")
     with pytest.raises(DataError, match="no such folder"):
-        find_picture(tmp_path / "absent", 9)
+        PictureFolder(tmp_path / "absent")
 
 
 def test_what_is_missing_is_one_line(tmp_path):

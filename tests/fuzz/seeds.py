@@ -22,8 +22,8 @@ from vqa_gs.eval.run_files import load_run
 from vqa_gs.features.check import check, render
 from vqa_gs.features.convert import convert
 from vqa_gs.features.extract.images import load_image
-from vqa_gs.features.extract.listing import read_mapping as read_names
 from vqa_gs.features.info import describe
+from vqa_gs.features.naming import read_mapping as read_names
 from vqa_gs.features.store import RegionStore
 from vqa_gs.features.writer import RegionStoreWriter
 from vqa_gs.pair_builders.builder import BUILDERS

@@ -136,8 +136,9 @@ def info(words: Sequence[str]) -> None:
 def show(words: Sequence[str]) -> None:
     """Writes a page that shows pairs."""
     from vqa_gs.common.files import write_text
-    from vqa_gs.eval.report_content.images import Embedded, ImageFolder
+    from vqa_gs.eval.report_content.images import Embedded
     from vqa_gs.features.joined import open_stores
+    from vqa_gs.features.naming import PictureFolder
     from vqa_gs.pair_builders.classes.regions import read_region_classes
     from vqa_gs.pair_builders.ends import Ends
     from vqa_gs.pair_builders.gallery.content import Gallery, sample
@@ -166,7 +167,7 @@ def show(words: Sequence[str]) -> None:
     ends = Ends(*_read_questions(given))
     store = open_stores(given.features) if given.features else None
     classes = read_region_classes(store, regions) if store is not None and regions.names is not None else None
-    pictures = Embedded(ImageFolder(Path(given.image_dir)), _PICTURES) if given.image_dir else None
+    pictures = Embedded(PictureFolder(Path(given.image_dir)), _PICTURES) if given.image_dir else None
     content = Gallery(table, ends, store, classes, pictures)
     pairs = sample(table, given.pairs, given.seed)
     write_text(given.html, render_gallery(f"Pairs of {Path(given.table).name}", content.payload(pairs)))

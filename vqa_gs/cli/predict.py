@@ -153,9 +153,9 @@ def _answer_one(model: TrainedModel, given: Namespace) -> None:
 
 def _image_of(store: RegionStore, text: str) -> ImageId:
     """Returns the id of a store's image that is written so: as text, as a number, or as COCO's file name."""
-    from vqa_gs.features.ids import id_of_text, name_of_file
+    from vqa_gs.features.naming import readings
 
-    for image_id in (text, id_of_text(text), id_of_text(name_of_file(text))):
+    for image_id in readings(text):
         if image_id in store:
             return image_id
     some = ", ".join(map(str, store.image_ids[:3]))

@@ -33,7 +33,11 @@ def read_member(archive: zipfile.ZipFile, name: str, *, objects: bool = False) -
     Raises:
         Exception: it is missing or damaged; of nearly any kind.
     """
-    content = archive.read(f"{name}.npy")
+    return read_npy(archive.read(f"{name}.npy"), name, objects=objects)
+
+
+def read_npy(content: bytes, name: str = "the array", *, objects: bool = False) -> Any:
+    """Returns the array of a .npy file's bytes; as `read_member`."""
     stream = io.BytesIO(content)
     version = np.lib.format.read_magic(stream)
     if version == (1, 0):

@@ -3,7 +3,8 @@ from __future__ import annotations
 import os
 
 import pytest
-from vqa_gs.features.extract.listing import list_images, read_mapping
+from vqa_gs.features.extract.listing import list_images
+from vqa_gs.features.naming import read_mapping
 
 from vqa_gs.common.errors import DataError, UsageError
 

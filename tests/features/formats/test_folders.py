@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from vqa_gs.features.convert import convert
-from vqa_gs.features.formats import detect_format
+from vqa_gs.features.recognise import detect_format
 from vqa_gs.features.store import RegionStore
 
 from vqa_gs.common.errors import DataError

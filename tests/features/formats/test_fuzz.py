@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from vqa_gs.features.convert import convert
-from vqa_gs.features.formats import FORMATS, detect_format
+from vqa_gs.features.formats import FORMATS
+from vqa_gs.features.recognise import detect_format
 
 from vqa_gs.common.errors import VqaGsError
 

@@ -6,9 +6,10 @@ import h5py
 import numpy as np
 import pytest
 from vqa_gs.features.convert import convert
-from vqa_gs.features.formats import FORMATS, detect_format
+from vqa_gs.features.formats import FORMATS
 from vqa_gs.features.reading.butd_hdf5 import find_index
 from vqa_gs.features.reading.sizes import image_size
+from vqa_gs.features.recognise import detect_format
 
 from vqa_gs.common.errors import DataError
 

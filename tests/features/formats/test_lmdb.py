@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 from vqa_gs.features.convert import convert
-from vqa_gs.features.formats import detect_format, lmdb_records
+from vqa_gs.features.formats import lmdb_records
+from vqa_gs.features.recognise import detect_format
 
 from vqa_gs.common.errors import DataError
 

@@ -4,7 +4,8 @@ import h5py
 import numpy as np
 import pytest
 from vqa_gs.features.convert import convert
-from vqa_gs.features.formats import FORMATS, detect_format
+from vqa_gs.features.formats import FORMATS
+from vqa_gs.features.recognise import detect_format
 from vqa_gs.features.store import RegionStore
 
 from vqa_gs.common.errors import DataError

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from vqa_gs.features.convert import convert
-from vqa_gs.features.formats import FORMATS, detect_format
+from vqa_gs.features.formats import FORMATS
 from vqa_gs.features.reading import tsv
+from vqa_gs.features.recognise import detect_format
 from vqa_gs.features.store import RegionStore
 
 from vqa_gs.common.errors import DataError
@@ -37,7 +38,7 @@ def test_ten_columns_keep_objects_and_attributes(files, same, tmp_path):
     summary = convert(source, tmp_path / "out.h5")
     assert summary.formats == ["tsv-10"]
     assert summary.columns == ("class", "class_score", "attribute", "attribute_score")
-    assert "2 COCO names became the numbers" in summary.notes[0]
+    assert "2 COCO names became the numbers" in summary.naming[0]
     same(tmp_path / "out.h5", {9: images[names[0]], 391895: images[names[1]]})
     convert(source, tmp_path / "text.h5", ids="text")
     same(tmp_path / "text.h5", images)

@@ -20,6 +20,7 @@ from vqa_gs.features.held import HeldRegions
 from vqa_gs.features.ids import id_of_text, name_of_file
 from vqa_gs.features.joined import open_stores
 from vqa_gs.features.layout import ImageId
+from vqa_gs.features.naming import readings
 from vqa_gs.features.store import Regions, RegionStore
 from vqa_gs.pipeline.task import RunSettings
 from vqa_gs.tasks.vqa.trained import Guess, TrainedModel
@@ -209,7 +210,7 @@ class LoadedModel(TrainedModel):
             store = self._store
         except DataError:  # it need not be here any more
             return None
-        for image_id in dict.fromkeys((id_of_text(name), name)):
+        for image_id in readings(name):
             if image_id in store:
                 regions = store[image_id]
                 if tuple(regions.size.tolist()) == size:
