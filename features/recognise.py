@@ -85,13 +85,11 @@ def open_source(path: Path, name: str, hints: GridHints) -> RegionSource:
             return known.open_with(path, hints)
         return known.open(path)
     except DataError as error:
-        with suppress(DataError):
-            found = _of_itself(path)
-            if found not in (None, name):
-                raise DataError(
-                    error.problem, file=error.file, record=error.record, mend=f"it looks like {found}: --format {found}"
-                ) from error
-        raise
+        found = _of_itself(path)
+        if found in (None, name):
+            raise
+        mend = f"it looks like {found}: --format {found}"
+        raise DataError(error.problem, file=error.file, record=error.record, mend=mend) from error
 
 
 def _unknown_folder(path: Path) -> DataError:

@@ -53,9 +53,10 @@ class MmfNpy:
     """The layout's entry in the registry."""
 
     def detect(self, path: Path) -> bool:
-        """Returns whether the first array has its information beside it."""
-        file = first_file(path, (".npy",), is_image)
-        return file is not None and is_image(file.name) and file.with_name(file.stem + _INFO).is_file()
+        """Returns whether it is an array with its information beside it, or a folder with such."""
+        if path.is_file():
+            return path.suffix == ".npy" and is_image(path.name) and path.with_name(path.stem + _INFO).is_file()
+        return first_file(path, (".npy",), lambda name: name.endswith(_INFO)) is not None
 
     def open(self, path: Path) -> MmfSource:
         """Opens a folder; DataError where no image of it can be read."""

@@ -46,7 +46,7 @@ class _Unpacked(io.RawIOBase):
         self._packed = path.stat().st_size
         with open(path, "rb") as file:
             is_packed = file.read(2) == b"\x1f\x8b"
-        self._file: Any = gzip.open(path) if is_packed else open(path, "rb")
+        self._file: Any = gzip.open(path) if is_packed else path.open("rb")  # noqa: SIM115 - closed by `close`
         self._count = 0
 
     def read(self, size: int = -1) -> bytes:

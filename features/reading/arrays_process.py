@@ -21,35 +21,9 @@ _NAMES = {
     "id": ("image_id", "img_id", "id", "__key__", "key", "image", "image_name", "file_name", "imageId"),
     "of_images": ("features", "feature", "x", "image_features", "image_feature", "embeddings", "embedding", "tokens"),
 }
-_OTHERS = [
-    "boxes",
-    "bbox",
-    "bboxes",
-    "img_w",
-    "image_w",
-    "image_width",
-    "width",
-    "img_h",
-    "image_h",
-    "image_height",
-    "height",
-    "num_boxes",
-    "num_bbox",
-    "obj_id",
-    "objects_id",
-    "class",
-    "objects",
-    "obj_conf",
-    "objects_conf",
-    "class_score",
-    "attr_id",
-    "attrs_id",
-    "attribute",
-    "attr_conf",
-    "attrs_conf",
-    "attribute_score",
-    "cls_prob",
-]
+_OTHERS = ("boxes", "bbox", "bboxes", "img_w", "image_w", "image_width", "width", "img_h", "image_h", "image_height")
+_OTHERS += ("height", "num_boxes", "num_bbox", "obj_id", "objects_id", "class", "objects", "obj_conf", "objects_conf")
+_OTHERS += ("class_score", "attr_id", "attrs_id", "attribute", "attr_conf", "attrs_conf", "attribute_score", "cls_prob")
 _SUFFIXES = ("_features", "_boxes", "_cls_prob")
 _CODECS = {"blosc", "zlib", "gzip", "zstd", "lz4", "bz2", "lzma", "shuffle", "bytes", "transpose", "crc32c"}
 _CODECS |= {"sharding_indexed"}

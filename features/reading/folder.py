@@ -24,7 +24,7 @@ Parse = Callable[[Any], Record]
 
 
 def first_file(path: Path, suffixes: Sequence[str], is_image: Callable[[str], bool] = lambda name: True) -> Path | None:
-    """Returns the file itself, or the first one of a folder, that ends in one of the suffixes; None if there is none."""
+    """Returns the file, or the first of a folder at any depth, that ends in one of the suffixes; None if none does."""
     if path.is_file():
         return path if path.suffix in suffixes else None
     name = next(filter(is_image, _names(path, suffixes)), None)

@@ -1,4 +1,4 @@
-"""Records that are arrays by name, as grouped HDF5, tables, archives and dictionaries have them: which name says what."""
+"""Records that are arrays by name, as in grouped HDF5, tables, archives and dictionaries: which name says what."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def record_of_parts(parts: Mapping[Any, Any]) -> Record:
 
 
 def detections(found: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Returns the columns among parts named as in `NAMES`; classes come from ``cls_prob`` where nothing else has them."""
+    """Returns the columns among parts named as in `NAMES`; classes from ``cls_prob`` where nothing else has them."""
     columns = {name: np.asarray(found[name]) for name in _COLUMNS if name in found}
     scores = found.get("cls_prob")
     if isinstance(scores, np.ndarray) and scores.ndim == 2 and scores.shape[1] > 1 and "class_score" not in columns:

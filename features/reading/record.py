@@ -109,6 +109,8 @@ class RecordSource(RegionSource, Generic[Key]):
                 absent = sorted(set(self.columns) - set(image.columns))
                 if self._has_boxes and record.boxes is None:
                     absent.append("boxes")
+                if record.boxes is not None and not self._has_boxes:
+                    raise self.damage(key, f"has boxes, which the first {self.unit} lacks")
                 if absent:
                     raise self.damage(key, f"lacks {', '.join(absent)}, which the first {self.unit} has")
             except DataError as error:
