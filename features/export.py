@@ -22,15 +22,17 @@ def export(
     id_template: str = "{}",
     progress: Progress | None = None,
 ) -> list[str]:
-    """Writes a region store as HDF5 or TSV, image by image in bounded memory; the files appear whole or not at all.
+    """Writes a region store in another format, image by image; files appear whole or not at all.
 
-    Features are written as float32, which holds float16 exactly, so that reading the file back gives the same bits.
+    Features are written as float32 (Parquet keeps the store's type), which holds float16 exactly, so that reading the
+    file back gives the same bits.
 
     Args:
         store: the store.
-        out: the file to write; the pickled index of an HDF5 file is called after it.
-        format: ``"hdf5-36"``, ``"hdf5-adaptive"``, ``"tsv"`` or ``"tsv-10"``.
-        id_template: how an image id is written in a TSV, as ``str.format`` has it: ``COCO_train2014_{:012d}``.
+        out: the file or folder to write; the pickled index of an HDF5 file is called after it.
+        format: one of ``writable_names()``.
+        id_template: how an image id is written in a TSV or a file's name, as ``str.format`` has it, such as
+            ``COCO_train2014_{:012d}``.
         progress: called after every image.
 
     Returns:
@@ -70,6 +72,8 @@ def export(
 
 
 def _lost(store: RegionStore, format: str) -> list[str]:
+    if format == "tsv-10" and "attribute" not in store.columns:
+        return ["attributes, which the store has none of, are written as 0 with confidence 0"]
     if format == "tsv" and store.columns:
         return [f"left out, as only tsv-10 and the HDF5 formats have a place for it: {', '.join(store.columns)}"]
     if format.startswith("hdf5"):

@@ -84,7 +84,7 @@ def render(description: dict[str, Any], width: int = 100) -> str:
     bars.add_column("regions", justify="right")
     bars.add_column("images", justify="right")
     bars.add_column("")
-    rows = _binned(description["regions_per_image"])
+    rows = binned(description["regions_per_image"])
     most = max(images for _, images in rows)
     for label, images in rows:
         bars.add_row(label, f"{images:,}", "#" * max(1, round(_BAR * images / most)))
@@ -101,8 +101,8 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _binned(histogram: dict[int, int]) -> list[tuple[str, int]]:
-    """Returns at most about twenty (label, images) rows."""
+def binned(histogram: dict[int, int]) -> list[tuple[str, int]]:
+    """Returns a histogram of regions an image as at most about twenty rows of a label and a number of images."""
     low, high = min(histogram), max(histogram)
     step = -(-(high - low + 1) // _MOST_ROWS)
     if step == 1:

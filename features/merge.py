@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +81,7 @@ def merge(
             )
         )
         for store in opened:
-            _append(store, writer, merged)
+            copy_images(store, writer, merged)
     return MergeSummary(len(writer), writer.regions)
 
 
@@ -118,8 +118,20 @@ def _common(stores: list[RegionStore], allow_other_features: bool) -> str:
     return kinds[0] if len(kinds) == 1 else json.dumps({"made_by": "merge", "of": kinds}, sort_keys=True)
 
 
-def _append(store: RegionStore, writer: RegionStoreWriter, report: Callable[[int], None]) -> None:
-    """Copies a store's images, and looks on the way whether they are what its hash says."""
+def copy_images(
+    store: RegionStore,
+    writer: RegionStoreWriter,
+    report: Callable[[int], None],
+    names: Mapping[ImageId, ImageId] | None = None,
+) -> None:
+    """Copies a store's images, and looks on the way whether they are what its hash says.
+
+    Args:
+        store: the store.
+        writer: of the same numbers a region, type and columns.
+        report: called with the images written so far.
+        names: the images' ids in the writer, where they are others.
+    """
     digest, tables = store.start_hash(), store.tables
     kind = torch.float16 if store.dtype.itemsize == 2 else torch.float32
     out: RegionBatch | None = None
@@ -131,7 +143,13 @@ def _append(store: RegionStore, writer: RegionStoreWriter, report: Callable[[int
             rows = out.features[number, : part.stop - part.start].numpy()
             digest.update("features", rows)
             columns = {name: values[part] for name, values in tables.columns.items()}
-            writer.add(image_id, rows, tables.boxes[part], tables.sizes[low + number], columns)
+            writer.add(
+                image_id if names is None else names[image_id],
+                rows,
+                tables.boxes[part],
+                tables.sizes[low + number],
+                columns,
+            )
         report(len(writer))
     if problem := store.hash_problem(digest):
         raise DataError(problem, file=store.path, mend=REMAKE_HINT)

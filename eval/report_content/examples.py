@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from vqa_gs.eval.arms import Arm
 from vqa_gs.eval.grounding_file import GroundingFile, read_grounding
-from vqa_gs.eval.report_content.images import Embedded
 from vqa_gs.eval.report_content.records import SplitRecords
 from vqa_gs.features.naming import PictureFolder
+from vqa_gs.features.thumbnails import Embedded
 
 from vqa_gs.common.web import script_json
 from vqa_gs.data.questions import QuestionId, QuestionSet

@@ -9,13 +9,20 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from vqa_gs.features.formats import FORMATS
+from vqa_gs.features.layout import ImageId
 from vqa_gs.features.reading.folder import LARGEST_FILE, FolderFormat
 from vqa_gs.features.reading.record import DETECTED, Record, named_columns, whole_number
+from vqa_gs.features.store import RegionStore
 
 from vqa_gs.common.arrays import read_member, unpacked_sizes
+from vqa_gs.common.files import atomic_folder
+from vqa_gs.common.names import require_file_names
 
 
 def parse(content: bytes) -> Record:
@@ -55,4 +62,29 @@ def _regions(features: np.ndarray, boxes: np.ndarray | None, number: object) -> 
     return regions
 
 
-FORMATS.register("npz")(FolderFormat((".npz",), parse))
+class Npz(FolderFormat):
+    """The layout's entry in the registry."""
+
+    def write(self, store: RegionStore, out: Path, id_text: Callable[[ImageId], str]) -> Iterator[int]:
+        """Writes a folder with an archive an image, ``x`` as (R, D); see ``WritableFormat``."""
+        names = [id_text(image_id) for image_id in store.image_ids]
+        require_file_names(names, "image ids")
+        with atomic_folder(out) as folder:
+            for done, (image_id, name) in enumerate(zip(store.image_ids, names, strict=True), 1):
+                regions = store[image_id]
+                width, height = regions.size.tolist()
+                parts: dict[str, Any] = {
+                    "x": regions.features,
+                    "bbox": regions.boxes,
+                    "num_bbox": len(regions.boxes),
+                    "image_w": width,
+                    "image_h": height,
+                }
+                if regions.columns:
+                    # A dictionary in an array of objects, as the original extractor writes it.
+                    parts["info"] = {DETECTED[column]: values for column, values in regions.columns.items()}
+                np.savez(folder / f"{name}.npz", **parts)
+                yield done
+
+
+FORMATS.register("npz")(Npz((".npz",), parse))

@@ -23,4 +23,4 @@ FIELDS = (
     "features",
 )
 
-FORMATS.register("tsv-10")(TsvFormat(FIELDS, ("img_id", "img_w", "img_h"), DETECTED))
+FORMATS.register("tsv-10")(TsvFormat(FIELDS, ("img_id", "img_w", "img_h"), DETECTED, ("attribute", "attribute_score")))

@@ -306,12 +306,23 @@ def _id_field(text: str) -> bytes:
 
 
 class TsvFormat:
-    """A layout of TSV, to be registered under its name; its arguments are those of ``TsvSource``."""
+    """A layout of TSV, to be registered under its name.
+
+    Args:
+        fields: as for ``TsvSource``.
+        names: as for ``TsvSource``.
+        columns: as for ``TsvSource``.
+        absent: columns that are written as zeros where a store has none: no confidence in anything.
+    """
 
     def __init__(
-        self, fields: Sequence[str], names: tuple[str, str, str], columns: Mapping[str, str] | None = None
+        self,
+        fields: Sequence[str],
+        names: tuple[str, str, str],
+        columns: Mapping[str, str] | None = None,
+        absent: Sequence[str] = (),
     ) -> None:
-        self._fields, self._names, self._columns = fields, names, columns or {}
+        self._fields, self._names, self._columns, self._absent = fields, names, columns or {}, absent
 
     def detect(self, path: Path) -> bool:
         """Returns whether one of the first rows has so many fields, sizes and number of boxes whole numbers."""
@@ -323,7 +334,7 @@ class TsvFormat:
 
     def write(self, store: RegionStore, out: Path, id_text: Callable[[ImageId], str]) -> Iterator[int]:
         """Writes a store that has the layout's columns; see ``WritableFormat``."""
-        if absent := [name for name in self._columns if name not in store.columns]:
+        if absent := [name for name in self._columns if name not in (*store.columns, *self._absent)]:
             raise DataError(f"the store has no {', '.join(absent)}", file=store.path, mend="export to tsv")
         with atomic_path(out) as path, open(path, "wb") as file:
             for done, image_id in enumerate(store.image_ids, 1):
@@ -331,7 +342,8 @@ class TsvFormat:
                 texts = [_id_field(id_text(image_id)), *(b"%d" % side for side in regions.size.tolist())]
                 row = dict(zip(self._names, texts, strict=True))
                 for name, field in self._columns.items():
-                    row[field] = encoded(regions.columns[name], "<i8" if COLUMNS[name].kind == "i" else "<f4")
+                    values = regions.columns.get(name, np.zeros(len(regions.boxes)))
+                    row[field] = encoded(values, "<i8" if COLUMNS[name].kind == "i" else "<f4")
                 row["num_boxes"] = b"%d" % len(regions.boxes)
                 row["boxes"], row["features"] = encoded(regions.boxes, "<f4"), encoded(regions.features, "<f4")
                 file.write(b"\t".join(row[field] for field in self._fields) + b"\r\n")

@@ -6,9 +6,9 @@ import pytest
 from PIL import Image
 from vqa_gs.eval.arms import group_runs
 from vqa_gs.eval.report_content.examples import ExampleCollector, choose, outcomes
-from vqa_gs.eval.report_content.images import LONGEST, Embedded
 from vqa_gs.eval.report_content.records import gather
 from vqa_gs.features.naming import PictureFolder
+from vqa_gs.features.thumbnails import LONGEST, Embedded
 
 from vqa_gs.common.errors import DataError
 

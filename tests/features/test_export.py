@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from vqa_gs.features.convert import convert
+from vqa_gs.features.diff import diff
 from vqa_gs.features.export import export
 from vqa_gs.features.geometry import normalized_boxes
 from vqa_gs.features.layout import COLUMNS
@@ -44,7 +45,7 @@ def make_detected(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
-@pytest.mark.parametrize("format", ["hdf5-36", "hdf5-adaptive", "tsv-10"])
+@pytest.mark.parametrize("format", ["hdf5-36", "hdf5-adaptive", "tsv-10", "npz", "parquet"])
 def test_round_trips_give_the_same_content(make_detected, tmp_path, format, dtype):
     store = make_detected(dtype=dtype)
     out = tmp_path / "foreign"
@@ -52,10 +53,38 @@ def test_round_trips_give_the_same_content(make_detected, tmp_path, format, dtyp
     assert export(store, out, format, progress=lambda done, total: steps.append((done, total))) == []
     assert steps == [(1, 3), (2, 3), (3, 3)]
     convert(out, tmp_path / "back.h5", dtype=dtype)
+    if format == "npz":  # files are read in the order of their names
+        assert [line for line in diff(store, tmp_path / "back.h5").lines if "made otherwise" not in line] == [
+            "the images are in another order"
+        ]
+        return
     assert RegionStore(tmp_path / "back.h5").content_hash == RegionStore(store).content_hash
 
 
-@pytest.mark.parametrize("format", ["tsv", "hdf5-adaptive"])
+def test_lxmert_without_attributes(make_detected, tmp_path):
+    store = make_detected(columns=("class", "class_score"))
+    (told,) = export(store, tmp_path / "x.tsv", "tsv-10")
+    assert "written as 0 with confidence 0" in told
+    convert(tmp_path / "x.tsv", tmp_path / "back.h5")
+    assert (
+        "columns: class, class_score and class, class_score, attribute, attribute_score"
+        in diff(store, tmp_path / "back.h5").lines
+    )
+    assert (RegionStore(tmp_path / "back.h5")[42].columns["attribute_score"] == 0).all()
+
+
+def test_a_folder_of_archives_is_whole_or_absent(make_detected, tmp_path):
+    store = make_detected()
+    with pytest.raises(UsageError, match="cannot be the name of a file"):
+        export(store, tmp_path / "x", "npz", id_template="a/{}")
+    assert not (tmp_path / "x").exists()
+    export(store, tmp_path / "x", "npz", id_template="COCO_val2014_{:012d}.jpg")
+    assert sorted(path.name for path in (tmp_path / "x").iterdir())[0] == "COCO_val2014_000000000007.jpg.npz"
+    with pytest.raises(DataError, match="is there already"):
+        export(store, tmp_path / "x", "npz")
+
+
+@pytest.mark.parametrize("format", ["tsv", "hdf5-adaptive", "parquet"])
 def test_adaptive_round_trips(make_detected, tmp_path, format):
     store = make_detected(counts=(1, 7, 2), columns=())
     export(store, tmp_path / "foreign", format)

@@ -32,6 +32,7 @@ from vqa_gs.pair_builders.sources import PairSources
 from vqa_gs.pair_builders.table import read_pair_table, write_pair_table
 
 from tests.features.formats import conftest as formats
+from tests.features.formats import later_files as later
 from vqa_gs.cli import main
 from vqa_gs.common.pickles import load_pickle
 from vqa_gs.data.glove import load_glove
@@ -157,7 +158,11 @@ READERS: dict[str, Read] = {
     **dict.fromkeys(
         [
             f"format {name}"
-            for name in ("tsv", "tsv-10", "hdf5-36", "hdf5-adaptive", "padded", "npz", "pth", "old pth", "bin", "lmdb")
+            for name in (
+                *("tsv", "tsv-10", "hdf5-36", "hdf5-adaptive", "padded", "npz", "pth", "old pth", "bin", "lmdb"),
+                *("grid", "grid npy", "npy", "npy archive", "mmf-npy", "vinvl", "vinvl json", "hdf5-meshed"),
+                *("hdf5-groups", "gqa", "parquet", "arrow", "zarr 2", "zarr 3", "safetensors", "webdataset"),
+            )
         ],
         _converted,
     ),
@@ -232,6 +237,24 @@ def _write_formats(root: Path) -> None:
     formats.write_bin(root / "format bin" / "bin", formats.content((3, 14), (1, 1), dim=2048))
     records = {b"%d" % name: formats.mmf_record(images[name]) for name in (3, 14)}
     formats.write_lmdb(root / "format lmdb" / "lmdb", records)
+    grids = later.grid_content((3, 14), dim=130)
+    later.write_grids(root / "format grid" / "x", grids)
+    later.write_grids(root / "format grid npy" / "x", grids, channel_first=False, suffix=".npy")
+    later.write_npy(root / "format npy" / "x", images)
+    later.write_archive(root / "format npy archive" / "x.zip", images)
+    later.write_mmf(root / "format mmf-npy" / "x", images)
+    for name in ("vinvl", "vinvl json"):  # the folder, as the files' order by name is no help
+        (root / f"format {name}" / "x").mkdir()
+        later.write_vinvl(root / f"format {name}" / "x" / "x.tsv", images, as_json=name != "vinvl")
+    later.write_meshed(root / "format hdf5-meshed" / "x.hdf5", images)
+    later.write_groups(root / "format hdf5-groups" / "x.h5", images)
+    later.write_gqa(root / "format gqa" / "x", images)
+    later.write_parquet(root / "format parquet" / "x.parquet", images)
+    later.write_parquet(root / "format arrow" / "x.arrow", images, "file")
+    for version in (2, 3):
+        later.write_zarr(root / f"format zarr {version}" / "x.zarr", images, version)
+    later.write_safetensors(root / "format safetensors" / "x.safetensors", images)
+    later.write_shards(root / "format webdataset" / "x", images)
 
 
 def _write_runs(root: Path) -> None:

@@ -1,12 +1,12 @@
-"""`vqa-gs features extract | merge | convert | export | info | check | show`."""
+"""`vqa-gs features extract | merge | convert | export | rename | info | check | stats | diff | show`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vqa_gs.cli.features_convert import convert, export
+from vqa_gs.cli.features_convert import convert, export, rename
 from vqa_gs.cli.features_extract import extract, merge
-from vqa_gs.cli.features_look import check, info, show
+from vqa_gs.cli.features_look import check, diff, info, show, stats
 from vqa_gs.cli.parsing import Handler, dispatch
 
 
@@ -17,8 +17,11 @@ def run(words: Sequence[str]) -> None:
         "merge": merge,
         "convert": convert,
         "export": export,
+        "rename": rename,
         "info": info,
         "check": check,
+        "stats": stats,
+        "diff": diff,
         "show": show,
     }
     dispatch("features", handlers, words)

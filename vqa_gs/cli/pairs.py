@@ -136,9 +136,9 @@ def info(words: Sequence[str]) -> None:
 def show(words: Sequence[str]) -> None:
     """Writes a page that shows pairs."""
     from vqa_gs.common.files import write_text
-    from vqa_gs.eval.report_content.images import Embedded
     from vqa_gs.features.joined import open_stores
     from vqa_gs.features.naming import PictureFolder
+    from vqa_gs.features.thumbnails import Embedded
     from vqa_gs.pair_builders.classes.regions import read_region_classes
     from vqa_gs.pair_builders.ends import Ends
     from vqa_gs.pair_builders.gallery.content import Gallery, sample

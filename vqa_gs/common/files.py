@@ -8,6 +8,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -38,7 +39,7 @@ def _remove_stale(path: Path) -> None:
         match = pattern.match(entry.name)
         if match and not _is_alive(int(match.group(1))):
             with suppress(OSError):
-                entry.unlink()
+                shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
 
 
 @contextmanager
@@ -99,6 +100,29 @@ def atomic_path(path: StrPath) -> Iterator[Path]:
         # What cannot be removed either, as on a file system that was made read-only, is told of above.
         with suppress(OSError):
             temporary.unlink()
+
+
+@contextmanager
+def atomic_folder(path: StrPath) -> Iterator[Path]:
+    """Yields a new folder beside ``path``; on leaving without an error it becomes ``path``, otherwise it is removed.
+
+    Raises:
+        DataError: there is something under the name already, the place cannot be written to, or the disk is full.
+    """
+    target = Path(path)
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise DataError("is there already", file=target, mend="remove it, or choose another name")
+    temporary = temporary_name(target)
+    try:
+        with writing(target, temporary):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _remove_stale(target)
+            temporary.mkdir()
+            yield temporary
+            os.replace(temporary, target)
+            sync_folder(target.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def temporary_name(target: Path) -> Path:

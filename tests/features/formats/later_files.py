@@ -162,8 +162,8 @@ def write_gqa(folder: Path, images, most=4, files=2) -> Path:
 
 def write_parquet(path: Path, images, kind="parquet") -> Path:
     """Writes a row an image, as pandas and Hugging Face do: lists of lists."""
-    pyarrow = pytest.importorskip("pyarrow", reason="the arrow extra is not installed")
-    import pyarrow.parquet
+    pyarrow = pytest.importorskip("pyarrow", reason="the parquet extra is not installed")
+    parquet = pytest.importorskip("pyarrow.parquet")
 
     table = pyarrow.table(
         {
@@ -184,7 +184,7 @@ def write_parquet(path: Path, images, kind="parquet") -> Path:
         ),
     )
     if kind == "parquet":
-        pyarrow.parquet.write_table(table, path)
+        parquet.write_table(table, path)
     else:
         make = pyarrow.ipc.new_file if kind == "file" else pyarrow.ipc.new_stream
         with make(str(path), table.schema) as writer:

@@ -220,19 +220,19 @@ def test_gqa_grids(same, tmp_path):
 def test_tables(files, same, tmp_path, kind):
     images = files.content(IDS, COUNTS)
     source = later.write_parquet(tmp_path / f"x.{'parquet' if kind == 'parquet' else 'arrow'}", images, kind)
-    assert converted(source, tmp_path / "out.h5", "arrow").notes == []
+    assert converted(source, tmp_path / "out.h5", "parquet").notes == []
     same(tmp_path / "out.h5", images)
 
 
 def test_tables_that_lack_a_column_or_have_ragged_rows(files, tmp_path):
-    pyarrow = pytest.importorskip("pyarrow", reason="the arrow extra is not installed")
-    import pyarrow.parquet
+    pyarrow = pytest.importorskip("pyarrow", reason="the parquet extra is not installed")
+    parquet = pytest.importorskip("pyarrow.parquet")
 
-    pyarrow.parquet.write_table(pyarrow.table({"image_id": [1], "vectors": [[1.0]]}), tmp_path / "x.parquet")
+    parquet.write_table(pyarrow.table({"image_id": [1], "vectors": [[1.0]]}), tmp_path / "x.parquet")
     with pytest.raises(DataError, match=r"x\.parquet: Arrow cannot read it: no column features; it has image_id, vect"):
         convert(tmp_path / "x.parquet", tmp_path / "out.h5")
     ragged = pyarrow.table({"image_id": [1, 2], "features": [[[1.0, 2.0]], [[1.0, 2.0], [3.0]]]})
-    pyarrow.parquet.write_table(ragged, tmp_path / "x.parquet")
+    parquet.write_table(ragged, tmp_path / "x.parquet")
     with pytest.raises(DataError, match="image 2: not readable: .*lists of different lengths"):
         convert(tmp_path / "x.parquet", tmp_path / "out.h5")
 

@@ -1,13 +1,12 @@
-"""Images of the examples: found by image id in a folder, made small, embedded."""
+"""Pictures in pages that need nothing but themselves: found by image id in a folder, made small, embedded."""
 
 from __future__ import annotations
 
 import base64
 import io
 
+from vqa_gs.features.layout import ImageId
 from vqa_gs.features.naming import PictureFolder
-
-from vqa_gs.data.questions import ImageId
 
 LONGEST = 320
 

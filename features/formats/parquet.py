@@ -1,4 +1,4 @@
-"""Tables with a row an image: Parquet, Arrow files and streams, or a folder of them (extra ``arrow``).
+"""Tables with a row an image: Parquet, Arrow files and streams, or a folder of them (extra ``parquet``).
 
 A column ``image_id``, a column ``features`` of lists of lists of numbers (or of numbers, with ``num_boxes`` or boxes
 that say how many regions there are; or bytes of float32), and where present ``boxes``, ``width``, ``height`` and what
@@ -32,7 +32,7 @@ def _files(path: Path) -> list[Path]:
     return [path]
 
 
-class Arrow:
+class Parquet:
     """The layout's entry in the registry."""
 
     def detect(self, path: Path) -> bool:
@@ -93,7 +93,7 @@ class Arrow:
                 values |= {name: [image.columns[name] for image in images] for name in store.columns}
                 arrays = [_column(values[name], kinds[name]) for name in kinds]
                 writer.write_batch(pyarrow.record_batch(arrays, schema=schema))
-                yield low + len(ids)
+                yield from range(low + 1, low + len(ids) + 1)
 
 
 def _column(values: Any, kind: Any) -> Any:
@@ -107,4 +107,4 @@ def _column(values: Any, kind: Any) -> Any:
     return pyarrow.ListArray.from_arrays(pyarrow.array(first), pyarrow.array(flat, kind.value_type))
 
 
-FORMATS.register("arrow")(Arrow())
+FORMATS.register("parquet")(Parquet())
