@@ -75,7 +75,7 @@ def _lost(store: RegionStore, format: str) -> list[str]:
     if format == "tsv-10" and "attribute" not in store.columns:
         return ["attributes, which the store has none of, are written as 0 with confidence 0"]
     if format == "tsv" and store.columns:
-        return [f"left out, as only tsv-10 and the HDF5 formats have a place for it: {', '.join(store.columns)}"]
+        return [f"left out, as only tsv-10, npz, parquet and HDF5 have a place for it: {', '.join(store.columns)}"]
     if format.startswith("hdf5"):
         scores = [name for name in store.columns if name.endswith("_score") and name[:-6] not in store.columns]
         return [f"left out, as the format has no place for it: {', '.join(scores)}"] if scores else []

@@ -160,14 +160,11 @@ def _load_backbone(facts: Mapping[str, Any], wishes: Wishes) -> Backbone:
         raise UsageError("the run's features were made with a file of weights", mend="name it with --weights FILE")
     elif weights == "downloaded":
         weights = "pretrained"
-    sides = facts.get("preprocessing") or {}
     try:
         return load_backbone(
             name,
             str(weights),
-            short_side=sides.get("short_side"),
-            long_side=sides.get("long_side"),
-            levels=family_of(name).levels_of(name, facts),
+            **family_of(name).settings_of(name, facts),
             device=wishes.device,
             allow_download=wishes.allow_download,
         )

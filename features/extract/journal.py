@@ -26,6 +26,7 @@ from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import open_own
 
 _VERSION = 2
+_LONGEST_HEAD = 1 << 20
 _FRAME = struct.Struct("<IQI")  # bytes of the head, bytes of the body, CRC-32 of both
 
 
@@ -46,6 +47,25 @@ class Batch:
     failures: Sequence[tuple[int, str]] = ()
 
 
+def _journal_of(out: Path) -> Path:
+    return out.with_name(f".{out.name}.journal")
+
+
+def header_of(out: Path) -> bytes:
+    """Returns what the journal beside ``out`` says it was made with, b"" where it says nothing.
+
+    Raises:
+        OSError: there is none.
+    """
+    with open(_journal_of(out), "rb") as file:
+        frame = file.read(_FRAME.size)
+        if len(frame) < _FRAME.size:
+            return b""
+        length, _, checksum = _FRAME.unpack(frame)
+        head = file.read(min(length, _LONGEST_HEAD))
+        return head if zlib.crc32(head) == checksum else b""
+
+
 class Journal:
     """Finished batches in a hidden file beside ``out``; a context manager.
 
@@ -63,7 +83,7 @@ class Journal:
     def __init__(
         self, out: Path, made_with: dict[str, Any], dim: int, dtype: np.dtype, columns: Sequence[str] = ()
     ) -> None:
-        self.path = out.with_name(f".{out.name}.journal")
+        self.path = _journal_of(out)
         self._out = out
         self._made_with = json.dumps({"journal": _VERSION, **made_with}, sort_keys=True).encode()
         self._dim = dim

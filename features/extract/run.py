@@ -7,7 +7,6 @@ import json
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -20,7 +19,7 @@ from vqa_gs.features.extract.boxes.grid import Grid
 from vqa_gs.features.extract.journal import Batch, Journal
 from vqa_gs.features.extract.listing import Item
 from vqa_gs.features.extract.regions import RegionLimits
-from vqa_gs.features.extract.workers import Workers
+from vqa_gs.features.extract.workers import Pending, Workers
 from vqa_gs.features.store import RegionStore
 from vqa_gs.features.writer import RegionStoreWriter
 
@@ -90,7 +89,7 @@ def extract_regions(
         out: the store to write.
         dtype: ``"float16"`` or ``"float32"``.
         batch_size: images a worker takes at a time, and the step in which work is kept.
-        progress: called after every batch.
+        progress: called after every batch, and within batches that take long.
         boxes: gives the boxes of the items that have none; None: the whole image and a 3 x 3 grid.
         workers: threads that decode images and, without a GPU, run the network, each on one core; None: as many
             as torch may use.
@@ -119,6 +118,11 @@ def extract_regions(
     kind = np.dtype(dtype)
     done = resumed = 0
     skipped: list[str] = []
+
+    def tell(images: int) -> None:
+        if progress is not None:
+            progress(images, total)
+
     # Opened in this order, the store is in place before the journal goes.
     writer = RegionStoreWriter(out, dim=backbone.dim, dtype=kind, fingerprint=fingerprint, columns=source.columns)
     with (
@@ -131,7 +135,7 @@ def extract_regions(
                 finished, is_new = outcome, False
                 resumed += len(batch)
             else:
-                finished, is_new = outcome.result(), True
+                finished, is_new = outcome.result(lambda images, before=done: tell(before + images)), True
             if finished.failures and not skips:
                 raise DataError(finished.failures[0][1])
             for number in range(len(finished.positions)):
@@ -140,8 +144,7 @@ def extract_regions(
             if is_new:
                 journal.append(key, finished)
             done += len(batch)
-            if progress is not None:
-                progress(done, total)
+            tell(done)
         if skipped and not len(writer):
             raise DataError(f"none of {len(skipped)} images could be used; the first: {skipped[0]}")
     return ExtractSummary(
@@ -179,13 +182,13 @@ def is_finished(out: StrPath, items: list[Item], fingerprint: str, dtype: str) -
 
 def _outcomes(
     items: Iterable[Item], journal: Journal, pool: Workers, batch_size: int, skips: bool
-) -> Iterator[tuple[list[Item], str, Batch | Future[Batch]]]:
+) -> Iterator[tuple[list[Item], str, Batch | Pending]]:
     """Yields each batch with its outcome in order, keeping the workers busy with the batches behind it."""
-    waiting: deque[tuple[list[Item], str, Batch | Future[Batch]]] = deque()
+    waiting: deque[tuple[list[Item], str, Batch | Pending]] = deque()
     stream = iter(items)
     while batch := list(islice(stream, batch_size)):
         key = _key(batch, skips)
-        outcome: Batch | Future[Batch] | None = journal.replay(key)
+        outcome: Batch | Pending | None = journal.replay(key)
         if outcome is None:
             outcome = pool.submit(batch)
         waiting.append((batch, key, outcome))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -16,11 +16,13 @@ from vqa_gs.features.extract.boxes import BoxSource, NetworkRegions
 from vqa_gs.features.extract.images import load_image
 from vqa_gs.features.extract.journal import Batch
 from vqa_gs.features.extract.listing import Item
-from vqa_gs.features.extract.regions import Found
+from vqa_gs.features.extract.regions import Described, Found
 from vqa_gs.features.layout import ImageId
 
 from vqa_gs.common.errors import DataError, VqaGsError
 from vqa_gs.common.files import StrPath
+
+_TELL_EVERY = 0.5
 
 
 @dataclass
@@ -33,6 +35,26 @@ class _Ready:
     sizes: list[tuple[int, int]] = field(default_factory=list)
     found: list[Found | None] = field(default_factory=list)
     failures: list[tuple[int, str]] = field(default_factory=list)
+
+
+@dataclass
+class Pending:
+    """A batch that is being done.
+
+    Attributes:
+        future: its outcome.
+        images: how many of its images are done, as one number in a list.
+    """
+
+    future: Future[Batch]
+    images: list[int]
+
+    def result(self, told: Callable[[int], None]) -> Batch:
+        """Waits for the outcome, telling from time to time how many images are done."""
+        while not wait([self.future], _TELL_EVERY).done:
+            if self.images[0]:
+                told(self.images[0])
+        return self.future.result()
 
 
 class Workers:
@@ -70,12 +92,13 @@ class Workers:
                 pool.shutdown(wait=True, cancel_futures=True)
             torch.set_num_threads(before)
 
-    def submit(self, batch: list[Item]) -> Future[Batch]:
+    def submit(self, batch: list[Item]) -> Pending:
         """Begins a batch; batches are done in the order they came."""
+        done = [0]
         if not self._is_split:
-            return self._pool.submit(lambda: self._finish(batch, self._prepare(batch)))
+            return Pending(self._pool.submit(lambda: self._finish(batch, self._prepare(batch), done)), done)
         ready = self._pool.submit(self._prepare, batch)
-        return self._device.submit(lambda: self._finish(batch, ready.result()))
+        return Pending(self._device.submit(lambda: self._finish(batch, ready.result(), done)), done)
 
     def _prepare(self, batch: list[Item]) -> _Ready:
         ready = _Ready()
@@ -102,19 +125,31 @@ class Workers:
             ready.images.append(image)
         return ready
 
-    def _finish(self, batch: list[Item], ready: _Ready) -> Batch:
+    def _finish(self, batch: list[Item], ready: _Ready, done: list[int]) -> Batch:
         backbone, source = self._backbone, self._source
         has_given = any(corners is not None for _, _, corners in batch)
-        if isinstance(source, NetworkRegions) and source.network is backbone and not has_given:
-            regions = backbone.extract(ready.inputs, ready.sizes, limits=source.limits)
-            for own, size in zip(regions, ready.sizes, strict=True):
-                checked(own, size)
-        else:
-            found = [
-                checked(source(batch[position][0], image), image.size) if boxes is None else boxes
-                for position, image, boxes in zip(ready.positions, ready.images, ready.found, strict=True)
-            ]
-            regions = backbone.extract(ready.inputs, ready.sizes, found)
+        is_own = isinstance(source, NetworkRegions) and source.network is backbone and not has_given
+        # On a processor images go through the network one by one anyway, and how far it is can be told.
+        step = len(ready.images) if self._is_split else 1
+        regions: list[Described] = []
+        for low in range(0, len(ready.images), max(1, step)):
+            part = slice(low, low + step)
+            inputs, sizes = ready.inputs[part], ready.sizes[part]
+            if is_own:
+                assert isinstance(source, NetworkRegions)
+                made = backbone.extract(inputs, sizes, limits=source.limits)
+                for own, size in zip(made, sizes, strict=True):
+                    checked(own, size)
+            else:
+                found = [
+                    checked(source(batch[position][0], image), image.size) if boxes is None else boxes
+                    for position, image, boxes in zip(
+                        ready.positions[part], ready.images[part], ready.found[part], strict=True
+                    )
+                ]
+                made = backbone.extract(inputs, sizes, found)
+            regions += made
+            done[0] += len(made)
         return Batch(ready.positions, ready.sizes, regions, ready.failures)
 
 

@@ -334,7 +334,8 @@ class TsvFormat:
 
     def write(self, store: RegionStore, out: Path, id_text: Callable[[ImageId], str]) -> Iterator[int]:
         """Writes a store that has the layout's columns; see ``WritableFormat``."""
-        if absent := [name for name in self._columns if name not in (*store.columns, *self._absent)]:
+        made_up = () if set(self._absent) & set(store.columns) else self._absent
+        if absent := [name for name in self._columns if name not in (*store.columns, *made_up)]:
             raise DataError(f"the store has no {', '.join(absent)}", file=store.path, mend="export to tsv")
         with atomic_path(out) as path, open(path, "wb") as file:
             for done, image_id in enumerate(store.image_ids, 1):

@@ -165,8 +165,8 @@ def test_what_a_format_cannot_hold_is_refused_or_told(make_detected, tmp_path):
     ]
     with pytest.raises(DataError, match=r"image 'a\\tb': an id that a TSV cannot hold"):
         export(make_detected(ids=("a\tb", "c", "d"), name="tab.h5"), tmp_path / "x", "tsv")
-    with pytest.raises(UsageError, match="npz can be read only .*hdf5-36, hdf5-adaptive, tsv, tsv-10"):
-        export(uneven, tmp_path / "x", "npz")
+    with pytest.raises(UsageError, match="bin can be read only .*hdf5-36, hdf5-adaptive, npz, parquet, tsv, tsv-10"):
+        export(uneven, tmp_path / "x", "bin")
     with pytest.raises(UsageError, match="would replace the store"):
         export(uneven, uneven, "tsv")
     for template in ("{:q}", "{1}", "{", "same", "{name}"):

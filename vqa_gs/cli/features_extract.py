@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections import deque
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from vqa_gs.cli.features_convert import IDS_HELP, images_of
 from vqa_gs.cli.parsing import STATE, Parser, new_parser, progress_bar, require_count
 from vqa_gs.common.errors import UsageError
 from vqa_gs.common.launcher import end_with_launcher
@@ -24,37 +26,50 @@ def extract(words: Sequence[str]) -> None:
     given = _extract_parser().parse_args(list(words))
 
     from vqa_gs.features.extract.backbones import load_backbone
+    from vqa_gs.features.extract.batch_size import interrupted_batch, largest_batch
     from vqa_gs.features.extract.boxes import BoxSettings, load_boxes
     from vqa_gs.features.extract.listing import list_images
     from vqa_gs.features.extract.regions import RegionLimits
     from vqa_gs.features.extract.run import extract_regions, fingerprint_of, is_finished
     from vqa_gs.features.extract.shards import Shard, gather, launched
+    from vqa_gs.features.naming import Naming, missing_of
 
-    require_count("--batch-size", given.batch_size)
+    batch_size = _batch_size(given)
     if given.workers is not None:
         require_count("--workers", given.workers, most=1024)
     limits = RegionLimits.parse(given.regions)
     started = launched(os.environ) if given.shard is None else None
     shard = started[0] if started else Shard.parse(given.shard or "1/1")
     device = _device(given.device, started[1] if started else 0)
-    items = list_images(given.images, given.ids)
+    naming = Naming(given.ids)
+    items = list_images(given.images, given.ids, naming)
+    print("\n".join(naming.lines()), file=sys.stderr)
+    missing_of(images_of(given["for"]), [image_id for image_id, _, _ in items], given.ids)
+    levels = given.levels or ([-1] if given.boxes == "grid-native" else None)
     backbone = load_backbone(
         given.backbone,
         given.weights,
         seed=given.seed,
         short_side=given.short_side,
         long_side=given.long_side,
-        levels=given.levels,
+        levels=levels,
         device=device,
         allow_download=given.allow_download,
+        pool=_pool(given.pool),
+        whole=given.whole_image,
     )
     settings = BoxSettings(limits, backbone, device, given.detector_weights, given.edge_model, given.allow_download)
     boxes = load_boxes(given.boxes, settings)
+    if (given.pool or given.whole_image) and not given.boxes.startswith(("patches", "grid-native")):
+        raise UsageError("--pool and --whole-image are of a network's own cells", mend="add --boxes patches")
+    if batch_size is None:
+        batch_size = interrupted_batch(given.out) or largest_batch(backbone, boxes)
+        print(f"batches of {batch_size}", file=sys.stderr)
     fingerprint = fingerprint_of(backbone, boxes)
     out = shard.path(given.out) if started else given.out
     if started:
         end_with_launcher()
-    mine = shard.part(items, given.batch_size)
+    mine = shard.part(items, batch_size)
     if is_finished(given.out if started else out, items if started else mine, fingerprint, given.dtype):
         print(f"{given.out}: is finished already; remove it to make it anew")
         return
@@ -67,7 +82,7 @@ def extract(words: Sequence[str]) -> None:
                 backbone,
                 out,
                 given.dtype,
-                given.batch_size,
+                batch_size,
                 report,
                 boxes=boxes,
                 workers=given.workers or _workers(device),
@@ -84,7 +99,7 @@ def extract(words: Sequence[str]) -> None:
                 shard.of,
                 fingerprint=fingerprint,
                 dtype=given.dtype,
-                batch_size=given.batch_size,
+                batch_size=batch_size,
                 progress=report,
             )
         print(f"{given.out}: {whole.images:,} images, {whole.regions:,} regions")
@@ -124,40 +139,78 @@ def _extract_parser() -> Parser:
         "--backbone",
         type=str,
         default="efficientnet-lite0",
-        help="efficientnet-lite0, a convolutional network of timm, or a detector of torchvision",
+        help="efficientnet-lite0, a convolutional network or vision transformer of timm, or a detector of torchvision",
     )
     add("--weights", type=str, default="pretrained", help="a .safetensors or torch file, pretrained, or random")
     add("--boxes", type=str, default="grid", help=f"where boxes come from: {_kinds()}")
     add("--regions", type=str, default="36", help="regions an image: 36, or 10-100")
     add("--detector-weights", type=str, default="pretrained", help="of a detector that is not the backbone")
     add("--edge-model", type=str, default=None, help="model of structured edges, for edge-boxes")
-    add("--levels", type=int, nargs="+", default=None, help="levels of the backbone, as -2 -1 (default: the last four)")
-    add("--short-side", type=int, default=None, help="pixels images are scaled to (default: 600, or the detector's)")
-    add("--long-side", type=int, default=None, help="but no longer than this (default: 1000, or the detector's)")
+    add(
+        "--levels",
+        type=int,
+        nargs="+",
+        default=None,
+        help="levels or blocks, as -2 -1 (default: the last four; of transformers and grid-native the last)",
+    )
+    add("--pool", type=str, default=None, help="average the cells of patches or grid-native, as 7x7")
+    add("--whole-image", action="store_true", help="add the whole image as a last region to patches or grid-native")
+    add("--short-side", type=int, default=None, help="pixels images are scaled to (default: 600, or the network's own)")
+    add("--long-side", type=int, default=None, help="but no longer than this (default: 1000, or the network's own)")
     add(
         "--ids",
         type=str,
         default="auto",
-        help="auto (COCO names are numbers), number (the one at a name's end), text, or a JSON or CSV file of name, id",
+        help=IDS_HELP,
     )
+    add("--for", nargs="+", type=str, default=[], help="questions JSON whose images have to be there")
     add("--dtype", choices=["float16", "float32"], default="float16", help="how features are stored")
     add("--on-error", choices=["skip", "stop"], default="skip", help="at an image that cannot be read")
     add("--shard", type=str, default=None, help="do one part only, as 1/8 to 8/8; `features merge` puts them together")
     add("--device", type=str, default="auto", help="cpu, cuda, cuda:1 ... (default: a GPU where there is one)")
-    add("--batch-size", type=int, default=16, help="images at once, and the step in which finished work is kept")
+    add(
+        "--batch-size",
+        "--batch",
+        type=str,
+        default="16",
+        help="images at once, and the step in which finished work is kept; auto: as many as fit the GPU",
+    )
     add("--workers", type=int, default=None, help="threads (default: one a core, at most 16 beside a GPU)")
     add("--seed", type=int, default=0, help="of random weights")
     add("--allow-download", action="store_true", help="let timm and torchvision fetch weights")
-    parser.titled("boxes", "boxes", "regions", "detector_weights", "edge_model")
+    parser.titled("boxes", "boxes", "regions", "pool", "whole_image", "detector_weights", "edge_model")
     parser.titled("features", "backbone", "weights", "levels", "short_side", "long_side", "dtype", "seed")
     return parser
 
 
 def _kinds() -> str:
     return (
-        "grid; selective-search; edge-boxes; detector[:NAME of torchvision]; coco:INSTANCES.json;"
+        "grid; patches (of a vision transformer); grid-native (cells of the last stage); selective-search;"
+        " edge-boxes; detector[:NAME of torchvision]; coco:INSTANCES.json;"
         " store:OTHER.h5; table:BOXES.json or .csv"
     )
+
+
+def _batch_size(given: Any) -> int | None:
+    """Returns the batch size; None: the largest that fits."""
+    text = given.batch_size
+    if text == "auto":
+        if given.shard is not None or "LOCAL_RANK" in os.environ:
+            raise UsageError("--batch-size auto may differ between shards", mend="give all of them the same number")
+        return None
+    if not text.isdigit() or len(text) > 7:
+        raise UsageError(f"--batch-size must be a number or auto, not {text[:20]!r}")
+    require_count("--batch-size", int(text))
+    return int(text)
+
+
+def _pool(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    match = re.fullmatch(r"([1-9][0-9]{0,2})x([1-9][0-9]{0,2})", text)
+    if match is None:
+        raise UsageError(f"--pool is rows x columns, not {text[:20]!r}", mend="write it as 7x7")
+    return int(match[1]), int(match[2])
 
 
 def _device(asked: str, local_rank: int) -> str:
@@ -208,9 +261,11 @@ def rate_bar(text: str) -> Iterator[Callable[[int, int | None], None]]:
         yield lambda done, total: None
         return
     console = Console(stderr=True)
-    last = time.monotonic()
+    begun = time.monotonic()
+    # The first line comes with the first image.
+    last = begun - _LINE_EVERY
     # Over the last minute: what an earlier call had done comes in a moment and is soon forgotten.
-    marks = deque([(last, 0)])
+    marks = deque([(begun, 0)])
 
     def rate(done: int) -> float:
         now = time.monotonic()

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,6 +46,8 @@ class BackboneSettings:
         levels: which levels of a convolutional network are read off, negative ones from the last; None: its own.
         device: where it runs.
         allow_download: whether weights may be fetched.
+        pool: rows and columns that a network's own grid of cells is averaged to; None: as it is.
+        whole: whether the whole image is a last region beside the cells.
     """
 
     weights: str = "auto"
@@ -54,6 +57,8 @@ class BackboneSettings:
     levels: Sequence[int] | None = None
     device: str = "cpu"
     allow_download: bool = False
+    pool: tuple[int, int] | None = None
+    whole: bool = False
 
 
 class Backbone(ABC):
@@ -73,16 +78,20 @@ class Backbone(ABC):
         mean: of each colour, taken off before the network sees it.
         std: by which each colour is divided then.
         multiple: of so many pixels are the sides the network takes: its largest stride, or its patch.
+        interpolation: how images are scaled: ``"bilinear"`` or ``"bicubic"``.
 
     Attributes:
         dim: numbers a region.
         facts: everything the features depend on, ready for JSON.
         device: where the network runs.
         own_columns: what the regions it makes by itself come with; None: it makes none.
+        own_kind: which source of boxes they are.
+        settings: what it was loaded with.
     """
 
     dim: int
     own_columns: tuple[str, ...] | None = None
+    own_kind: str = "detector"
 
     def __init__(
         self,
@@ -96,7 +105,9 @@ class Backbone(ABC):
         mean: Sequence[float],
         std: Sequence[float],
         multiple: int,
+        interpolation: str = "bilinear",
     ) -> None:
+        self.settings, self._interpolation = settings, interpolation
         self.name, self.weights, self.note, self.multiple = name, weights, note, multiple
         self.short_side = sides[0] if settings.short_side is None else settings.short_side
         self.long_side = max(sides[1], self.short_side) if settings.long_side is None else settings.long_side
@@ -116,7 +127,7 @@ class Backbone(ABC):
                 "short_side": self.short_side,
                 "long_side": self.long_side,
                 "padding": multiple,
-                "interpolation": "bilinear, antialias",
+                "interpolation": f"{interpolation}, antialias",
                 "mean": self._mean,
                 "std": self._std,
             },
@@ -132,6 +143,19 @@ class Backbone(ABC):
     def levels_of(cls, name: str, facts: Mapping[str, Any]) -> Sequence[int] | None:
         """Returns the levels that features with these facts were read off at, as settings name them; None: its own."""
         return None
+
+    @classmethod
+    def settings_of(cls, name: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the fields of `BackboneSettings` that give a network with these facts, weights left out."""
+        sides = facts.get("preprocessing") or {}
+        made = facts.get("boxes") or {}
+        return {
+            "short_side": sides.get("short_side"),
+            "long_side": sides.get("long_side"),
+            "levels": cls.levels_of(name, facts),
+            "pool": tuple(made["pool"]) if made.get("pool") else None,
+            "whole": bool(made.get("whole_image")),
+        }
 
     @abstractmethod
     def forward(
@@ -185,7 +209,7 @@ class Backbone(ABC):
         if size == (height, width):
             return pixels.contiguous()
         scaled = torch.nn.functional.interpolate(
-            pixels[None], size, mode="bilinear", antialias=True, align_corners=False
+            pixels[None], size, mode=self._interpolation, antialias=True, align_corners=False
         )
         return scaled[0].contiguous()
 
@@ -259,6 +283,42 @@ def _factors(wanted: Sequence[int], given: Sequence[int]) -> np.ndarray:
 
 BACKBONES: Registry[type[Backbone]] = Registry("backbone", "vqa_gs.features.extract.backbones")
 backbone = BACKBONES.register
+
+
+def choose_weights(
+    name: str,
+    settings: BackboneSettings,
+    installed: Callable[[], Path | None] | None = None,
+    install: str | None = None,
+) -> tuple[Path | None, str]:
+    """Returns the file of a network's weights, None for those that are drawn or fetched, and what they are.
+
+    Args:
+        name: the network.
+        settings: what it is loaded with.
+        installed: finds the weights that an installed package has.
+        install: how to install that package.
+
+    Raises:
+        UsageError: pretrained weights were asked for and are not to be had.
+    """
+    weights = settings.weights
+    if weights == "random":
+        return None, "random"
+    if weights not in ("auto", "pretrained"):
+        return Path(weights), weights
+    path = installed() if installed is not None else None
+    if path is not None:
+        return path, "pretrained"
+    if settings.allow_download:
+        return None, "downloaded"
+    if weights == "auto":
+        return None, "random"
+    mend = f"`{install}`, or give" if install is not None else "give"
+    raise UsageError(
+        f"no pretrained weights of {name} are installed",
+        mend=f"{mend} a file with --weights, or --allow-download, or --weights random",
+    )
 
 
 def family_of(name: str) -> type[Backbone]:

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from vqa_gs.features.extract.backbones import Backbone, BackboneSettings, backbone
+from vqa_gs.features.extract.backbones import Backbone, BackboneSettings, OwnRegions, backbone, choose_weights
+from vqa_gs.features.extract.cells import BINS, SAMPLES, cells_of, mean_cell, own_facts, read_off
+from vqa_gs.features.extract.regions import RegionLimits
 from vqa_gs.features.extract.weights import LITE0_INSTALL, fetching, find_lite0_weights, read_state, rename_lite0
 
 from vqa_gs.common.errors import DataError, UsageError
@@ -21,16 +23,18 @@ _LEVELS = (-4, -3, -2, -1)
 _SIDES = (600, 1000)
 # The largest stride of the usual networks.
 _MULTIPLE = 32
-_BINS = 3
-_SAMPLES = 2
 
 
 @backbone("*")
 class ConvolutionalBackbone(Backbone):
     """A convolutional network some of whose levels are read off over each box.
 
-    Each level is RoI-aligned 3 x 3 over a box and averaged; the levels' averages are put one after the other.
+    Each level is RoI-aligned 3 x 3 over a box and averaged; the levels' averages are put one after the other. Its own
+    regions are the cells of the last level.
     """
+
+    own_columns = ()
+    own_kind = "grid-native"
 
     def __init__(self, model: Any, settings: BackboneSettings, **facts: Any) -> None:
         own = model.default_cfg if hasattr(model, "default_cfg") else model.pretrained_cfg
@@ -40,7 +44,7 @@ class ConvolutionalBackbone(Backbone):
         self.dim = int(sum(model.feature_info.channels()))
         self.facts |= {
             "levels": model.feature_info.module_name(),
-            "pooling": f"roi_align {_BINS}x{_BINS}, {_SAMPLES} samples, aligned, mean",
+            "pooling": f"roi_align {BINS}x{BINS}, {SAMPLES} samples, aligned, mean",
         }
 
     @classmethod
@@ -54,7 +58,8 @@ class ConvolutionalBackbone(Backbone):
                 f"neither timm nor torchvision's detectors have a network called {name!r}",
                 mend="`efficientnet-lite0` is the default",
             )
-        path, kind = _choose_weights(name, settings)
+        installed, install = (find_lite0_weights, LITE0_INSTALL) if name == _LITE0 else (None, None)
+        path, kind = choose_weights(name, settings, installed, install)
         model = _build(name, settings, kind == "downloaded")
         if path is not None:
             _load(model, path, name)
@@ -82,34 +87,31 @@ class ConvolutionalBackbone(Backbone):
         self, pixels: torch.Tensor, extents: Sequence[tuple[int, int]], boxes: Sequence[torch.Tensor]
     ) -> torch.Tensor:
         """See ``Backbone.forward``."""
-        from torchvision.ops import roi_align
+        return read_off(self._model(pixels), pixels.shape[-1], boxes)
 
-        parts = []
-        for level in self._model(pixels):
-            scale = level.shape[-1] / pixels.shape[-1]
-            bins = roi_align(level.contiguous(), list(boxes), _BINS, scale, sampling_ratio=_SAMPLES, aligned=True)
-            parts.append(bins.mean((2, 3)))
-        return torch.cat(parts, 1)
+    def propose(
+        self, pixels: torch.Tensor, extents: Sequence[tuple[int, int]], limits: RegionLimits
+    ) -> list[OwnRegions]:
+        """Returns every cell of the last level that lies in the image; earlier levels are averaged over it.
 
+        Grid features as Jiang et al., In Defense of Grid Features for Visual Question Answering, 2020.
+        """
+        levels = self._model(pixels)
+        rows, columns = levels[-1].shape[-2:]
+        grids = [torch.nn.functional.adaptive_avg_pool2d(level, (rows, columns)) for level in levels[:-1]]
+        grid = torch.cat([*grids, levels[-1]], 1)
+        stride = pixels.shape[-1] / columns
+        return [
+            cells_of(cells, extent, stride, self.settings.pool, self._whole(cells, extent, stride))
+            for cells, extent in zip(grid, extents, strict=True)
+        ]
 
-def _choose_weights(name: str, settings: BackboneSettings) -> tuple[Path | None, str]:
-    weights = settings.weights
-    if weights == "random":
-        return None, "random"
-    if weights not in ("auto", "pretrained"):
-        return Path(weights), weights
-    path = find_lite0_weights() if name == _LITE0 else None
-    if path is not None:
-        return path, "pretrained"
-    if settings.allow_download:
-        return None, "downloaded"
-    if weights == "auto":
-        return None, "random"
-    mend = f"`{LITE0_INSTALL}`, or give" if name == _LITE0 else "give"
-    raise UsageError(
-        f"no pretrained weights of {name} are installed",
-        mend=f"{mend} a file with --weights, or --allow-download, or --weights random",
-    )
+    def _whole(self, cells: torch.Tensor, extent: tuple[int, int], stride: float) -> torch.Tensor | None:
+        return mean_cell(cells, extent, stride) if self.settings.whole else None
+
+    def own_facts(self, limits: RegionLimits) -> dict[str, Any]:
+        """See ``Backbone.own_facts``."""
+        return own_facts(self.settings, "mean of the cells")
 
 
 def _build(name: str, settings: BackboneSettings, pretrained: bool) -> Any:

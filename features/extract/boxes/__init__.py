@@ -65,6 +65,25 @@ class NetworkRegions(BoxSource):
         return self.network.extract([self.network.prepare(image)], [image.size], limits=self.limits)[0]
 
 
+def makes_own(network: Backbone | type[Backbone], kind: str) -> bool:
+    """Returns whether a network makes regions of its own that are a source of this kind."""
+    return network.own_columns is not None and network.own_kind == kind
+
+
+def cells_of_backbone(kind: str, argument: str, settings: BoxSettings, mend: str) -> NetworkRegions:
+    """Makes the source of boxes that are the backbone's own cells.
+
+    Raises:
+        UsageError: the backbone has none of this kind, or another network is named.
+    """
+    network = settings.backbone
+    if network is None or not makes_own(network, kind):
+        raise UsageError(f"--boxes {kind}: the backbone has none", mend=mend)
+    if argument not in ("", network.name):
+        raise UsageError(f"--boxes {kind} takes no argument, got {argument!r}", mend=f"write {kind}")
+    return NetworkRegions(kind, network, settings.limits)
+
+
 @dataclass(frozen=True)
 class BoxSettings:
     """What sources are made from, besides their argument.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vqa_gs.features.extract.backbones import family_of, load_backbone
-from vqa_gs.features.extract.boxes import BoxSettings, BoxSource, NetworkRegions, box_source
+from vqa_gs.features.extract.boxes import BoxSettings, BoxSource, NetworkRegions, box_source, makes_own
 
 from vqa_gs.common.errors import UsageError
 
@@ -14,11 +14,11 @@ _MEND = "write detector:fasterrcnn_resnet50_fpn_v2"
 def make(argument: str, settings: BoxSettings) -> BoxSource:
     """Makes the source; its argument is the detector's name, none where the backbone is the detector."""
     network = settings.backbone
-    if network is not None and network.own_columns is not None and argument in ("", network.name):
+    if network is not None and makes_own(network, "detector") and argument in ("", network.name):
         return NetworkRegions("detector", network, settings.limits)
     if not argument:
         raise UsageError("--boxes detector needs the detector's name, as the backbone is none", mend=_MEND)
-    if family_of(argument).own_columns is None:
+    if not makes_own(family_of(argument), "detector"):
         raise UsageError(f"{argument!r} is no detector", mend=_MEND)
     try:
         network = load_backbone(
