@@ -74,6 +74,28 @@ def box_iou(a: Array, b: Array) -> Array:
     return common / (union + (union <= 0))
 
 
+def grid_shape(boxes: np.ndarray) -> tuple[int, int] | None:
+    """Returns the rows and columns of a grid whose cells boxes are, row by row; None where they are none.
+
+    Args:
+        boxes: (R, 4); a last one that covers all others, as of a whole image, is left out.
+    """
+    if len(boxes) < 2:
+        return None
+    is_whole = (boxes[-1, :2] <= boxes[:-1, :2].min(0)).all() and (boxes[-1, 2:] >= boxes[:-1, 2:].max(0)).all()
+    cells = boxes[:-1] if is_whole else boxes
+    # A row ends where the next box begins further left.
+    steps = np.nonzero(cells[1:, 0] <= cells[:-1, 0])[0]
+    columns = int(steps[0]) + 1 if len(steps) else len(cells)
+    if len(cells) % columns:
+        return None
+    grid = cells.reshape(-1, columns, 4)
+    same_columns = (grid[:, :, [0, 2]] == grid[:1, :, [0, 2]]).all()
+    same_rows = (grid[:, :, [1, 3]] == grid[:, :1, [1, 3]]).all()
+    is_tiled = (grid[:, 1:, 0] == grid[:, :-1, 2]).all() and (grid[1:, :, 1] == grid[:-1, :, 3]).all()
+    return grid.shape[:2] if same_columns and same_rows and is_tiled else None
+
+
 def grid_boxes(width: int, height: int, rows: int = 3, columns: int = 3) -> np.ndarray:
     """Returns boxes for an image nobody has drawn any in: the whole of it, then a grid.
 

@@ -78,7 +78,7 @@ class Naming:
         if self.rule == "number":
             number = last_number(given)
             if number is None:
-                raise DataError("the name does not end in a number", record=given, mend=_BY_TABLE)
+                raise DataError("the name does not end in a number", mend=_BY_TABLE)
             return "last", number
         number = coco_id(given)
         if not untyped:

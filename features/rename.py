@@ -62,7 +62,10 @@ def _new_ids(store: RegionStore, naming: Naming, ids: str) -> dict[ImageId, Imag
     names: dict[ImageId, ImageId] = {}
     owner: dict[ImageId, ImageId] = {}
     for old in store.image_ids:
-        new = naming.id_of(old)
+        try:
+            new = naming.id_of(old)
+        except DataError as error:
+            raise DataError(error.problem, file=store.path, record=f"image {old!r}", mend=error.mend) from error
         if new is None:
             raise DataError("is not in the table", file=ids, record=f"image {old!r}", mend="give every image an id")
         if new in owner:

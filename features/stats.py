@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
+from vqa_gs.features.geometry import grid_shape
 from vqa_gs.features.layout import ImageId
 from vqa_gs.features.store import RegionStore
 
@@ -34,6 +35,7 @@ class StoreStats:
         broken: images with NaN or infinity.
         duplicates: groups of images whose features are the same bytes.
         outside: images with boxes that leave them by more than a pixel.
+        grids: (rows, columns) of images whose boxes are a grid's cells row by row, and how many have it, most first.
         outliers: (image, mean length of its regions, distance from the median in median absolute deviations), the
             farthest first.
     """
@@ -48,6 +50,7 @@ class StoreStats:
     broken: list[ImageId] = field(default_factory=list)
     duplicates: list[list[ImageId]] = field(default_factory=list)
     outside: list[ImageId] = field(default_factory=list)
+    grids: list[tuple[tuple[int, int], int]] = field(default_factory=list)
     outliers: list[tuple[ImageId, float, float]] = field(default_factory=list)
 
 
@@ -100,6 +103,12 @@ def stats(path: StrPath, progress: Callable[[int, int | None], None] | None = No
         sizes = np.repeat(tables.sizes, counts, axis=0)
         leaves = (tables.boxes[:, :2] < -OUTSIDE).any(1) | (tables.boxes[:, 2:] > sizes + OUTSIDE).any(1)
         found.outside = _images_of(store, leaves)
+        shapes = Counter(
+            shape
+            for first, end in zip(tables.first[:-1].tolist(), tables.first[1:].tolist(), strict=True)
+            if (shape := grid_shape(tables.boxes[first:end])) is not None
+        )
+        found.grids = shapes.most_common()
         found.outliers = _outliers(store, np.where(finite, lengths, 0), counts)
         return found
 
@@ -112,10 +121,12 @@ def _images_of(store: RegionStore, regions: np.ndarray) -> list[ImageId]:
 def _outliers(store: RegionStore, lengths: np.ndarray, counts: np.ndarray) -> list[tuple[ImageId, float, float]]:
     means = np.add.reduceat(lengths.astype(np.float64), store.tables.first[:-1]) / counts
     middle = float(np.median(means))
-    spread = float(np.median(np.abs(means - middle)))
+    gaps = np.abs(means - middle)
+    # Where half of the images are alike, as of a store with copies, the mean gap has to do.
+    spread = float(np.median(gaps)) or float(gaps.mean())
     if spread == 0:
         return []
-    distance = np.abs(means - middle) / spread
+    distance = gaps / spread
     order = np.argsort(-distance, kind="stable")[:OUTLIERS]
     return [(store.image_ids[row], float(means[row]), float(distance[row])) for row in order.tolist()]
 
@@ -132,9 +143,11 @@ def facts(found: StoreStats) -> list[tuple[str, str]]:
     lengths = ", ".join(f"{name} {value:.4g}" for name, value in zip(names, found.lengths, strict=False))
     pairs = "; ".join(" = ".join(map(str, same[:_SOME])) for same in found.duplicates[:_SOME])
     dead = ", ".join(map(str, found.dead[:_SOME])) + (" ..." if len(found.dead) > _SOME else "")
+    grids = ", ".join(f"{rows} x {columns} ({images:,} images)" for (rows, columns), images in found.grids[:_SOME])
     return [
         ("images", f"{found.images:,}"),
         ("regions", f"{found.regions:,} of {found.dim:,} numbers, {min(found.counts)} to {max(found.counts)} an image"),
+        *([("grids", grids)] if grids else []),
         ("lengths of vectors", lengths or "none is finite"),
         ("dead dimensions", f"{len(found.dead):,} of {found.dim:,}" + (f": {dead}" if dead else "")),
         ("NaN or infinity", f"{len(found.broken):,} images" + (f": {some(found.broken)}" if found.broken else "")),

@@ -11,6 +11,7 @@ from vqa_gs.features.geometry import (
     box_intersection,
     box_iou,
     grid_boxes,
+    grid_shape,
     normalized_boxes,
 )
 
@@ -75,3 +76,16 @@ def test_grid_boxes_cover_the_image():
     assert boxes.shape == (7, 4)
     assert boxes[0].tolist() == [0, 0, 90, 60]
     assert box_area(boxes[1:]).sum() == 90 * 60
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 2), (2, 1), (3, 5), (7, 7)])
+def test_the_shape_of_a_grid(rows, columns):
+    boxes = grid_boxes(640, 480, rows, columns)
+    assert grid_shape(boxes[1:]) == (rows, columns)
+    assert grid_shape(np.concatenate([boxes[1:], boxes[:1]])) == (rows, columns)
+
+
+def test_boxes_that_are_no_grid():
+    boxes = grid_boxes(640, 480, 3, 5)[1:]
+    for other in (boxes[:1], boxes[::-1], boxes[:-1], boxes * np.array([1, 1, 0.9, 1]), boxes[[1, 0, *range(2, 15)]]):
+        assert grid_shape(np.asarray(other)) is None

@@ -125,6 +125,8 @@ def test_renaming_refuses_what_would_lose_images(tmp_path):
     path = write(tmp_path / "x.h5", {"a1": [[1, 2, 3]], "b1": [[4, 5, 6]], "9": [[4, 5, 6]]})
     with pytest.raises(DataError, match="images 'a1' and 'b1' would both be 1"):
         rename(path, tmp_path / "out.h5", "number")
+    with pytest.raises(DataError, match=r"x\.h5: image 'nine': the name does not end in a number"):
+        rename(write(tmp_path / "nine" / "x.h5", {"nine": [[1, 2, 3]]}), tmp_path / "out.h5", "number")
     with pytest.raises(UsageError, match="ids would be of two kinds"):
         rename(path, tmp_path / "out.h5", "auto")
     (tmp_path / "ids.csv").write_text("a1,60\n")
@@ -155,5 +157,5 @@ def test_one_rule_for_names(rule, name, untyped, expected):
 
 
 def test_a_name_without_a_number_is_told():
-    with pytest.raises(DataError, match="abc: the name does not end in a number"):
+    with pytest.raises(DataError, match="the name does not end in a number"):
         Naming("number").id_of("abc")

@@ -223,13 +223,13 @@ def write_seeds(root: Path) -> None:
 
 
 def _write_formats(root: Path) -> None:
-    from tests.features.formats.test_fuzz import _make_hdf5
+    from tests.features.formats.test_fuzz import make_hdf5
 
     images = formats.content((3, 14, 159), (2, 2, 2), dim=5, with_detections=True)
     formats.write_tsv(root / "format tsv" / "x.tsv", images)
     formats.write_tsv_10(root / "format tsv-10" / "x.tsv", images)
-    _make_hdf5(root / "format hdf5-36" / "x.hdf5", images, adaptive=False)
-    _make_hdf5(root / "format hdf5-adaptive" / "x.hdf5", images, adaptive=True)
+    make_hdf5(root / "format hdf5-36" / "x.hdf5", images, adaptive=False)
+    make_hdf5(root / "format hdf5-adaptive" / "x.hdf5", images, adaptive=True)
     formats.write_padded(root / "format padded" / "x.hdf5", images)
     formats.write_npz(root / "format npz" / "npz", images)
     formats.write_pth(root / "format pth" / "pth", images)

@@ -43,7 +43,6 @@ def extract(words: Sequence[str]) -> None:
     device = _device(given.device, started[1] if started else 0)
     naming = Naming(given.ids)
     items = list_images(given.images, given.ids, naming)
-    print("\n".join(naming.lines()), file=sys.stderr)
     missing_of(images_of(given["for"]), [image_id for image_id, _, _ in items], given.ids)
     levels = given.levels or ([-1] if given.boxes == "grid-native" else None)
     backbone = load_backbone(
@@ -75,6 +74,8 @@ def extract(words: Sequence[str]) -> None:
         return
     name = f"extracting {shard.number}/{shard.of}" if shard.of > 1 else "extracting"
     if mine and not is_finished(out, mine, fingerprint, given.dtype):
+        if shard.number == 1:
+            print("\n".join(naming.lines()), file=sys.stderr)
         print(f"{backbone.name} on {device}, {backbone.note}", file=sys.stderr)
         with rate_bar(name) as report:
             summary = extract_regions(

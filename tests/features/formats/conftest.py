@@ -189,10 +189,10 @@ def volta_record(image_id, image):
     }
 
 
-def write_lmdb(path: Path, records, listed=None, subdir=True) -> Path:
+def write_lmdb(path: Path, records, listed=None, subdir=True, size=1 << 26) -> Path:
     """Writes {key: record} and the list of keys."""
     lmdb = pytest.importorskip("lmdb", reason="the lmdb extra is not installed")
-    environment = lmdb.open(str(path), subdir=subdir, map_size=1 << 26)
+    environment = lmdb.open(str(path), subdir=subdir, map_size=size)
     with environment.begin(write=True) as transaction:
         for key, record in records.items():
             transaction.put(key, record if isinstance(record, bytes) else pickle.dumps(record))

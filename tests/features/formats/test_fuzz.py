@@ -24,7 +24,8 @@ ELSEWHERE = {"parquet", "zarr", "hdf5-groups", "hdf5-meshed"}
 NAMES = [name for name in FORMATS if name not in ELSEWHERE]
 
 
-def _make_hdf5(path: Path, images, adaptive: bool) -> None:
+def make_hdf5(path: Path, images, adaptive: bool) -> None:
+    """Writes the HDF5 of the bottom-up features and its index."""
     import pickle
 
     with h5py.File(path, "w") as file:
@@ -42,8 +43,8 @@ def sources(files, tmp_path_factory):
     """Returns {format: (path, the files to damage)}, healthy ones."""
     folder = tmp_path_factory.mktemp("healthy")
     images = files.content((3, 14, 159), (2, 2, 2), dim=5, with_detections=True)
-    _make_hdf5(folder / "fixed.hdf5", images, adaptive=False)
-    _make_hdf5(folder / "adaptive.hdf5", images, adaptive=True)
+    make_hdf5(folder / "fixed.hdf5", images, adaptive=False)
+    make_hdf5(folder / "adaptive.hdf5", images, adaptive=True)
     with h5py.File(files.write_padded(folder / "chunked.hdf5", images), "r+") as file:
         values = file["features"][:]
         del file["features"]

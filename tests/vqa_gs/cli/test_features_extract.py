@@ -94,7 +94,7 @@ def test_processes_of_torchrun_share_the_images(pictures, tmp_path, extract, pro
         (("--boxes", "circles"), "no source of boxes called 'circles'"),
         (("--backbone", "resnet18", "--weights", "pretrained"), "no pretrained weights of resnet18 are installed"),
         (("--backbone", "nothing"), "have a network called 'nothing'"),
-        (("--backbone", "vit_tiny_patch16_224"), "choose a convolutional network"),
+        (("--backbone", "swin_tiny_patch4_window7_224", "--weights", "random"), "choose a convolutional network"),
         (("--levels", "9"), "has 5 levels"),
         (("--short-side", "50", "--long-side", "20"), "are no size"),
         (("--device", "cuda:77"), "there is no device 'cuda:77'"),

@@ -58,9 +58,9 @@ class Patches(Backbone):
         return own
 
 
-@box_source("patches")
+@box_source("my-patches")
 def make(argument, settings):
-    return NetworkRegions("patches", settings.backbone, settings.limits)
+    return NetworkRegions("my-patches", settings.backbone, settings.limits)
 """
 
 # A line an image: id, width, height, numbers a region; then the boxes and the features.
@@ -128,7 +128,7 @@ def test_a_backbone_whose_patches_are_14_pixels_wide(vqa_gs, noise_pictures, tmp
     common = ["features", "extract", "--images", pictures, "--backbone", "my-backbone", "--weights", "random"]
     done = vqa_gs(
         [*common, "--out", tmp_path / "grid.h5", "--regions", "10"],
-        [*common, "--out", tmp_path / "patches.h5", "--boxes", "patches", "--dtype", "float32"],
+        [*common, "--out", tmp_path / "patches.h5", "--boxes", "my-patches", "--dtype", "float32"],
         [*common, "--out", tmp_path / "again.h5", "--boxes", f"store:{tmp_path / 'patches.h5'}", "--dtype", "float32"],
     )
     assert done.returncode == 0, done.stderr
@@ -137,7 +137,7 @@ def test_a_backbone_whose_patches_are_14_pixels_wide(vqa_gs, noise_pictures, tmp
     assert (grid.dim, grid.counts([1, 2, 3]).tolist()) == (8, [10, 10, 10])
     facts = json.loads(patches.fingerprint)
     assert (facts["backbone"], facts["preprocessing"]["padding"]) == ("my-backbone", 14)
-    assert (facts["boxes"]["source"], facts["boxes"]["patches"]) == ("patches", "my-backbone")
+    assert (facts["boxes"]["source"], facts["boxes"]["my-patches"]) == ("my-patches", "my-backbone")
     # 60 x 80 is scaled to 56 x 75 and padded to 56 x 84.
     assert patches.counts([1]).tolist() == [4 * 6]
     assert np.allclose(patches[1].boxes[0], [0, 0, 80 / 75 * 14, 15])
