@@ -4,7 +4,7 @@
     python -m benchmarks.stores --images 50 --rounds 1 --formats grid npy
 
 Sources lie in the page cache, and both take turns; what is told is each one's best. A conversion checks every number,
-hashes source and store and writes as many bytes as it reads; a plain read does none of it, so the ratio says what all of
+Sources lie in the page cache and take turns with a plain read; what is told is each one's best. A conversion checks
 that costs. On a machine with other work both are slower, and the ratio says less.
 """
 
