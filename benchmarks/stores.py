@@ -3,9 +3,9 @@
     python -m benchmarks.stores                     # 200 images of 36 x 2048 float32, 59 MB a format
     python -m benchmarks.stores --images 50 --rounds 1 --formats grid npy
 
-Sources lie in the page cache, and both take turns; what is told is each one's best. A conversion checks every number,
 Sources lie in the page cache and take turns with a plain read; what is told is each one's best. A conversion checks
-that costs. On a machine with other work both are slower, and the ratio says less.
+every number, hashes source and store and writes as many bytes as it reads; a plain read does none of it, so the ratio
+says what all of that costs. On a machine with other work both are slower, and the ratio says less.
 """
 
 from __future__ import annotations
