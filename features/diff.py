@@ -105,11 +105,11 @@ def _heads(one: RegionStore, other: RegionStore, found: StoreDiff) -> None:
         if mine != theirs:
             found.lines.append(f"{what}: {mine} and {theirs}")
     for store, rest in ((one, other), (other, one)):
-        if only := [image_id for image_id in store.image_ids if image_id not in rest]:
-            more = f" and {len(only) - _SOME:,} more" if len(only) > _SOME else ""
-            told = ", ".join(repr(image_id) for image_id in only[:_SOME])
-            found.lines.append(f"{len(only):,} images are in {store.path} only: {told}{more}")
+        if rest_lacks := [image_id for image_id in store.image_ids if image_id not in rest]:
+            more = f" and {len(rest_lacks) - _SOME:,} more" if len(rest_lacks) > _SOME else ""
+            told = ", ".join(repr(image_id) for image_id in rest_lacks[:_SOME])
+            found.lines.append(f"{len(rest_lacks):,} images are in {store.path} only: {told}{more}")
     if one.image_ids != other.image_ids and set(one.image_ids) == set(other.image_ids):
         found.lines.append("the images are in another order")
-    if told := differences(one.fingerprint, other.fingerprint):
-        found.lines.append(f"made otherwise: {'; '.join(told[:3])}")
+    if otherwise := differences(one.fingerprint, other.fingerprint):
+        found.lines.append(f"made otherwise: {'; '.join(otherwise[:3])}")

@@ -102,7 +102,7 @@ def stats(path: StrPath, progress: Callable[[int, int | None], None] | None = No
         found.duplicates = [same for same in digests.values() if len(same) > 1]
         sizes = np.repeat(tables.sizes, counts, axis=0)
         leaves = (tables.boxes[:, :2] < -OUTSIDE).any(1) | (tables.boxes[:, 2:] > sizes + OUTSIDE).any(1)
-        found.outside = _images_of(store, leaves)
+        found.outside = _images_of(store, np.asarray(leaves))
         shapes = Counter(
             shape
             for first, end in zip(tables.first[:-1].tolist(), tables.first[1:].tolist(), strict=True)

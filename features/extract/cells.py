@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
-
-if TYPE_CHECKING:
-    from vqa_gs.features.extract.backbones import BackboneSettings
 
 BINS = 3
 SAMPLES = 2
@@ -88,10 +85,11 @@ def cells_of(
     return boxes, rows, {}
 
 
-def own_facts(settings: BackboneSettings, whole: str) -> dict[str, Any]:
-    """Returns how cells become regions, for the fingerprint; ``whole`` says what stands for the whole image."""
-    return {
-        "order": "row by row",
-        "pool": None if settings.pool is None else list(settings.pool),
-        "whole_image": whole if settings.whole else None,
-    }
+def own_facts(pool: tuple[int, int] | None, whole: str | None) -> dict[str, Any]:
+    """Returns how cells become regions, for the fingerprint.
+
+    Args:
+        pool: rows and columns they are averaged to; None: as they are.
+        whole: what stands for the whole image as a last region; None: there is none.
+    """
+    return {"order": "row by row", "pool": None if pool is None else list(pool), "whole_image": whole}

@@ -8,6 +8,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -123,6 +124,9 @@ def extract_regions(
         if progress is not None:
             progress(images, total)
 
+    def tell_within(before: int, images: int) -> None:
+        tell(before + images)
+
     # Opened in this order, the store is in place before the journal goes.
     writer = RegionStoreWriter(out, dim=backbone.dim, dtype=kind, fingerprint=fingerprint, columns=source.columns)
     with (
@@ -135,7 +139,7 @@ def extract_regions(
                 finished, is_new = outcome, False
                 resumed += len(batch)
             else:
-                finished, is_new = outcome.result(lambda images, before=done: tell(before + images)), True
+                finished, is_new = outcome.result(partial(tell_within, done)), True
             if finished.failures and not skips:
                 raise DataError(finished.failures[0][1])
             for number in range(len(finished.positions)):

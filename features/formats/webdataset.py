@@ -112,8 +112,9 @@ class ShardSource(RecordSource[Key]):
                 yield (file, key), partial(_given, found)
 
     def _members(self, file: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
-        with _Unpacked(file) as content, tarfile.open(fileobj=content, mode="r|") as archive:  # type: ignore[call-overload]
-            name, found, total = "", {}, 0
+        with _Unpacked(file) as content, tarfile.open(fileobj=content, mode="r|") as archive:
+            name, total = "", 0
+            found: dict[str, bytes] = {}
             for member in archive:
                 if member.isdir():
                     continue

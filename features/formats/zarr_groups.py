@@ -41,7 +41,7 @@ class ZarrSource(ArraySource):
         super().__init__(path, [path], "zarr", "zarr", _beside)
 
     @staticmethod
-    def parse(content: tuple[dict[str, Any], tuple[int, int] | None]) -> Record:
+    def parse(content: Any) -> Record:
         """Makes a record of an image's arrays and its size."""
         parts, size = content
         return replace(record_of_parts(parts), size=size)

@@ -12,7 +12,7 @@ import numpy as np
 from vqa_gs.features.ids import name_of_file
 from vqa_gs.features.layout import ImageId
 from vqa_gs.features.reading.parts import record_of_parts
-from vqa_gs.features.reading.record import RecordSource
+from vqa_gs.features.reading.record import Record, RecordSource
 from vqa_gs.features.reading.record_process import ArrayProcess
 
 from vqa_gs.common.errors import DataError
@@ -30,7 +30,10 @@ class ArraySource(RecordSource["int | str"]):
         beside: what belongs to each file.
     """
 
-    parse = staticmethod(record_of_parts)
+    @staticmethod
+    def parse(content: Any) -> Record:
+        """Makes a record of an image's arrays; any Exception where they do not fit each other."""
+        return record_of_parts(content)
 
     def __init__(
         self,

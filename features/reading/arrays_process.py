@@ -21,6 +21,7 @@ _NAMES = {
     "id": ("image_id", "img_id", "id", "__key__", "key", "image", "image_name", "file_name", "imageId"),
     "of_images": ("features", "feature", "x", "image_features", "image_feature", "embeddings", "embedding", "tokens"),
 }
+_OTHERS: tuple[str, ...]
 _OTHERS = ("boxes", "bbox", "bboxes", "img_w", "image_w", "image_width", "width", "img_h", "image_h", "image_height")
 _OTHERS += ("height", "num_boxes", "num_bbox", "obj_id", "objects_id", "class", "objects", "obj_conf", "objects_conf")
 _OTHERS += ("class_score", "attr_id", "attrs_id", "attribute", "attr_conf", "attrs_conf", "attribute_score", "cls_prob")

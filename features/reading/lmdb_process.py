@@ -17,7 +17,7 @@ import sys
 _MEMORY = 2 << 30
 
 
-def _send(content: bytes) -> None:
+def _send(content: bytes | memoryview) -> None:
     sys.stdout.buffer.write(struct.pack("<Q", len(content)))
     sys.stdout.buffer.write(content)
 

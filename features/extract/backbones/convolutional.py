@@ -111,7 +111,7 @@ class ConvolutionalBackbone(Backbone):
 
     def own_facts(self, limits: RegionLimits) -> dict[str, Any]:
         """See ``Backbone.own_facts``."""
-        return own_facts(self.settings, "mean of the cells")
+        return own_facts(self.settings.pool, "mean of the cells" if self.settings.whole else None)
 
 
 def _build(name: str, settings: BackboneSettings, pretrained: bool) -> Any:

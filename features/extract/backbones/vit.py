@@ -121,7 +121,8 @@ class VisionTransformer(Backbone):
 
     def own_facts(self, limits: RegionLimits) -> dict[str, Any]:
         """See ``Backbone.own_facts``."""
-        return own_facts(self.settings, "class token" if self._has_class else "mean of the patch tokens")
+        whole = "class token" if self._has_class else "mean of the patch tokens"
+        return own_facts(self.settings.pool, whole if self.settings.whole else None)
 
     def _grids(self, pixels: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Returns the tokens (B, C, h, w) of the chosen blocks, and of each its first prefix token (B, C)."""
@@ -170,12 +171,13 @@ def _chosen(name: str, count: int, levels: Sequence[int] | None) -> list[int]:
 def _build(name: str, settings: BackboneSettings, pretrained: bool) -> Any:
     import timm
 
-    options = {} if _is_fixed(settings) else {"dynamic_img_size": True}
+    options: dict[str, Any] = {} if _is_fixed(settings) else {"dynamic_img_size": True}
     try:
         # The random weights must depend on the seed alone, and the caller's random numbers on nothing done here.
         with torch.random.fork_rng(devices=[]), fetching(f"weights of {name}"):
             torch.manual_seed(settings.seed)
-            model = timm.create_model(name, pretrained=pretrained, num_classes=0, **options).eval()
+            model: Any = timm.create_model(name, pretrained=pretrained, num_classes=0, **options)
+            model.eval()
         patch = _patch(model)
         height, width = _own_size(model) if _is_fixed(settings) else (patch * 2, patch * 3)
         with torch.inference_mode():
