@@ -120,6 +120,7 @@ def from_csv(words: Sequence[str]) -> None:
     from vqa_gs.data.from_table import ANNOTATORS, read_table
     from vqa_gs.data.write_questions import write_question_set
     from vqa_gs.features.extract.listing import list_images
+    from vqa_gs.features.naming import Naming
 
     parser = new_parser(
         "data from-csv",
@@ -135,7 +136,9 @@ def from_csv(words: Sequence[str]) -> None:
     folder = Path(given.images)
     if not folder.is_dir():
         raise DataError("no such folder of images", file=folder, mend="name the folder that holds the pictures")
-    ids = {Path(path).relative_to(folder).as_posix(): image_id for image_id, path, _ in list_images(folder, given.ids)}
+    naming = Naming(given.ids)
+    listed = list_images(folder, given.ids, naming)
+    ids = {Path(path).relative_to(folder).as_posix(): image_id for image_id, path, _ in listed}
     questions = read_table(given.table, ids)
     out = Path(given.out)
     files = out / "questions.json", out / "annotations.json"
@@ -149,6 +152,7 @@ def from_csv(words: Sequence[str]) -> None:
     write_question_set(questions, *files, head=head)
     assert questions.annotations is not None
     found = check_data(questions, set(ids.values()), min_questions=1)
+    print("\n".join(naming.lines()), file=sys.stderr)
     counts = sorted({len(annotation.answers) for annotation in questions.annotations})
     print(
         f"{files[0]}, {files[1]}: {found.questions:,} questions of {found.question_types:,} types about"

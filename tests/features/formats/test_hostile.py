@@ -121,3 +121,41 @@ def test_hdf5_that_is_larger_than_its_file_or_reads_others(tmp_path, make):
             h5py.h5d.create(file.id, b"image_features", h5py.h5t.IEEE_F32LE, space, creation)
     with pytest.raises(DataError, match=r"x\.hdf5: .*(?:stored|lie in other files|link to another place)"):
         convert(path, tmp_path / "out.h5", format="hdf5-36")
+
+
+def test_a_group_whose_features_were_never_written(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.create_dataset("9/features", (10_000, 2048), "f4", chunks=(100, 2048))
+        file.create_dataset("10/features", data=np.ones((2, 2048), "f4"))
+        file["99"] = h5py.ExternalLink("/etc/passwd", "/x")
+    with pytest.raises(DataError, match=r"image 9: not readable: .*has 81,920,000 bytes, of which 0 are stored"):
+        convert(tmp_path / "x.h5", tmp_path / "out.h5")
+    summary = convert(tmp_path / "x.h5", tmp_path / "out.h5", on_error="skip")
+    assert (summary.images, len(summary.skipped)) == (1, 2)
+
+
+def test_a_table_that_unpacks_to_far_more(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow", reason="the parquet extra is not installed")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    zeros = pyarrow.ListArray.from_arrays([0, 8 << 20], pyarrow.array(np.zeros(8 << 20, np.float32)))
+    parquet.write_table(pyarrow.table({"image_id": [1], "features": zeros}), tmp_path / "x.parquet")
+    assert (tmp_path / "x.parquet").stat().st_size < 100_000
+    with pytest.raises(DataError, match="its columns are far larger than the file"):
+        convert(tmp_path / "x.parquet", tmp_path / "out.h5")
+
+
+def test_safetensors_that_lie_about_their_size(tmp_path):
+    head = b'{"9":{"dtype":"F32","shape":[1000000,2048],"data_offsets":[0,8192000000]}}'
+    (tmp_path / "x.safetensors").write_bytes(len(head).to_bytes(8, "little") + head + bytes(64))
+    with pytest.raises(DataError, match="no readable safetensors"):
+        convert(tmp_path / "x.safetensors", tmp_path / "out.h5")
+
+
+@pytest.mark.parametrize("attack", HARMFUL)
+def test_grids_and_vectors_that_attack(tmp_path, attack):
+    folder = tmp_path / "grids"
+    folder.mkdir()
+    np.save(folder / "0.npy", np.ones((1, 2, 3, 200), np.float32))
+    (folder / "1.pth").write_bytes(_torch(ATTACKS[attack]))
+    with pytest.raises(DataError, match=r"1\.pth: image 1: not readable"):
+        convert(folder, tmp_path / "out.h5", format="grid")
