@@ -16,6 +16,7 @@ import numpy as np
 from vqa_gs.features.formats import FORMATS
 from vqa_gs.features.layout import COLUMNS, ImageId
 from vqa_gs.features.reading.array_source import ArraySource
+from vqa_gs.features.reading.folder import has_suffix
 from vqa_gs.features.store import RegionStore
 
 from vqa_gs.common.errors import DataError, UsageError
@@ -39,7 +40,7 @@ class Parquet:
         """Returns whether it is such a file by its magic number or its name, or a folder with one."""
         try:
             if path.is_dir():
-                return next((True for file in path.rglob("*") if file.suffix in _SUFFIXES and file.is_file()), False)
+                return has_suffix(path, _SUFFIXES)
             with open(path, "rb") as file:
                 head = file.read(6)
         except OSError:

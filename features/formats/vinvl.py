@@ -106,15 +106,15 @@ class VinvlSource(RecordSource["tuple[int, str]"]):
 
     def contents(self) -> Iterator[tuple[tuple[int, str], Callable[[], Any]]]:
         """Yields the rows."""
-        place = number = 0
+        end = number = 0
         for number, (buffer, start, stop) in enumerate(rows_of(self.path), 1):
             row = bytes(memoryview(buffer)[start:stop])
+            place, end = end, end + len(row) + 1 + (buffer[stop : stop + 1] == b"\r")
             if not row:
                 continue
             name, _, rest = row.partition(b"\t")
             key = number - 1, name[:1000].decode("utf-8", "replace").strip()
             yield key, partial(self._read, key, rest, place)
-            place += len(row) + 1 + (buffer[stop : stop + 1] == b"\r")
         if self._starts is not None and number < len(self._starts):
             raise DataError(
                 f"{number:,} rows, {self.path.stem}.lineidx tells of {len(self._starts):,}",
