@@ -8,6 +8,8 @@ import pytest
 import torch
 from PIL import Image
 from vqa_gs.features.check import check as check_store
+from vqa_gs.features.extract import workers as workers_module
+from vqa_gs.features.extract.batch_size import interrupted_batch
 from vqa_gs.features.extract.regions import Described
 from vqa_gs.features.extract.run import extract_regions
 from vqa_gs.features.store import RegionStore
@@ -136,6 +138,31 @@ def interrupted(items, out, after=24, **options):
 
     with pytest.raises(KeyboardInterrupt):
         extract_regions(items, Stub(), out, batch_size=4, progress=stop, **options)
+
+
+def test_the_first_image_is_told_before_its_batch_is_done(pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr(workers_module, "_TELL_EVERY", 0.02)
+    calls = []
+    extract_regions(
+        listed(pictures)[:4],
+        Stub(0.1),
+        tmp_path / "out.h5",
+        batch_size=4,
+        workers=1,
+        progress=lambda *done: calls.append(done),
+    )
+    assert calls[0] == (1, 4)
+    assert calls[-1] == (4, 4)
+    assert calls == sorted(calls)
+
+
+def test_an_interrupted_extraction_tells_its_batch_size(pictures, tmp_path):
+    out = tmp_path / "out.h5"
+    assert interrupted_batch(out) is None
+    interrupted(listed(pictures), out)
+    assert interrupted_batch(out) == 4
+    (tmp_path / ".out.h5.journal").write_bytes(b"\xff" * 40)
+    assert interrupted_batch(out) is None
 
 
 def test_what_changed_is_done_again(pictures, tmp_path):
