@@ -10,6 +10,7 @@ import pytest
 from vqa_gs.common.errors import DataError, UsageError, VqaGsError
 from vqa_gs.common.files import (
     append_text,
+    atomic_folder,
     atomic_path,
     open_own,
     require_file,
@@ -147,3 +148,27 @@ def test_what_cannot_be_removed_hides_nothing(tmp_path, monkeypatch):
     with pytest.raises(DataError, match="cannot be written: Read-only"), atomic_path(tmp_path / "out"):
         monkeypatch.setattr(type(tmp_path), "unlink", refuse)
         raise OSError(errno.EROFS, "Read-only file system")
+
+
+def test_a_folder_is_whole_or_absent(tmp_path):
+    target = tmp_path / "made"
+    with pytest.raises(RuntimeError), atomic_folder(target) as folder:
+        (folder / "x").write_text("half")
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+    with atomic_folder(target) as folder:
+        (folder / "x").write_text("whole")
+        assert not target.exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["made"]
+    assert (target / "x").read_text() == "whole"
+    with pytest.raises(DataError, match="is there already"), atomic_folder(target):
+        pass
+
+
+def test_what_a_killed_writer_of_a_folder_left_is_removed(tmp_path):
+    left = tmp_path / f".made.{2**22 + 1}.00ff.tmp"
+    left.mkdir()
+    (left / "x").write_text("half")
+    with atomic_folder(tmp_path / "made") as folder:
+        (folder / "y").write_text("whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["made"]
