@@ -19,7 +19,7 @@ import msgspec
 from vqa_gs.features.ids import coco_id, id_of_text, name_of_file
 from vqa_gs.features.layout import ImageId
 
-from vqa_gs.common.errors import DataError
+from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath, require_file
 
 RULES = ("auto", "text", "number")
@@ -42,9 +42,15 @@ class Naming:
 
     Args:
         rule: one of `RULES`, or the path of a table, see `read_mapping`.
+
+    Raises:
+        UsageError: there is no such rule.
+        DataError: the table is missing or damaged.
     """
 
     def __init__(self, rule: str = "auto") -> None:
+        if rule not in RULES and not Path(rule).suffix and not Path(rule).exists():
+            raise UsageError(f"ids is {rule!r}", mend=f"choose {', '.join(RULES)}, or name a JSON or CSV file")
         self.rule = rule
         self._table = None if rule in RULES else read_mapping(rule)
         self._counts: Counter[str] = Counter()

@@ -39,7 +39,11 @@ def show(store: StrPath, image_dir: StrPath, image_id: str, out: StrPath, top: i
     if top is not None and top < 1:
         raise UsageError(f"no boxes to draw: top is {top}")
     with RegionStore(store) as opened:
-        wanted: ImageId = next((one for one in readings(image_id) if one in opened), image_id)
+        # Where there is none, what is told of is of the store's kind.
+        kind = type(opened.image_ids[0])
+        meant = readings(image_id)
+        alike = [one for one in meant if isinstance(one, kind)]
+        wanted: ImageId = next((one for one in meant if one in opened), (alike or meant)[0])
         regions = opened[wanted]
     path = PictureFolder(Path(image_dir)).require(wanted)
     picture = load_image(path)

@@ -74,7 +74,7 @@ def test_what_is_missing_is_one_line(tmp_path):
     store = _store(tmp_path / "x.h5", 42, [[0, 0, 1, 1]], (5, 5))
     with pytest.raises(DataError, match="image 7: the region store has no such image"):
         show(store, tmp_path, "7", tmp_path / "out.png")
-    with pytest.raises(DataError, match="image 42: no picture"):
+    with pytest.raises(DataError, match="no images in this folder"):
         show(store, tmp_path, "42", tmp_path / "out.png")
     (tmp_path / "42.jpg").write_bytes(b"broken")
     with pytest.raises(DataError, match=r"42\.jpg: not a readable image"):
