@@ -19,6 +19,10 @@ from vqa_gs.common.phases import phase
 from vqa_gs.data.questions import QuestionId, QuestionSet
 
 
+# Rules that count votes, made for ten annotators.
+_OF_TEN = ("official", "official-pre2021", "min-n-over-3")
+
+
 def analyse(
     question_set: QuestionSet,
     answers: Mapping[QuestionId, str],
@@ -114,7 +118,7 @@ def _notes(question_set: QuestionSet, rule: str, missing: int, assigned: int) ->
     if assigned:
         notes.append(f"{assigned:,} question types are assigned by the questions' first words")
     numbers = {len(annotation.answers) for annotation in question_set.annotations or ()}
-    if not rule.startswith("exact") and numbers - {10}:
+    if rule in _OF_TEN and numbers - {10}:
         few = sum(len(annotation.answers) != 10 for annotation in question_set.annotations or ())
         notes.append(
             f"{few:,} questions have {min(numbers)} to {max(numbers)} answers instead of ten: the rule {rule} then"

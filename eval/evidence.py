@@ -15,10 +15,24 @@ from vqa_gs.eval.metrics import Scores
 from vqa_gs.eval.results import Confidence, Top
 from vqa_gs.eval.runs import SplitMetrics
 
+from vqa_gs.data.groups import Groups
 from vqa_gs.data.normalize import answer_form
 from vqa_gs.data.questions import Annotation, QuestionId, QuestionSet
 
 Pair = tuple[QuestionId, QuestionId]
+
+
+@dataclass(frozen=True)
+class Restricted:
+    """Answers of a model that sees some regions alone, by question id, see `vqa-gs predict --regions`.
+
+    Attributes:
+        relevant: from the regions that matter.
+        irrelevant: from those that do not.
+    """
+
+    relevant: Mapping[QuestionId, str]
+    irrelevant: Mapping[QuestionId, str]
 
 
 @dataclass(frozen=True)
@@ -39,6 +53,11 @@ class Evidence:
         edited: answers to edited images (IV-VQA, CV-VQA).
         grounding: attention and gradient by region.
         relevance: which regions matter to a question.
+        groups: which questions belong together, as the test's files say.
+        originals: by a question that was made from another one, the accuracy of that one's answer, in 0..1.
+        restricted: answers from some regions alone.
+        raw: answers as they were written, where short answers were taken out of long ones.
+        means: subsets to average over, each list of question ids by name, by the mean's name.
     """
 
     train: Sequence[Annotation] | None = None
@@ -54,6 +73,11 @@ class Evidence:
     edited: EditedAnswers | None = None
     grounding: GroundingFile | None = None
     relevance: Relevance | None = None
+    groups: Groups = field(default_factory=Groups)
+    originals: Mapping[QuestionId, float] | None = None
+    restricted: Restricted | None = None
+    raw: Mapping[QuestionId, str] | None = None
+    means: Mapping[str, Mapping[str, Sequence[QuestionId]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

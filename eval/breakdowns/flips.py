@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
-from vqa_gs.eval.breakdown import BREAKDOWNS, Breakdown
+from vqa_gs.eval.breakdown import BREAKDOWNS, Breakdown, Measured
 from vqa_gs.eval.edited import EditKind
 from vqa_gs.eval.evidence import Scored
 from vqa_gs.eval.report_content.blocks import Section
@@ -52,7 +52,7 @@ class Flips(Breakdown, frozen=True):
     so a question with many edits counts often; "accuracy_before" counts each question once.
     """
 
-    order: ClassVar[int] = 44
+    order: ClassVar[int] = 47
 
     kind: EditKind
     edits: int
@@ -124,6 +124,11 @@ class Flips(Breakdown, frozen=True):
         )
         consistent = "" if self.consistent is None else f", consistent {self.consistent:.2f}"
         return [f"{self.kind.upper()} flips {self.flips:.2f} % of {self.edits:,} edits ({ways}{consistent})"]
+
+    def on_card(self) -> dict[str, Measured]:
+        """Returns the share of flips, which is the better the lower, or of counts that drop as they ought to."""
+        found = {"flips (lower is better)": Measured(self.flips, self.edits)}
+        return found if self.consistent is None else {**found, _LABELS["consistent"]: Measured(self.consistent, self.edits)}
 
     @classmethod
     def section(cls, content: Content) -> Section | None:
