@@ -13,6 +13,7 @@ from vqa_gs.eval.edited import EditedAnswers
 from vqa_gs.eval.grounding_file import GroundingFile, Relevance
 from vqa_gs.eval.metrics import Scores
 from vqa_gs.eval.results import Confidence, Top
+from vqa_gs.eval.rules import Memo
 from vqa_gs.eval.runs import SplitMetrics
 
 from vqa_gs.data.groups import Groups
@@ -109,7 +110,7 @@ class Scored:
     @cached_property
     def row_of(self) -> dict[QuestionId, int]:
         """The row of each question id."""
-        return {question_id: row for row, question_id in enumerate(self.questions.question_ids)}
+        return self.questions.row_of
 
     @cached_property
     def question_types(self) -> list[str]:
@@ -119,14 +120,14 @@ class Scored:
     @cached_property
     def truths(self) -> list[str]:
         """The majority answers in the form in which the rule compares."""
-        form = answer_form(self.rule)
-        return [form(annotation.majority) for annotation in self.annotations]
+        form = Memo(answer_form(self.rule))
+        return [form[annotation.majority] for annotation in self.annotations]
 
     @cached_property
     def answers(self) -> list[str | None]:
         """The predictions in the form in which the rule compares, None where there is none."""
-        form = answer_form(self.rule)
-        return [None if text is None else form(text) for text in self.predictions]
+        form = Memo(answer_form(self.rule))
+        return [None if text is None else form[text] for text in self.predictions]
 
     def accuracy(self, rows: npt.ArrayLike) -> float | None:
         """Returns the mean accuracy of some rows in percent, None of no rows."""

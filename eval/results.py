@@ -16,7 +16,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 
 from vqa_gs.common.errors import DataError, UsageError
-from vqa_gs.common.files import StrPath, write_json
+from vqa_gs.common.files import StrPath, write_bytes
 from vqa_gs.data.gqa import is_gqa, read_gqa
 from vqa_gs.data.json_files import decode, read_content, record_id
 from vqa_gs.data.questions import ImageId, QuestionId
@@ -259,12 +259,14 @@ def write_rows(path: StrPath, rows: Iterable[Result]) -> None:
     """
     rows = list(rows)
     for row in rows:
+        if row.score is None and row.entropy is None and row.top is None:
+            continue
         numbers = [row.score, row.entropy, *(logit for _, logit in row.top or ())]
         if not all(math.isfinite(value) for value in numbers if value is not None):
             raise DataError(
                 "the score of the answer is not finite", record=f"question {row.question_id!r}", mend="train again"
             )
-    write_json(path, msgspec.to_builtins(rows), indent=None)
+    write_bytes(path, msgspec.json.encode(rows) + b"\n")
 
 
 def read_id_list(path: StrPath) -> list[QuestionId]:

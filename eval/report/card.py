@@ -199,6 +199,8 @@ def _lines(
         number = content.most(split, lambda metrics, name=name: _questions(metrics, name))  # type: ignore[misc]
         yield line(name, side, number, lambda arm, name=name: _subset(content, arm, split, name))  # type: ignore[misc]
     for kind in ordered_breakdowns():
+        if split != test.splits[0] and kind is not SubsetMeans:
+            continue  # a group metric is told once, under the main rule
         sections = [section for metrics in some if (section := metrics.breakdown(kind)) is not None]
         for measure in dict.fromkeys(measure for section in sections for measure in section.on_card()):
             of_mean = kind is SubsetMeans

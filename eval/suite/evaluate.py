@@ -25,6 +25,7 @@ from vqa_gs.eval.suite.spec import Suite, split_of
 
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import sha256_file
+from vqa_gs.common.phases import phase
 from vqa_gs.data.edited import original_of
 from vqa_gs.data.questions import QuestionId, QuestionSet
 
@@ -99,13 +100,13 @@ def evaluate_suite(suite: Suite, ask: Ask, out: Path, settings: Settings = Setti
         splits = []
         for rule in test.spec.scoring:
             split = split_of(test.name, rule, test.spec.scoring[0])
-            scored = score_test(test, found, rule, split, kept.get(test.spec.of or ""), settings)
+            with phase(f"scoring {test.name}"):
+                scores = score_answers(test.asked.questions, found.answers, rule, allow_missing=settings.allow_missing)
+            if test.name in needed and not splits:
+                kept[test.name] = _Kept(test.asked.questions, found.answers, scores, rule)
+            scored = score_test(test, found, rule, split, kept.get(test.spec.of or ""), scores, settings)
             metrics[split] = _merged(out / "metrics" / f"{split}.json", scored)
             splits.append(split)
-        if test.name in needed:
-            rule = test.spec.scoring[0]
-            scores = score_answers(test.asked.questions, found.answers, rule, allow_missing=True)
-            kept[test.name] = _Kept(test.asked.questions, found.answers, scores, rule)
         for split in splits:
             write_results(out / "predictions" / f"{split}.json", found.answers)
             write_metrics(out / "metrics" / f"{split}.json", metrics[split])
@@ -130,7 +131,13 @@ def evaluate_suite(suite: Suite, ask: Ask, out: Path, settings: Settings = Setti
 
 
 def score_test(
-    test: LoadedTest, found: Answered, rule: str, split: str, original: _Kept | None, settings: Settings
+    test: LoadedTest,
+    found: Answered,
+    rule: str,
+    split: str,
+    original: _Kept | None,
+    scores: Scores,
+    settings: Settings,
 ) -> SplitMetrics:
     """Scores one test under one rule.
 
@@ -140,6 +147,7 @@ def score_test(
         rule: the scoring rule.
         split: what the metrics are filed under.
         original: the test it is ``of``, where that was answered.
+        scores: (n,) the accuracies under the rule.
         settings: how it is scored.
     """
     evidence = replace(test.evidence, confidence=found.confidence, restricted=found.restricted, raw=found.raw)
@@ -155,6 +163,7 @@ def score_test(
         allow_missing=settings.allow_missing,
         replicates=settings.replicates,
         seed=settings.seed,
+        scores=scores,
     )
     if original is not None and test.spec.edits:
         flips = _flips(test, found, original)

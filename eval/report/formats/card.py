@@ -141,10 +141,8 @@ def render_latex(card: Card) -> str:
         f"Test & Rule & $n$ & {' & '.join(['in-domain & OOD'] * width)} \\\\",
         r"\midrule",
     ]
-    before = None
     for line in card.lines:
-        name = escape_latex(line.test if line.test != before and not line.measure else line.measure or _WHOLE)
-        before = line.test
+        name = escape_latex(line.measure or line.test)
         indent = r"\quad " if line.measure else ""
         cells = [_latex(value) for arm in card.arms for value in _sides(line, arm)]
         count = "--" if line.count is None else f"{line.count:,}".replace(",", "{,}")
