@@ -131,5 +131,5 @@ class Scored:
 
     def accuracy(self, rows: npt.ArrayLike) -> float | None:
         """Returns the mean accuracy of some rows in percent, None of no rows."""
-        chosen = self.scores[np.asarray(rows)]
+        chosen = self.scores[np.array(rows, np.int64) if isinstance(rows, list) else np.asarray(rows)]
         return 100 * float(chosen.mean()) if len(chosen) else None
