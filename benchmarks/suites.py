@@ -89,7 +89,9 @@ def time_groups(count: int) -> None:
     answers = guesses(questions)
     ids = questions.question_ids
     generator = np.random.default_rng(1)
-    subsets = {f"part {number}": [ids[row] for row in generator.permutation(count)[: count // 9]] for number in range(10)}
+    subsets = {
+        f"part {number}": [ids[row] for row in generator.permutation(count)[: count // 9]] for number in range(10)
+    }
     fours = [tuple(ids[at : at + 4]) for at in range(0, count - 3, 4)]
     twins = [(a, b) for a, b, *_ in fours]
     groups = Groups(rephrasings=fours, quads=[Quad(*four) for four in fours[: count // 40]], minimal_pairs=twins)
@@ -106,7 +108,9 @@ def time_groups(count: int) -> None:
     full, _ = clocked(lambda: analyse(questions, answers, subsets=subsets, evidence=evidence))
     assert {"consensus", "natural_bench", "minimal_pairs"} <= set(found.breakdowns)
     print(f"{count:,} answers: rule {bare:.2f} CPU s, with averages {alone:.2f}, with breakdowns {looked:.2f}")
-    print(f"  with ten subsets and three group metrics {whole:.2f}: {whole / looked:.2f} times (limit {LIMITS['ratio']})")
+    print(
+        f"  with ten subsets and three group metrics {whole:.2f}: {whole / looked:.2f} times (limit {LIMITS['ratio']})"
+    )
     print(f"  the same with intervals: {plain:.2f} alone, {full:.2f} with all: {full / plain:.2f} times")
 
 
@@ -124,9 +128,15 @@ def write_suite(folder: Path, scale: float) -> None:
     """Writes the files of VQA v2's suite: official heads and names, made-up content."""
     for name in ("vqa_ce", "vqa_rephrasings", "iv-vqa", "cv-vqa", "advqa"):
         (folder / name).mkdir()
-    size = {name: max(200, round(count * scale)) for name, count in globals().items() if name.isupper() and type(count) is int}
+    size = {
+        name: max(200, round(count * scale))
+        for name, count in globals().items()
+        if name.isupper() and type(count) is int
+    }
     val = disagreeing(questions_of(size["VAL"], size["IMAGES"], rare=1_500))
-    write_question_set(val, folder / "v2_OpenEnded_mscoco_val2014_questions.json", folder / "v2_mscoco_val2014_annotations.json")
+    write_question_set(
+        val, folder / "v2_OpenEnded_mscoco_val2014_questions.json", folder / "v2_mscoco_val2014_annotations.json"
+    )
     ids = val.question_ids
     order = np.random.default_rng(0).permutation(len(ids)).tolist()
     ce, hard = order[: size["COUNTEREXAMPLES"]], order[size["COUNTEREXAMPLES"] :][: size["HARD"]]
@@ -149,7 +159,10 @@ def write_suite(folder: Path, scale: float) -> None:
             [msgspec.structs.replace(one, image_id=image) for one, image in zip(agreed, images, strict=True)],
             {},
         )
-        files = (f"v2_{part}_val2014_{what}.json" for part, what in (("OpenEnded_mscoco", "questions"), ("mscoco", "annotations")))
+        files = (
+            f"v2_{part}_val2014_{what}.json"
+            for part, what in (("OpenEnded_mscoco", "questions"), ("mscoco", "annotations"))
+        )
         write_question_set(about, *(folder / name / file for file in files))
     advqa = disagreeing(questions_of(size["ADVERSARIAL"], 3_000, seed=5))
     names = "v1_OpenEnded_mscoco_val2017_advqa_questions.json", "v1_mscoco_val2017_advqa_annotations_new.json"
@@ -200,7 +213,9 @@ def time_suite(scale: float) -> None:
             spent, found = clocked(lambda settings=settings: evaluate_suite(suite, ask, folder / "out", settings))
             kind = "with intervals" if replicates else "without intervals"
             limit = f" (limit {LIMITS['suite']})" if replicates else ""
-            print(f"VQA v2's suite, {count:,} answers to {len(found.record.tests)} tests: {spent:.2f} CPU s {kind}{limit}")
+            print(
+                f"VQA v2's suite, {count:,} answers to {len(found.record.tests)} tests: {spent:.2f} CPU s {kind}{limit}"
+            )
         print(f"  reading it before: {reading + reading_again:.2f} CPU s")
 
 

@@ -19,7 +19,6 @@ from vqa_gs.common.errors import UsageError
 from vqa_gs.common.phases import phase
 from vqa_gs.data.questions import QuestionId, QuestionSet
 
-
 # Rules that count votes, made for ten annotators.
 _OF_TEN = ("official", "official-pre2021", "min-n-over-3")
 

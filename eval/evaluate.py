@@ -63,9 +63,7 @@ class _Averages:
         inside = np.zeros(len(self.scores), np.bool_)
         inside[rows] = True
         accuracies = {
-            SAME_QUESTION: coded_pair_accuracy(
-                self.right[rows], self.text[rows], self.image[rows], self.majority[rows]
-            )
+            SAME_QUESTION: coded_pair_accuracy(self.right[rows], self.text[rows], self.image[rows], self.majority[rows])
         }
         for name, pairs in self.pairs.items():
             accuracies[name] = pair_accuracy(self.scores, pairs[inside[pairs].all(axis=1)])

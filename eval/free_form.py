@@ -27,16 +27,15 @@ _MARKED = re.compile(
     r"|\banswer\s+(?:is|would be)\s+(?P<is>[^\n]+)",
     re.IGNORECASE | re.DOTALL,
 )
-_OPTION = re.compile(r"(?:\(([a-z])\)|(?<![a-z])([A-Z])\s*[:.)])\s*(.*?)(?=\(\s*[a-z]\s*\)|(?<![A-Za-z])[A-Z]\s*[:.)]|$)", re.DOTALL)
+_OPTION = re.compile(
+    r"(?:\(([a-z])\)|(?<![a-z])([A-Z])\s*[:.)])\s*(.*?)(?=\(\s*[a-z]\s*\)|(?<![A-Za-z])[A-Z]\s*[:.)]|$)", re.DOTALL
+)
 _NAMED = re.compile(r"\(([A-Ha-h])\)|(?<![A-Za-z])([A-H])(?=\s*(?:[:.),]|$))|^\s*([A-Ha-h])\s*$")
 _YES_NO = re.compile(r"\b(?:yes|no)\b", re.IGNORECASE)
 _VERBS = frozenset(
-    "is are was were am does do did has have had can could will would should may might must isn't aren't doesn't don't".split()
+    ["is", "are", "was", "were", "am", "does", "do", "did", "has", "have", "had", "can", "could", "will", "would", "should", "may", "might", "must", "isn't", "aren't", "doesn't", "don't"]
 )
-_WORDS = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
-    " eighteen nineteen twenty"
-).split()
+_WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"]
 _NUMBERS = {word: str(number) for number, word in enumerate(_WORDS)} | {"none": "0", "no": "0"}
 _NUMBER = re.compile(rf"\b(?:\d[\d,]*(?:\.\d+)?|{'|'.join(_NUMBERS)})\b", re.IGNORECASE)
 _SENTENCE = re.compile(r"(.+?)(?:[.!?](?=\s|$)|\n|$)", re.DOTALL)

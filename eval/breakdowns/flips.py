@@ -130,7 +130,11 @@ class Flips(Breakdown, frozen=True):
     def on_card(self) -> dict[str, Measured]:
         """Returns the share of flips, which is the better the lower, or of counts that drop as they ought to."""
         found = {"flips (lower is better)": Measured(self.flips, self.edits)}
-        return found if self.consistent is None else {**found, _LABELS["consistent"]: Measured(self.consistent, self.edits)}
+        return (
+            found
+            if self.consistent is None
+            else {**found, _LABELS["consistent"]: Measured(self.consistent, self.edits)}
+        )
 
     @classmethod
     def section(cls, content: Content) -> Section | None:

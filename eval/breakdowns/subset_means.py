@@ -33,7 +33,11 @@ class SubsetMeans(Breakdown, frozen=True):
 
     order: ClassVar[int] = 52
     study: ClassVar[StudyKind | None] = StudyKind(
-        "subset_means", "Means over subsets", "Each subset counts the same, whatever its size.", "Means over subsets", "%"
+        "subset_means",
+        "Means over subsets",
+        "Each subset counts the same, whatever its size.",
+        "Means over subsets",
+        "%",
     )
 
     means: dict[str, SubsetMean]
@@ -59,7 +63,9 @@ class SubsetMeans(Breakdown, frozen=True):
 
     def lines(self, rule: str) -> list[str]:
         """Returns a line a mean."""
-        return [f"{name}: {one.accuracy:.2f} % over {len(one.subsets)} subsets ({rule})" for name, one in self.means.items()]
+        return [
+            f"{name}: {one.accuracy:.2f} % over {len(one.subsets)} subsets ({rule})" for name, one in self.means.items()
+        ]
 
     def measured(self) -> dict[str, Measured]:
         """Returns the means."""

@@ -66,7 +66,9 @@ class Vilp(Breakdown, frozen=True):
 
     def lines(self, rule: str) -> list[str]:
         """Returns score and prior."""
-        return [f"{self.name} of {self.questions:,} questions: score {self.score:.2f} %, prior {self.prior:.2f} % ({rule})"]
+        return [
+            f"{self.name} of {self.questions:,} questions: score {self.score:.2f} %, prior {self.prior:.2f} % ({rule})"
+        ]
 
     def measured(self) -> dict[str, Measured]:
         """Returns score and prior."""

@@ -147,7 +147,9 @@ def _some_regions(questions: QuestionSet, store: RegionStore, given: Namespace) 
 
     found = with_regions_of(given.regions, questions, store, read_relevant_boxes(given.relevant_boxes))
     if not len(found[0]):
-        raise DataError(f"no question has a {given.regions} region", file=given.relevant_boxes, mend="are they its boxes?")
+        raise DataError(
+            f"no question has a {given.regions} region", file=given.relevant_boxes, mend="are they its boxes?"
+        )
     return found
 
 

@@ -45,7 +45,12 @@ def tables(card: Card) -> list[Table]:
     columns.append(Column("published", numeric=False))
     rows = []
     for line in card.lines:
-        first = [text_cell(line.test), text_cell(line.measure or _WHOLE), count_cell(line.count), text_cell(line.scoring)]
+        first = [
+            text_cell(line.test),
+            text_cell(line.measure or _WHOLE),
+            count_cell(line.count),
+            text_cell(line.scoring),
+        ]
         cells = [_score(value) for name in card.arms for value in _sides(line, name)]
         rows.append((*first, *cells, text_cell(line.published or MISSING)))
     found = [Table("Tests", notes, tuple(columns), tuple(rows))]
@@ -53,7 +58,10 @@ def tables(card: Card) -> list[Table]:
         "How the models were made",
         ("Selection: what the epoch that is reported was chosen on.",),
         tuple(Column(name, numeric=False) for name in ("arm", "seeds", "selection", "made with")),
-        tuple((text_cell(one.arm), text_cell(one.seeds), text_cell(one.selection), text_cell(one.made)) for one in card.made),
+        tuple(
+            (text_cell(one.arm), text_cell(one.seeds), text_cell(one.selection), text_cell(one.made))
+            for one in card.made
+        ),
     )
     found.append(made)
     for one in card.published:
@@ -151,12 +159,17 @@ def render_latex(card: Card) -> str:
         if not one.same:
             continue
         span = 3 + 2 * width
-        lines += [r"\midrule", f"\\multicolumn{{{span}}}{{l}}{{\\emph{{Published, {escape_latex(one.table.test)}}}}} \\\\"]
+        lines += [
+            r"\midrule",
+            f"\\multicolumn{{{span}}}{{l}}{{\\emph{{Published, {escape_latex(one.table.test)}}}}} \\\\",
+        ]
         for row in one.table.rows:
             mark = {"test": r"$^\dagger$", "unknown": r"$^\ddagger$"}.get(row.selected_on, "")
             rest = " & ".join([""] * (2 * width - 2)) + " & " if width > 1 else ""
             lines.append(f"{escape_latex(row.method)}{mark} & & & {rest}{row.in_domain or '--'} & {row.overall} \\\\")
-    caption = "In \\%; mean $\\pm$ standard deviation over seeds, in brackets the 95\\,\\% interval over questions and seeds."
+    caption = (
+        "In \\%; mean $\\pm$ standard deviation over seeds, in brackets the 95\\,\\% interval over questions and seeds."
+    )
     if card.published:
         caption += r" $^\dagger$: selected on the test set itself; $^\ddagger$: not known what on."
     chosen = " ".join(escape_latex(f"{one.arm}: {one.seeds} seeds; {one.selection}.") for one in card.made)

@@ -12,7 +12,6 @@ from vqa_gs.eval.report_content.ood_mean import Figure, estimate, in_domain_spli
 from vqa_gs.eval.report_content.resampling import OVERALL
 from vqa_gs.eval.suite.record import read_records
 
-
 _NAME = "In-domain beside OOD"
 
 
@@ -24,7 +23,9 @@ def comparable_tables(content: Content, figure: Figure) -> list[PublishedTable]:
             names |= {test.published for test in record.tests if test.published and figure.split in test.splits}
     questions = content.most(figure.split, lambda metrics: metrics.questions)
     if figure.mean:
-        questions = next((one.means[figure.mean].questions for one in content.breakdowns(SubsetMeans, figure.split)), None)
+        questions = next(
+            (one.means[figure.mean].questions for one in content.breakdowns(SubsetMeans, figure.split)), None
+        )
     tables = [load_published(name) for name in sorted(names)]
     return [table for table in tables if table.questions == questions]
 
@@ -43,7 +44,9 @@ def build(content: Content) -> Section | None:
             continue
         points.append(Point(arm.name, index, one, other))
         each = [estimate(content, arm, [figure]) for figure in figures] if len(figures) > 1 else []
-        cells = [score_cell(found.spread, found.interval) if found else score_cell(None) for found in (one, other, *each)]
+        cells = [
+            score_cell(found.spread, found.interval) if found else score_cell(None) for found in (one, other, *each)
+        ]
         rows.append((text_cell(arm.name), *cells))
     if not points:
         return None

@@ -76,7 +76,9 @@ class PlaneChart(Chart, frozen=True):
         )
         for one in others:
             x, y = place(one.across.mean, one.up.mean)
-            named = tip(f"{one.label} (published)", f"{self.across} {one.across.text()}", f"{self.title} {one.up.text()}")
+            named = tip(
+                f"{one.label} (published)", f"{self.across} {one.across.text()}", f"{self.title} {one.up.text()}"
+            )
             parts.append(f'<g>{named}<circle class="published" cx="{x:.1f}" cy="{y:.1f}" r="3.5"/></g>')
         for one in self.points:
             x, y = place(one.across.mean, one.up.mean)

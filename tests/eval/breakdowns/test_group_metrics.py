@@ -89,7 +89,12 @@ def test_consensus_by_hand(section_of):
     one = scored(["red"] * 4, ["red", "red", "red", "blue"], groups=Groups(rephrasings=[(0, 1, 2, 3), (0, 1)]))
     section = section_of("consensus", one)
     assert section["cs"] == {"1": 75.0, "2": 50.0, "3": 25.0, "4": 0.0}
-    assert (section["groups"], section["smaller"], section["original"], section["rephrased"]) == (1, 1, 100, pytest.approx(200 / 3))
+    assert (section["groups"], section["smaller"], section["original"], section["rephrased"]) == (
+        1,
+        1,
+        100,
+        pytest.approx(200 / 3),
+    )
     assert section_of("consensus", scored(["red"], ["red"])) is None
 
 
@@ -316,12 +321,21 @@ def test_raw_scores_of_free_form_answers(section_of):
 def test_ids_that_repeat_are_told_apart(section_of):
     """One question about two images, as in the released files: the group metrics see two questions."""
     questions = [Question(7, image, "Is it?") for image in ("x", "y")]
-    annotations = [Annotation(7, image, (Answer(text, "", 1),), "is", "yes/no", text) for image, text in zip("xy", ("yes", "no"), strict=True)]
+    annotations = [
+        Annotation(7, image, (Answer(text, "", 1),), "is", "yes/no", text)
+        for image, text in zip("xy", ("yes", "no"), strict=True)
+    ]
     asked = with_own_ids(QuestionSet(questions, annotations, {}))
     ids = asked.questions.question_ids
     assert ids == ["7@x", "7@y"]
     assert asked.keys == {(7, "x"): "7@x", (7, "y"): "7@y"}
-    one = Scored(asked.questions, ["yes", "yes"], np.array([1.0, 0.0]), "exact", Evidence(groups=Groups(minimal_pairs=[tuple(ids)])))
+    one = Scored(
+        asked.questions,
+        ["yes", "yes"],
+        np.array([1.0, 0.0]),
+        "exact",
+        Evidence(groups=Groups(minimal_pairs=[tuple(ids)])),
+    )
     assert section_of("minimal_pairs", one)["one_right"] == 100
 
 

@@ -67,7 +67,9 @@ def _read(files: Mapping[str, StrPath], options: Mapping[str, str]) -> AskedSet:
         at = place.setdefault((record.question_id, record.img_id), len(questions))
         if at < len(questions):
             if questions[at] != question or annotations[at].answers != right:
-                raise DataError("this question stands twice, each time otherwise", file=files["questions"], record=where)
+                raise DataError(
+                    "this question stands twice, each time otherwise", file=files["questions"], record=where
+                )
             continue
         questions.append(question)
         annotations.append(
