@@ -11,7 +11,6 @@ from vqa_gs.eval.report_content.blocks import Section
 from vqa_gs.eval.report_content.content import Content
 from vqa_gs.eval.report_content.measure_table import MeasureRow, at, measure_table
 
-from vqa_gs.common.errors import UsageError
 from vqa_gs.data.normalize import answer_form
 
 _LABELS = {
@@ -53,11 +52,7 @@ class Fpvg(Breakdown, frozen=True):
 
     @classmethod
     def of(cls, scored: Scored) -> Fpvg | None:
-        """Computes the section.
-
-        Raises:
-            UsageError: no question of the set was answered with both kinds of regions.
-        """
+        """Computes the section; None where no question was answered with both kinds of regions."""
         restricted = scored.evidence.restricted
         if restricted is None:
             return None
@@ -72,10 +67,7 @@ class Fpvg(Breakdown, frozen=True):
             counts[stays and changes, bool(right[row])] += 1
         total = sum(counts.values())
         if not total:
-            raise UsageError(
-                "no question was answered with its relevant regions and with the irrelevant ones",
-                mend="make both files with `vqa-gs predict --regions relevant` and `--regions irrelevant`",
-            )
+            return None
         share = {key: 100 * count / total for key, count in counts.items()}
         good = 100 * (counts[True, True] + counts[True, False]) / total
         return cls(total, good, share[True, True], share[True, False], share[False, True], share[False, False])

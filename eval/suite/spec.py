@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from vqa_gs.eval.report.published_results import load_published
@@ -21,6 +21,7 @@ from vqa_gs.common.names import DATA_DIR, data_dir, require_file_names
 from vqa_gs.common.yaml_files import read_mapping
 from vqa_gs.data.asked_set import DEFAULT_FORM, FORMS
 
+T = TypeVar("T")
 Names = str | list[str]
 _FILES = ("questions", "annotations", "choices")
 
@@ -147,16 +148,10 @@ def read_suite(path: StrPath, folder: str | None = None) -> Suite:
         UsageError: a rule, form or published table it names does not exist, or its tests do not fit together.
     """
     content = read_mapping(path, "suite")
-    try:
-        spec = msgspec.convert(content, SuiteSpec)
-    except msgspec.ValidationError as error:
-        problem, _, place = str(error).partition(" - at `$")
-        raise DataError(
-            f"not a suite: {problem[:1].lower()}{problem[1:]}",
-            file=path,
-            record=place.strip(".`") or None,
-            mend="docs/suites.md tells what may stand in one",
-        ) from error
+    named = content.get("tests")
+    for name, test in named.items() if isinstance(named, dict) else ():
+        _converted(test, TestSpec, path, f"tests.{name}")
+    spec = _converted(content, SuiteSpec, path, "")
     given = data_dir(folder)
     if not given:
         raise UsageError(
@@ -167,6 +162,19 @@ def read_suite(path: StrPath, folder: str | None = None) -> Suite:
     with found_in(path):
         _check(spec)
     return Suite(spec, Path(path), sha256_file(path), Path(given))
+
+
+def _converted(content: Any, kind: type[T], path: StrPath, place: str) -> T:
+    try:
+        return msgspec.convert(content, kind)
+    except msgspec.ValidationError as error:
+        problem, _, inside = str(error).partition(" - at `$")
+        raise DataError(
+            f"not a suite: {problem[:1].lower()}{problem[1:]}",
+            file=path,
+            record=f"{place}{inside.rstrip('`')}".lstrip(".") or None,
+            mend="docs/suites.md tells what may stand in one",
+        ) from error
 
 
 def split_of(test: str, rule: str, main: str) -> str:
@@ -197,7 +205,7 @@ def _check(spec: SuiteSpec) -> None:
         if problem:
             raise UsageError(f"tests.{name}: {problem}", mend="see docs/suites.md")
         for rule in test.scoring:
-            RULES.canonical(rule)
+            RULES[rule]  # raises where there is none
         if test.published is not None:
             load_published(test.published)
         earlier.append(name)

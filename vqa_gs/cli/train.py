@@ -46,8 +46,8 @@ def run(words: Sequence[str]) -> None:
     parser.add_argument("--max-steps", type=int, default=None, help="the same as --training.max_steps")
     extra = "another file a text task is tested on"
     parser.add_argument("--extra-test", action="append", default=[], metavar="NAME=FILE", help=extra)
-    suite = "a suite to test the finished run on; its own in-domain questions choose the epoch, where it has any"
-    parser.add_argument("--suite", type=str, default=None, help=suite)
+    tested_on = "a suite to test the finished run on; its own in-domain questions choose the epoch, where it has any"
+    parser.add_argument("--suite", type=str, default=None, help=tested_on)
     parser.add_argument(
         "--config",
         action="config",

@@ -11,7 +11,6 @@ from vqa_gs.eval.breakdown import BREAKDOWNS
 from vqa_gs.eval.evidence import Evidence, Restricted, Scored
 from vqa_gs.eval.rules import score_questions
 
-from vqa_gs.common.errors import UsageError
 from vqa_gs.data.asked_set import with_own_ids
 from vqa_gs.data.groups import Choices, Groups, Quad, Triple
 from vqa_gs.data.questions import Annotation, Answer, Question, QuestionSet
@@ -291,11 +290,11 @@ def test_fpvg(section_of, given_answers, data):
     relevant, irrelevant = data.draw(some), data.draw(some)
     one = scored(truths, predictions, restricted=Restricted(relevant, irrelevant))
     expected = slow_fpvg(one, relevant, irrelevant)
+    section = section_of("fpvg", one)
     if expected is None:
-        with pytest.raises(UsageError, match="no question was answered with its relevant regions"):
-            section_of("fpvg", one)
+        assert section is None
     else:
-        close(section_of("fpvg", one), expected)
+        close(section, expected)
 
 
 @many

@@ -54,7 +54,8 @@ def _read(files: Mapping[str, StrPath], options: Mapping[str, str]) -> AskedSet:
             mend=f"set `consistency` to {', '.join(get_args(ContrastKind))}",
         )
     records, digest = _records(files["questions"])
-    questions, annotations = [], []
+    questions: list[Question] = []
+    annotations: list[Annotation] = []
     # A question may stand in several pairs; it is asked once.
     place: dict[tuple[QuestionId, ImageId], int] = {}
     for record in records:

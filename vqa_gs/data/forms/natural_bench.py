@@ -13,7 +13,7 @@ from vqa_gs.common.errors import DataError
 from vqa_gs.common.files import StrPath
 from vqa_gs.data.asked_set import FORMS, AskedSet, Form, own_id
 from vqa_gs.data.groups import Groups, Quad
-from vqa_gs.data.questions import Annotation, Answer, Question, QuestionSet
+from vqa_gs.data.questions import Annotation, Answer, ImageId, Question, QuestionId, QuestionSet
 from vqa_gs.data.table_rows import cell_id, cell_text, read_table_rows
 
 _ANSWERS = {(question, image): f"Image_{image}_Question_{question}" for question in (0, 1) for image in (0, 1)}
@@ -24,7 +24,8 @@ _COLUMNS = ("Index", "Question_0", "Question_1", *_ANSWERS.values(), *_TYPE)
 def _read(files: Mapping[str, StrPath], options: Mapping[str, str]) -> AskedSet:
     file = files["questions"]
     rows, digest = read_table_rows(file, _COLUMNS, "rows of NaturalBench")
-    questions, annotations, quads, keys = [], [], [], {}
+    questions, annotations, quads = [], [], []
+    keys: dict[tuple[QuestionId, ImageId], QuestionId] = {}
     for number, row in enumerate(rows):
         index = cell_id(row, number, "Index")
         kind = cell_text(row, file, number, *_TYPE)

@@ -14,7 +14,7 @@ from vqa_gs.common.files import StrPath
 from vqa_gs.data.asked_set import FORMS, AskedSet, Form, own_id
 from vqa_gs.data.from_table import answer_type
 from vqa_gs.data.groups import Groups, Triple
-from vqa_gs.data.questions import Annotation, Answer, Question, QuestionSet
+from vqa_gs.data.questions import Annotation, Answer, ImageId, Question, QuestionId, QuestionSet
 from vqa_gs.data.table_rows import cell_id, cell_text, read_table_rows
 
 _COLUMNS = ("question_id", "question", "answer1", "answer2", "answer3")
@@ -26,7 +26,8 @@ def _read(files: Mapping[str, StrPath], options: Mapping[str, str]) -> AskedSet:
     if mode not in MODES:
         raise UsageError(f"there is no mode {mode!r} of ViLP", mend=f"choose {' or '.join(MODES)}")
     rows, digest = read_table_rows(file, _COLUMNS, "rows of ViLP")
-    questions, annotations, triples, keys = [], [], [], {}
+    questions, annotations, triples = [], [], []
+    keys: dict[tuple[QuestionId, ImageId], QuestionId] = {}
     for number, row in enumerate(rows):
         index = cell_id(row, number, "question_id")
         text = cell_text(row, file, number, "question")

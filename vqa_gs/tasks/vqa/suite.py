@@ -1,4 +1,4 @@
-"""A suite put to a finished run: each set of questions is answered once, with some regions alone where FPVG asks for it."""
+"""A suite put to a finished run: each set of questions is answered once, for FPVG also with some regions alone."""
 
 from __future__ import annotations
 
@@ -86,14 +86,14 @@ def prepare_for(suite: Suite, data: DataConfig) -> None:
     """
     selection = suite.spec.selection
     if selection is not None and data.iid_val is None:
-        files = [suite.find(names) for names in (selection.questions, selection.annotations)]
-        if not all(files):
+        questions, annotations = suite.find(selection.questions), suite.find(selection.annotations)
+        if questions is None or annotations is None:
             raise UsageError(
                 f"the suite's own in-domain questions are not there: {suite.told(selection.questions)}",
                 file=suite.file,
                 mend="put them there, or name others in data.iid_val",
             )
-        data.iid_val = SplitConfig(*map(str, files))
+        data.iid_val = SplitConfig(str(questions), str(annotations))
     stores: dict[Path | None, RegionStore] = {}
     there = False
     for test in Reader(suite):
