@@ -1,11 +1,11 @@
-"""What suites cost beside scoring: ten subsets and three group metrics, and VQA v2's suite, on made-up files of real sizes.
+"""What suites cost beside scoring: ten subsets, three group metrics, VQA v2's suite, on made-up files of real sizes.
 
     python benchmarks/suites.py            # all of it, about a minute
     python benchmarks/suites.py --scale 0.1
 
-Prints the ratio of scoring a set of 220,000 answers with ten subsets and three group metrics to scoring it alone (goal: at
-most 1.5), and the CPU seconds that VQA v2's suite takes once it is read (goal: at most 3). The sizes of IV-VQA and CV-VQA
-are guesses; those of the others are the published ones.
+Prints the ratio of scoring a set of 220,000 answers with ten subsets and three group metrics to scoring it alone
+(goal: at most 1.5), and the CPU seconds that VQA v2's suite takes once it is read (goal: at most 3). The sizes of
+IV-VQA and CV-VQA are guesses; those of the others are the published ones.
 """
 
 from __future__ import annotations

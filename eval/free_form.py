@@ -1,16 +1,16 @@
-"""Short answers out of long ones: how texts of LLaVA, GPT and their kin become answers that rules can score.
+r"""Short answers out of long ones: how texts of LLaVA, GPT and their kin become answers that rules can score.
 
 The rules look at the text and at the question, never at the true answer, and are the same for every model. In order:
 
-1. Marks of emphasis go. Where a text says which part is its answer (``<answer>``, ``\\boxed{}``, "answer:", "the answer is"),
-   only what stands there counts, the last such place.
-2. Where the question offers options, "(a) Open (b) Closed" or "A: Open; B: Closed", the answer is the letter that is named
-   first, as "(a)", "A.", "A:", or alone; else the only option whose words stand in the text.
+1. Marks of emphasis go. Where a text says which part is its answer (``<answer>``, ``\boxed{}``, "answer:", "the answer
+   is"), only what stands there counts, the last such place.
+2. Where the question offers options, "(a) Open (b) Closed" or "A: Open; B: Closed", the answer is the letter that is
+   named first, as "(a)", "A.", "A:", or alone; else the only option whose words stand in the text.
 3. Where the question begins with a verb ("Is", "Does", "Can" ...) and names no alternative with "or", the answer is the
    first of the words yes and no.
 4. Where it begins with "how many", the answer is the first number, in digits or as a word up to twenty.
-5. Else the first sentence counts, without what leads up to a verb of being ("The car in the front is red" -> "red"), without
-   an article before and marks behind it. A rest of more than five words stays as it is.
+5. Else the first sentence counts, without what leads up to a verb of being ("The car in the front is red" -> "red"),
+   without an article before and marks behind it. A rest of more than five words stays as it is.
 
 A text to which none of it applies stays as it is, but for blanks and a final full stop.
 """
@@ -33,9 +33,17 @@ _OPTION = re.compile(
 _NAMED = re.compile(r"\(([A-Ha-h])\)|(?<![A-Za-z])([A-H])(?=\s*(?:[:.),]|$))|^\s*([A-Ha-h])\s*$")
 _YES_NO = re.compile(r"\b(?:yes|no)\b", re.IGNORECASE)
 _VERBS = frozenset(
-    ["is", "are", "was", "were", "am", "does", "do", "did", "has", "have", "had", "can", "could", "will", "would", "should", "may", "might", "must", "isn't", "aren't", "doesn't", "don't"]
+    re.findall(
+        r"\S+",
+        "is are was were am does do did has have had can could will would should may might must isn't aren't doesn't"
+        " don't",
+    )
 )
-_WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"]
+_WORDS = re.findall(
+    r"\w+",
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
+    " eighteen nineteen twenty",
+)
 _NUMBERS = {word: str(number) for number, word in enumerate(_WORDS)} | {"none": "0", "no": "0"}
 _NUMBER = re.compile(rf"\b(?:\d[\d,]*(?:\.\d+)?|{'|'.join(_NUMBERS)})\b", re.IGNORECASE)
 _SENTENCE = re.compile(r"(.+?)(?:[.!?](?=\s|$)|\n|$)", re.DOTALL)
@@ -69,7 +77,7 @@ def short_answer(text: str, question: str) -> str:
     plain = _EMPHASIS.sub("", text[:_LONGEST]).strip()
     marked = [part for found in _MARKED.finditer(plain) for part in found.groups() if part and part.strip()]
     plain = marked[-1].strip() if marked else plain
-    options = _options(question)
+    options = _options(question[:_LONGEST])
     if options:
         return _option(plain, options) or _trimmed(plain)
     words = re.findall(r"[\w']+", question.lower())

@@ -1,9 +1,10 @@
 """Result files: the answer predicted for each question, in the official form, and lists of ids.
 
-A result file is a JSON list of ``{"question_id": ..., "answer": ...}``, or such rows a line (JSON lines), plain or gzipped;
-or in GQA's form of ``{"questionId": ..., "prediction": ...}``, or in LLaVA's of ``{"question_id": ..., "text": ...}``. A row may also hold ``score``, the probability of its answer in 0..1,
-``entropy``, that of the distribution over all answers in nats, and ``top``, the best answers with their logits;
-``image_id`` where question ids repeat.
+A result file is a JSON list of ``{"question_id": ..., "answer": ...}``, or such rows a line (JSON lines), plain or
+gzipped; or in GQA's form of ``{"questionId": ..., "prediction": ...}``, or in LLaVA's of ``{"question_id": ...,
+"text": ...}``. A row may also hold ``score``, the probability of its answer in 0..1, ``entropy``, that of the
+distribution over all answers in nats, and ``top``, the best answers with their logits; ``image_id`` where question ids
+repeat.
 """
 
 from __future__ import annotations
@@ -274,8 +275,8 @@ def read_id_list(path: StrPath) -> list[QuestionId]:
 
     Args:
         path: JSON, plain or gzipped: a list of ids; an object whose ``question_ids`` is one, or holds a list for
-            each kind of question, which are then joined; or a question file, whose questions are the subset: VQA's, such
-            as VQA-VS's OOD tests, or GQA's, such as GQA-OOD's head and tail.
+            each kind of question, which are then joined; or a question file, whose questions are the subset: VQA's,
+            such as VQA-VS's OOD tests, or GQA's, such as GQA-OOD's head and tail.
 
     Raises:
         DataError: the file is missing, damaged, empty, of another shape, or names an id twice.

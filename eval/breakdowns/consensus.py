@@ -18,9 +18,9 @@ SIZES = (1, 2, 3, 4)
 class Consensus(Breakdown, frozen=True):
     """Consensus scores over groups of a question and its rephrasings.
 
-    CS(k) of a group of n questions, m of which score above 0, is the share of its subsets of k questions in which all do,
-    C(m, k) / C(n, k); of a test the mean over its groups. As in the authors' successors' code (``concat-vqa``) only groups
-    of four and more count, for every k alike.
+    CS(k) of a group of n questions, m of which score above 0, is the share of its subsets of k questions in which all
+    do, C(m, k) / C(n, k); of a test the mean over its groups. As in the authors' successors' code (``concat-vqa``) only
+    groups of four and more count, for every k alike.
 
     Attributes:
         groups: how many groups count.

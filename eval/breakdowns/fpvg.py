@@ -26,8 +26,9 @@ _LABELS = {
 class Fpvg(Breakdown, frozen=True):
     """Whether answers come from the regions that matter.
 
-    Grounding is good where the answer stays as it is with the relevant regions alone and changes with the irrelevant ones
-    alone, whether it is right or wrong. Questions count that were answered with both, which needs a region of each kind.
+    Grounding is good where the answer stays as it is with the relevant regions alone and changes with the irrelevant
+    ones alone, whether it is right or wrong. Questions count that were answered with both, which needs a region of each
+    kind.
 
     Attributes:
         questions: how many count.
@@ -38,7 +39,7 @@ class Fpvg(Breakdown, frozen=True):
     study: ClassVar[StudyKind | None] = StudyKind(
         "fpvg",
         "Faithful and plausible grounding (FPVG)",
-        "Percent of the questions whose answer stays with the relevant regions alone and changes with the irrelevant ones.",
+        "Percent of the questions whose answer stays with relevant regions alone and changes with irrelevant ones.",
         "FPVG",
         "questions, %",
     )

@@ -91,15 +91,15 @@ class GqaAnswers(Breakdown, frozen=True):
             MeasureRow("plausibility, %", at("plausibility"), at("chosen"), best_is_high=True),
         ]
         notes = (
-            "As GQA's script computes them, whatever the image. Distribution: chi-square of the predicted answers against"
-            " the true ones within global groups, over 100; lower is better.",
+            "As GQA's script computes them, whatever the image. Distribution: chi-square of predicted answers against"
+            " true ones within global groups, over 100; lower is better.",
         )
         table = measure_table(content, GqaAnswers, "GQA: answers as such", notes, rows)
         return Section("GQA: answers as such", "gqa-answers", "GQA's scores", (table,)) if table else None
 
 
 def _chi_square(gold: dict[str, Counter[str]], predicted: dict[str, Counter[str]]) -> float:
-    """Returns the statistic in the order of the questions, as the script sums; equal to its number to the last digit."""
+    """Returns the statistic, summed in the order of the questions as the script does: equal to the last digit."""
     total, weights = 0.0, 0
     for group, expected in gold.items():
         score, size = 0.0, 0

@@ -1,7 +1,7 @@
-"""A model's card: every test of its suites in a row, in-domain beside OOD, with rule, counts, selection, published results.
+"""A model's card: every test of its suites in a row, in-domain beside OOD, with rule, counts, selection.
 
-It is one page for a paper's appendix: what was tested, how a number is scored, over how many questions and seeds, what the
-epoch was chosen on, and what others report on the very same test and how theirs were chosen.
+It is one page for a paper's appendix: what was tested, how a number is scored, over how many questions and seeds, what
+the epoch was chosen on, and what others report on the very same test and how theirs were chosen.
 """
 
 from __future__ import annotations

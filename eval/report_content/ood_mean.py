@@ -1,4 +1,4 @@
-"""In-domain accuracy beside the mean over OOD tests, arm by arm: what a report's first figure and a card set side by side."""
+"""In-domain accuracy beside the mean over OOD tests, arm by arm, for a report's first figure and for cards."""
 
 from __future__ import annotations
 

@@ -24,8 +24,9 @@ def first_named(text: str, pair: tuple[str, str]) -> str | None:
 def two_way(annotations: Sequence[Annotation], predictions: Sequence[str]) -> Scores:
     """1 where the prediction names the right one of two answers first, else 0.
 
-    As NaturalBench's script extracts answers (Li et al., NeurIPS 2024): the first of "yes" and "no" as words, or of "A" and
-    "B", in either case; so the article "a" is the letter A, as it is there. MMVP's options (a) and (b) are the same.
+    As NaturalBench's script extracts answers (Li et al., NeurIPS 2024): the first of "yes" and "no" as words, or of "A"
+    and "B", in either case; so the article "a" is the letter A, as it is there. MMVP's options (a) and (b) are the
+    same.
 
     Raises:
         DataError: a question's answer is none of yes, no, A, B.

@@ -46,8 +46,8 @@ def result_file(folder: Path, name: str) -> Path | None:
 def by_own_id(rows: Sequence[Result], asked: AskedSet, file: StrPath | None = None) -> dict[QuestionId, Result]:
     """Brings rows to the ids of a set.
 
-    Where ids repeat in the set's files, a row names its question by the set's own id, or by question and image; rows that
-    name no image belong by place, if their question ids are those of the files, in order.
+    Where ids repeat in the set's files, a row names its question by the set's own id, or by question and image; rows
+    that name no image belong by place, if their question ids are those of the files, in order.
 
     Raises:
         DataError: a row belongs to no question, or a question is answered twice.

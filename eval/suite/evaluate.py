@@ -74,7 +74,7 @@ class Outcome:
     folder: Path
 
 
-def evaluate_suite(suite: Suite, ask: Ask, out: Path, settings: Settings = Settings()) -> Outcome:
+def evaluate_suite(suite: Suite, ask: Ask, out: Path, settings: Settings | None = None) -> Outcome:
     """Scores a suite and writes metrics, predictions and a record of what was there.
 
     Args:
@@ -87,6 +87,7 @@ def evaluate_suite(suite: Suite, ask: Ask, out: Path, settings: Settings = Setti
         DataError: a file that is there is damaged, or answers do not fit their questions.
         UsageError: no test is there, or metrics of other questions lie under a test's name.
     """
+    settings = settings or Settings()
     reader = Reader(suite)
     needed = {test.of for test in suite.spec.tests.values() if test.of}
     kept: dict[str, _Kept] = {}

@@ -43,7 +43,8 @@ class TestSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
         pairs: lists of pairs of question ids by name.
         counterexamples: VQA-CE's list; with ``hard``.
         hard: VQA-CE's list of questions that no rule covers.
-        relevant_boxes: boxes that matter; with them a run is also asked with relevant and with irrelevant regions alone.
+        relevant_boxes: boxes that matter; with them a run is also asked with relevant and with irrelevant regions
+            alone.
         edits: what edited images change, ``iv`` or ``cv``; the originals are those of ``of``.
         twins: whether the questions ask those of ``of`` otherwise (RAD): under the same ids, or as ``twin_pairs`` says.
         twin_pairs: pairs [id in ``of``, id here].
@@ -178,7 +179,7 @@ def _converted(content: Any, kind: type[T], path: StrPath, place: str) -> T:
 
 
 def split_of(test: str, rule: str, main: str) -> str:
-    """Returns what a test's metrics under a rule are filed under: its name, and the rule where it is not the main one."""
+    """Returns what a test's metrics under a rule are filed under: its name, with a rule that is not the main one."""
     return test if rule == main else f"{test}_{rule}"
 
 

@@ -20,7 +20,29 @@ from vqa_gs.eval.suite.spec import Suite, read_suite
 ANSWERS = ("as-written", "free-form")
 _OF_SUITES = ("run", "data_dir", "features", "allow_other_features")
 # What belongs to the test of one set; a suite says it in its file.
-_OF_ONE = ["questions", "annotations", "scoring", "split", "subset", "keep_best", "test", "i_know_this_is_test_selection", "controls", "pairs", "train_annotations", "in_domain", "counterexamples", "hard", "edited_kind", "edited_questions", "edited_annotations", "edited_results", "grounding", "hints", "relevant_boxes"]
+_OF_ONE = [
+    "questions",
+    "annotations",
+    "scoring",
+    "split",
+    "subset",
+    "keep_best",
+    "test",
+    "i_know_this_is_test_selection",
+    "controls",
+    "pairs",
+    "train_annotations",
+    "in_domain",
+    "counterexamples",
+    "hard",
+    "edited_kind",
+    "edited_questions",
+    "edited_annotations",
+    "edited_results",
+    "grounding",
+    "hints",
+    "relevant_boxes",
+]
 
 
 def add_suite_arguments(parser: Parser) -> None:
@@ -93,7 +115,7 @@ def evaluate_run(
     features: str | None = None,
     allow_other_features: bool = False,
     *,
-    settings: Settings = Settings(),
+    settings: Settings | None = None,
 ) -> None:
     """Puts a suite to a finished run and tells what came out."""
     from vqa_gs.tasks.vqa.suite import RunAnswers

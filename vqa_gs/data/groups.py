@@ -51,7 +51,8 @@ class Groups:
         local_groups: GQA's ``groups.local`` by question id.
         global_groups: GQA's ``groups.global`` by question id, where there is one.
         semantic_types: GQA's ``types.semantic`` by question id.
-        common: GQA's questions for what two objects have in common, whose answers are ``color``, ``material``, ``shape``.
+        common: GQA's questions for what two objects have in common, whose answers are ``color``, ``material``,
+            ``shape``.
         choices: valid and plausible answers by question id.
     """
 

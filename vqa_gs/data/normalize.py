@@ -117,8 +117,8 @@ def answer_form(rule: str) -> Callable[[str], str]:
     """Returns the form in which answers are counted, made classes of, and compared with each other.
 
     Args:
-        rule: the scoring rule. ``exact``, ``one-of`` and ``two-way`` take an answer as it is written; a model that is to
-            be right under them has to learn the spellings too. All others take the official processing.
+        rule: the scoring rule. ``exact``, ``one-of`` and ``two-way`` take an answer as it is written; a model that is
+            to be right under them has to learn the spellings too. All others take the official processing.
     """
     return str if rule in _AS_WRITTEN else _processed
 

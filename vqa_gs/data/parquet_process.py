@@ -1,6 +1,7 @@
 """The process that reads Parquet for ``table_rows``: JSON in (path, columns, bytes, rows), JSON out; run as a script.
 
-Arrow's C++ trusts what a file says of itself, and a damaged one can crash it. The script imports nothing of this package.
+Arrow's C++ trusts what a file says of itself, and a damaged one can crash it. The script imports nothing of this
+package.
 """
 
 from __future__ import annotations

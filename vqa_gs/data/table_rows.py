@@ -1,7 +1,7 @@
 """Rows of tables in the shapes that benchmarks are shared in: a JSON list, JSON lines, CSV, Parquet.
 
-Only the columns that are asked for are looked at, so that images beside them (Hugging Face keeps them in the same table)
-cost nothing.
+Only the columns that are asked for are looked at, so that images beside them (Hugging Face keeps them in the same
+table) cost nothing.
 """
 
 from __future__ import annotations

@@ -30,8 +30,8 @@ def tables(card: Card) -> list[Table]:
     """Returns the card's tables: the tests, how the arms were made, what others report."""
     rules = ", ".join(sorted({scoring_rule(line.scoring) for line in card.lines}))
     notes = (
-        f"In %. Scoring rules: {rules}. Mean ± standard deviation over seeds; below, where known, the 95 % interval over"
-        " questions (images resampled) and seeds.",
+        f"In %. Scoring rules: {rules}. Mean ± standard deviation over seeds; below, where known, the 95 % interval"
+        " over questions (images resampled) and seeds.",
         "In-domain beside an OOD test: the accuracy of the same models on the in-domain questions scored by that rule.",
     )
     columns = [

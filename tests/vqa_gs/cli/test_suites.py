@@ -59,7 +59,9 @@ def world(tmp_path_factory):
 
 
 def evaluate(world, *words):
-    return main(["evaluate", "--suite", str(world / "suite.yaml"), "--data-dir", str(world), "--bootstrap", "200", *words])
+    return main(
+        ["evaluate", "--suite", str(world / "suite.yaml"), "--data-dir", str(world), "--bootstrap", "200", *words]
+    )
 
 
 def test_training_takes_the_suite_for_its_tests(world):
@@ -94,7 +96,13 @@ def test_a_run_is_asked_once_for_each_set(world, monkeypatch, capsys):
 
     asked = []
     results = TrainedModel.results
-    monkeypatch.setattr(TrainedModel, "results", lambda self, questions, *rest, **named: asked.append(len(questions)) or results(self, questions, *rest, **named))
+    monkeypatch.setattr(
+        TrainedModel,
+        "results",
+        lambda self, questions, *rest, **named: (
+            asked.append(len(questions)) or results(self, questions, *rest, **named)
+        ),
+    )
     assert evaluate(world, "--run", str(world / "run")) == 0
     assert asked == [12, 12, 6, 6, 12]  # with both kinds of regions once more, where boxes tell them
     said = capsys.readouterr().out
@@ -125,7 +133,10 @@ def test_results_of_another_system(world, tmp_path, capsys):
     assert evaluate(world, "--results", str(results), "--out", str(tmp_path / "raw")) == 0
     assert read_metrics(tmp_path / "raw/metrics/ood.json").overall == 0.0
     card = tmp_path / "card.html"
-    assert main(["report", "--card", str(out), str(world / "run"), "--out", str(card), "--markdown", "--csv", "--latex"]) == 0
+    assert (
+        main(["report", "--card", str(out), str(world / "run"), "--out", str(card), "--markdown", "--csv", "--latex"])
+        == 0
+    )
     for ending in ("html", "md", "csv", "tex"):
         text = card.with_suffix(f".{ending}").read_text()
         assert "mean of two" in text
@@ -157,18 +168,37 @@ def test_answers_from_regions_of_one_kind(world, tmp_path, capsys):
         ({"tests": {"a": {**FILES, "side": "in", "rules": ["offical"]}}}, "offical"),
         ({"tests": {"a": {**FILES, "side": "in", "form": "vqaa"}}}, "vqaa"),
         ({"tests": {"a": {**FILES, "side": "in", "published": "x"}}}, "no published results called 'x'"),
-        ({"tests": {"a": {**FILES, "side": "in", "means": {"m": ["b"]}}}}, "a mean names 'b', which is no subset of it"),
+        (
+            {"tests": {"a": {**FILES, "side": "in", "means": {"m": ["b"]}}}},
+            "a mean names 'b', which is no subset of it",
+        ),
         ({"tests": {"a": {**FILES, "side": "in", "hard": "x"}}}, "counterexamples and hard go together"),
         ({"tests": {"a": {**FILES, "side": "in", "twins": True}}}, "`of` goes with edits or twins"),
-        ({"tests": {"a": {**FILES, "side": "in", "edits": "iv", "of": "b"}}}, "`of` names 'b', which is no earlier test"),
+        (
+            {"tests": {"a": {**FILES, "side": "in", "edits": "iv", "of": "b"}}},
+            "`of` names 'b', which is no earlier test",
+        ),
         ({"tests": {"a/b": {**FILES, "side": "in"}}}, "'a/b' cannot be the name of a file"),
-        ({"tests": {"a": {"questions": "no.json", "annotations": "no.json", "side": "in"}}}, "none of the tests can be scored"),
+        (
+            {"tests": {"a": {"questions": "no.json", "annotations": "no.json", "side": "in"}}},
+            "none of the tests can be scored",
+        ),
     ],
 )
 def test_suites_that_make_no_sense(world, tmp_path, capsys, change, message):
     file = tmp_path / "suite.yaml"
     file.write_text(yaml.safe_dump({**SUITE, **change}, sort_keys=False))
-    words = ["evaluate", "--suite", str(file), "--data-dir", str(world), "--results", str(tmp_path), "--out", str(tmp_path / "o")]
+    words = [
+        "evaluate",
+        "--suite",
+        str(file),
+        "--data-dir",
+        str(world),
+        "--results",
+        str(tmp_path),
+        "--out",
+        str(tmp_path / "o"),
+    ]
     assert main(words) == 2
     error = capsys.readouterr().err
     assert message in error
@@ -191,7 +221,9 @@ def test_options_that_do_not_go_together(world, tmp_path, capsys, monkeypatch):
     assert "--run goes with --suite" in capsys.readouterr().err
     monkeypatch.delenv("VQA_DATA", raising=False)
     assert main(["evaluate", "--suite", str(world / "suite.yaml"), "--run", "x"]) == 2
-    assert "set the environment variable VQA_DATA to the folder of the data, or give --data-dir" in capsys.readouterr().err
+    assert (
+        "set the environment variable VQA_DATA to the folder of the data, or give --data-dir" in capsys.readouterr().err
+    )
 
 
 def test_metrics_of_other_questions_are_not_written_over(world, tmp_path, capsys):

@@ -64,14 +64,22 @@ SHAPES = ["json", "jsonl", "jsonl.gz", "csv", "parquet"]
 @pytest.mark.parametrize("head", [None, "official", "rewrapped", "bare object"])
 def test_vqa_with_and_without_heads(write, head):
     heads = {
-        "official": {"info": {}, "task_type": "Open-Ended", "data_type": "mscoco", "license": {}, "data_subtype": "val2014"},
+        "official": {
+            "info": {},
+            "task_type": "Open-Ended",
+            "data_type": "mscoco",
+            "license": {},
+            "data_subtype": "val2014",
+        },
         "rewrapped": {"info": {"version": "new"}, "task_type": "Open-Ended"},
         "bare object": {},
     }
     questions, annotations = [question(1, 7), question(2, 7)], [annotation(2, 7), annotation(1, 7)]
     if head is not None:
         questions, annotations = {**heads[head], "questions": questions}, {**heads[head], "annotations": annotations}
-    asked = read_asked("vqa", {"questions": write("question_new.json", questions), "annotations": write("a_new.json", annotations)})
+    asked = read_asked(
+        "vqa", {"questions": write("question_new.json", questions), "annotations": write("a_new.json", annotations)}
+    )
     assert asked.questions.question_ids == [1, 2]
     assert asked.keys == {}
 
@@ -103,7 +111,10 @@ def test_rephrasings(write, where):
     rows = [(1, 7, None), (12, 7, 1), (12, 8, None), (11, 7, 1), (121, 8, 12)]
 
     def of(make, told):
-        return [make(key, image, **({"rephrasing_of": root} if told and root is not None else {})) for key, image, root in rows]
+        return [
+            make(key, image, **({"rephrasing_of": root} if told and root is not None else {}))
+            for key, image, root in rows
+        ]
 
     files = {"questions": write("q.json", {"questions": of(question, where == "questions")})}
     files["annotations"] = write("a.json", {"annotations": of(annotation, where == "annotations")})
@@ -117,7 +128,12 @@ def test_rephrasings(write, where):
 
 def test_lavis(write):
     rows = [
-        {"image": "val2014/COCO_val2014_000000262148.jpg", "question": "How many?", "question_id": 5, "answer": ["2"] * 10},
+        {
+            "image": "val2014/COCO_val2014_000000262148.jpg",
+            "question": "How many?",
+            "question_id": 5,
+            "answer": ["2"] * 10,
+        },
         {"image": "000000000139.jpg", "question": "Is it?", "question_id": "x", "answer": "yes", "dataset": "vqa"},
     ]
     asked = read_asked("lavis", {"questions": write("combined_data.json", rows)})
@@ -130,7 +146,15 @@ def test_lavis(write):
 
 def gqa_record(**more):
     groups, types = {"global": "animal", "local": "x"}, {"structural": "query", "semantic": "obj", "detailed": "what"}
-    return {"question": "What?", "imageId": "n1", "answer": "dog", "isBalanced": True, "groups": groups, "types": types, **more}
+    return {
+        "question": "What?",
+        "imageId": "n1",
+        "answer": "dog",
+        "isBalanced": True,
+        "groups": groups,
+        "types": types,
+        **more,
+    }
 
 
 def test_gqa_with_choices(write):

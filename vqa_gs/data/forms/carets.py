@@ -1,8 +1,8 @@
-"""`carets`: a test of CARETS (Jimenez et al., ACL 2022): questions in pairs, the first two rows, the next two, and so on.
+"""`carets`: a test of CARETS (Jimenez et al., ACL 2022): questions in pairs, row by row.
 
 Rows ``{img_id, sent, question_id, label: {answer: score}, question_type ...}``, flat or as lists of two. The option
-``consistency`` says what the two answers have to be: ``invariance`` (equal), ``directional`` (different), ``ontological``
-(equal where the first is right).
+``consistency`` says what the two answers have to be: ``invariance`` (equal), ``directional`` (different),
+``ontological`` (equal where the first is right).
 """
 
 from __future__ import annotations

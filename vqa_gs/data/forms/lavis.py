@@ -1,4 +1,4 @@
-"""`lavis`: one list of ``{image, question, question_id, answer}``, as LAVIS and FRAMES-VQA's ``combined_data.json`` have it."""
+"""`lavis`: one list of ``{image, question, question_id, answer}``, as LAVIS and FRAMES-VQA have it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """`mmvp`: MMVP (Tong et al., CVPR 2024), ``Questions.csv`` of 300 questions whose rows 1 and 2, 3 and 4 ... are pairs.
 
-Columns ``Index``, ``Question``, ``Options`` ("(a) Open (b) Closed"), ``Correct Answer`` ("(a)"). Question and image bear
-the row's index.
+Columns ``Index``, ``Question``, ``Options`` ("(a) Open (b) Closed"), ``Correct Answer`` ("(a)"). Question and image
+bear the row's index.
 """
 
 from __future__ import annotations

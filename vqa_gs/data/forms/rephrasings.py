@@ -1,7 +1,7 @@
 """`rephrasings`: VQA-Rephrasings (Shah et al., CVPR 2019), whose questions say which one they rephrase.
 
-``rephrasing_of`` stands in the questions, or in the annotations. A rephrasing's id is its original's with a digit behind
-it, which may be another question's id; question and image together are the identity.
+``rephrasing_of`` stands in the questions, or in the annotations. A rephrasing's id is its original's with a digit
+behind it, which may be another question's id; question and image together are the identity.
 """
 
 from __future__ import annotations

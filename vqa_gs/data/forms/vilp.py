@@ -1,8 +1,9 @@
 """`vilp`: ViLP (Luo et al., 2025), rows of one question about three images: the first answer is the language's.
 
-Columns ``question``, ``answer1`` to ``answer3``, optionally ``question_id``, as Parquet, JSON, JSON lines or CSV. A question
-is a fact and what is asked about the image; the option ``mode`` is ``fact`` (ViLP-F: both) or ``prior`` (ViLP-P: what
-stands behind the first full stop alone, as the authors' script takes it). The images of question 7 are ``7_1`` to ``7_3``.
+Columns ``question``, ``answer1`` to ``answer3``, optionally ``question_id``, as Parquet, JSON, JSON lines or CSV. A
+question is a fact and what is asked about the image; the option ``mode`` is ``fact`` (ViLP-F: both) or ``prior``
+(ViLP-P: what stands behind the first full stop alone, as the authors' script takes it). The images of question 7 are
+``7_1`` to ``7_3``.
 """
 
 from __future__ import annotations

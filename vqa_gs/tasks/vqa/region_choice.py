@@ -23,9 +23,9 @@ Kind = Literal["relevant", "irrelevant"]
 def chosen(kind: Kind, regions: NDArray[np.float32], boxes: NDArray[np.float32], overlap: float) -> NDArray[np.bool_]:
     """Returns which regions are of a kind, bool (R,).
 
-    Reich et al. (Findings of EMNLP 2023): a region is relevant where its intersection over union with a relevant box is a
-    half or more, irrelevant where no relevant box covers more than a quarter of it. Most regions of some images are
-    neither.
+    Reich et al. (Findings of EMNLP 2023): a region is relevant where its intersection over union with a relevant box
+    is a half or more, irrelevant where no relevant box covers more than a quarter of it. Most regions of some images
+    are neither.
 
     Args:
         kind: which.
