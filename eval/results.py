@@ -160,7 +160,8 @@ def read_rows(path: StrPath) -> list[Result]:
         DataError: the file is missing, damaged or of another shape; the message names the row or question.
     """
     content, _ = read_content(path, "results")
-    if content.lstrip()[:1] == b"{":
+    begin = content.lstrip().partition(b"\n")[0]
+    if begin[:1] == b"{" and (b'"question_id"' in begin or b'"questionId"' in begin):
         raws = [msgspec.Raw(line) for line in content.splitlines() if line.strip()]
     else:
         raws = decode(content, list[msgspec.Raw], file=path, expected="a list of {question_id, answer}")
@@ -294,7 +295,8 @@ def read_id_list(path: StrPath) -> list[QuestionId]:
     if isinstance(listed, dict):
         listed = [entry for part in listed.values() for entry in part]
     if listed is None:
-        raise DataError("has neither `question_ids` nor `questions`", file=path, mend="give a list of question ids")
+        problem = "not a list of question ids: it has neither `question_ids` nor `questions`"
+        raise DataError(problem, file=path, mend="give a list of question ids")
     ids = [entry.question_id if isinstance(entry, _Asked) else entry for entry in listed]
     if not ids:
         raise DataError("holds no ids", file=path, mend="give at least one question id")

@@ -24,7 +24,7 @@ from vqa_gs.eval.report_content.marks import Estimate
 from vqa_gs.eval.report_content.ood_mean import Figure, estimate, in_domain_split
 from vqa_gs.eval.report_content.resampling import OVERALL, subset
 from vqa_gs.eval.runs import Domain, RunSummary, SplitMetrics, flatten
-from vqa_gs.eval.suite.record import SuiteRecord, TestRecord, read_records
+from vqa_gs.eval.suite.record import RecordedTest, SuiteRecord, read_records
 
 from vqa_gs.common.errors import UsageError
 
@@ -156,22 +156,22 @@ def build_card(runs: Sequence[RunSummary], options: Options | None = None) -> Ca
     )
 
 
-def _tests(records: Sequence[SuiteRecord], runs: Sequence[RunSummary]) -> list[TestRecord]:
+def _tests(records: Sequence[SuiteRecord], runs: Sequence[RunSummary]) -> list[RecordedTest]:
     """Returns the tests of all suites; before them the in-domain split that training held out, if no suite has it."""
     tests = [test for record in records for test in record.tests]
     known = {split for test in tests for split in test.splits}
     held_out = "iid_val" not in known and any("iid_val" in run.metrics for run in runs)
     if held_out:
-        tests.insert(0, TestRecord("held out of training (iid_val)", "in", ["iid_val"]))
+        tests.insert(0, RecordedTest("held out of training (iid_val)", "in", ["iid_val"]))
     if not records:
         splits = dict.fromkeys(split for run in runs for split in run.metrics if split != "iid_val")
         sides = {split: metrics.side for run in runs for split, metrics in run.metrics.items()}
-        tests += [TestRecord(split, sides[split] or "ood", [split]) for split in splits]
+        tests += [RecordedTest(split, sides[split] or "ood", [split]) for split in splits]
     return tests
 
 
 def _lines(
-    content: Content, test: TestRecord, split: str, arms: Sequence[Arm], table: PublishedTable | None
+    content: Content, test: RecordedTest, split: str, arms: Sequence[Arm], table: PublishedTable | None
 ) -> Iterator[Line]:
     own = {arm.name: _own(content, arm) for arm in arms}
     inside = in_domain_split(content)

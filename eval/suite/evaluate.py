@@ -20,7 +20,7 @@ from vqa_gs.eval.runs import SUBSET, Source, SplitMetrics
 from vqa_gs.eval.statistics import REPLICATES
 from vqa_gs.eval.suite.answers import Answered
 from vqa_gs.eval.suite.loaded import LoadedTest, Reader
-from vqa_gs.eval.suite.record import SuiteRecord, TestRecord, write_record
+from vqa_gs.eval.suite.record import RecordedTest, SuiteRecord, write_record
 from vqa_gs.eval.suite.spec import Suite, split_of
 
 from vqa_gs.common.errors import DataError, UsageError
@@ -92,7 +92,7 @@ def evaluate_suite(suite: Suite, ask: Ask, out: Path, settings: Settings | None 
     needed = {test.of for test in suite.spec.tests.values() if test.of}
     kept: dict[str, _Kept] = {}
     metrics: dict[str, SplitMetrics] = {}
-    records: list[TestRecord] = []
+    records: list[RecordedTest] = []
     for test in reader:
         found = ask(test)
         if found is None:
@@ -111,7 +111,7 @@ def evaluate_suite(suite: Suite, ask: Ask, out: Path, settings: Settings | None 
         for split in splits:
             write_results(out / "predictions" / f"{split}.json", found.answers)
             write_metrics(out / "metrics" / f"{split}.json", metrics[split])
-        records.append(TestRecord(test.title, test.spec.side, splits, test.spec.published))
+        records.append(RecordedTest(test.title, test.spec.side, splits, test.spec.published))
     if not records:
         raise UsageError(
             f"none of the tests can be scored: {'; '.join(reader.left_out[:3])}",

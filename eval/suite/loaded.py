@@ -9,7 +9,7 @@ from pathlib import Path
 from vqa_gs.eval.evidence import Evidence, Pair
 from vqa_gs.eval.grounding_file import Relevance, read_relevant_boxes
 from vqa_gs.eval.results import read_id_list
-from vqa_gs.eval.suite.spec import Names, Suite, TestSpec
+from vqa_gs.eval.suite.spec import Names, Suite, SuiteTest
 
 from vqa_gs.common.errors import found_in
 from vqa_gs.common.phases import phase
@@ -35,7 +35,7 @@ class LoadedTest:
     """
 
     name: str
-    spec: TestSpec
+    spec: SuiteTest
     asked: AskedSet
     subsets: Mapping[str, Sequence[QuestionId]]
     evidence: Evidence
@@ -75,7 +75,7 @@ class Reader:
             if found is not None:
                 yield found
 
-    def present(self, test: TestSpec) -> bool:
+    def present(self, test: SuiteTest) -> bool:
         """Says whether all files are there that a test cannot do without."""
         needed = FORMS[test.form].files
         return all(self.suite.find(file) for name, file in test.files().items() if name in needed)
@@ -96,7 +96,7 @@ class Reader:
             self.left_out.append(f"{what}: {self.suite.told(names)} is not there")
         return file
 
-    def _read(self, name: str, test: TestSpec, train: list[Annotation] | None) -> LoadedTest | None:
+    def _read(self, name: str, test: SuiteTest, train: list[Annotation] | None) -> LoadedTest | None:
         if not self.present(test):
             needed = ((key, names) for key, names in test.files().items() if key in FORMS[test.form].files)
             names = next(names for _, names in needed if self.suite.find(names) is None)
@@ -143,7 +143,7 @@ class Reader:
         )
 
     def _means(
-        self, name: str, test: TestSpec, subsets: Mapping[str, Sequence[QuestionId]]
+        self, name: str, test: SuiteTest, subsets: Mapping[str, Sequence[QuestionId]]
     ) -> dict[str, dict[str, Sequence[QuestionId]]]:
         found = {}
         for mean, members in test.means.items():

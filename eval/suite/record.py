@@ -16,7 +16,7 @@ FORMAT = "vqa-gs-suite-record"
 FOLDER = "suites"
 
 
-class TestRecord(msgspec.Struct, frozen=True):
+class RecordedTest(msgspec.Struct, frozen=True):
     """One test as it was evaluated.
 
     Attributes:
@@ -48,7 +48,7 @@ class SuiteRecord(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     file: str
     sha256: str
-    tests: list[TestRecord]
+    tests: list[RecordedTest]
     left_out: list[str] = []
     notes: list[str] = []
     answers: str = "as written"

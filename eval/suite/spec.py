@@ -26,7 +26,7 @@ Names = str | list[str]
 _FILES = ("questions", "annotations", "choices")
 
 
-class TestSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class SuiteTest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """One set of questions and all that stands on it.
 
     Attributes:
@@ -104,7 +104,7 @@ class SuiteSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     title: str
-    tests: dict[str, TestSpec]
+    tests: dict[str, SuiteTest]
     train_annotations: Names | None = None
     selection: Selection | None = None
     notes: list[str] = []
@@ -151,7 +151,7 @@ def read_suite(path: StrPath, folder: str | None = None) -> Suite:
     content = read_mapping(path, "suite")
     named = content.get("tests")
     for name, test in named.items() if isinstance(named, dict) else ():
-        _converted(test, TestSpec, path, f"tests.{name}")
+        _converted(test, SuiteTest, path, f"tests.{name}")
     spec = _converted(content, SuiteSpec, path, "")
     given = data_dir(folder)
     if not given:
