@@ -7,24 +7,25 @@ the epoch was chosen on, and what others report on the very same test and how th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
-from vqa_gs.eval.arms import Arm, Spread, group_runs
+from vqa_gs.eval.arms import Arm, group_runs
 from vqa_gs.eval.breakdown import Measured, ordered_breakdowns
 from vqa_gs.eval.breakdowns.subset_means import SubsetMeans
 from vqa_gs.eval.crossed import crossed, source_of
 from vqa_gs.eval.model_selection import selection_warnings
+from vqa_gs.eval.report.ood_mean import Figure, estimate, in_domain_split
 from vqa_gs.eval.report.part import read_content
 from vqa_gs.eval.report.provenance import revision, versions
 from vqa_gs.eval.report.published_results import PublishedTable, load_published
 from vqa_gs.eval.report.sections.published import SELECTED
 from vqa_gs.eval.report_content.content import Content, Options, by_scoring
 from vqa_gs.eval.report_content.marks import Estimate
-from vqa_gs.eval.report_content.ood_mean import Figure, estimate, in_domain_split
 from vqa_gs.eval.report_content.resampling import OVERALL, subset
 from vqa_gs.eval.runs import Domain, RunSummary, SplitMetrics, flatten
-from vqa_gs.eval.suite.record import RecordedTest, SuiteRecord, read_records
+from vqa_gs.eval.suite_record import RecordedTest, SuiteRecord, read_records
 
 from vqa_gs.common.errors import UsageError
 
@@ -193,26 +194,27 @@ def _lines(
     count = content.most(split, lambda metrics: metrics.questions)
     yield line("", test.side, count, lambda arm: estimate(content, arm, [whole]))
     some = [run.metrics[split] for run in content.runs if split in run.metrics]
-    in_means = {one for metrics in some if (section := metrics.breakdown(SubsetMeans)) for one in _members(section)}
+    in_means = {one for section in content.breakdowns(SubsetMeans, split) for one in _members(section)}
     for name in dict.fromkeys(name for metrics in some for name in metrics.subsets):
         side: Domain = "ood" if name in in_means else test.side
-        number = content.most(split, lambda metrics, name=name: _questions(metrics, name))  # type: ignore[misc]
-        yield line(name, side, number, lambda arm, name=name: _subset(content, arm, split, name))  # type: ignore[misc]
+        number = max(metrics.subsets[name].questions for metrics in some if name in metrics.subsets)
+        yield line(name, side, number, partial(_subset, content, split, name))
     for kind in ordered_breakdowns():
         if split != test.splits[0] and kind is not SubsetMeans:
             continue  # a group metric is told once, under the main rule
-        sections = [section for metrics in some if (section := metrics.breakdown(kind)) is not None]
-        for measure in dict.fromkeys(measure for section in sections for measure in section.on_card()):
-            of_mean = kind is SubsetMeans
-            pick = _picking(kind, measure)
-            counts = [found.questions for section in sections if (found := section.on_card().get(measure))]
-            number = max((count for count in counts if count is not None), default=None)
-            if of_mean:
-                groups = tuple(map(subset, _members(sections[0], measure)))
-                figure = Figure(split, measure, groups)
-                yield line(measure, "ood", number, lambda arm, figure=figure: estimate(content, arm, [figure]))  # type: ignore[misc]
+        shown = [found.on_card() for metrics in some if (found := metrics.breakdown(kind)) is not None]
+        for measure in dict.fromkeys(measure for one in shown for measure in one):
+            counts = [one[measure].questions for one in shown if measure in one]
+            most = max((count for count in counts if count is not None), default=None)
+            if kind is SubsetMeans:
+                groups = tuple(map(subset, _members(content.breakdowns(SubsetMeans, split)[0], measure)))
+                yield line(measure, "ood", most, partial(_figure, content, Figure(split, measure, groups)))
             else:
-                yield line(measure, test.side, number, lambda arm, pick=pick: _over_seeds(arm, split, pick))  # type: ignore[misc]
+                yield line(measure, test.side, most, partial(_over_seeds, split, _picking(kind, measure)))
+
+
+def _figure(content: Content, figure: Figure, arm: Arm) -> Estimate | None:
+    return estimate(content, arm, [figure])
 
 
 def _own(content: Content, arm: Arm) -> Arm | None:
@@ -229,11 +231,7 @@ def _members(section: SubsetMeans, mean: str | None = None) -> list[str]:
     return [one for name, found in section.means.items() if mean in (None, name) for one in found.subsets]
 
 
-def _questions(metrics: SplitMetrics, name: str) -> int | None:
-    return metrics.subsets[name].questions if name in metrics.subsets else None
-
-
-def _subset(content: Content, arm: Arm, split: str, name: str) -> Estimate | None:
+def _subset(content: Content, split: str, name: str, arm: Arm) -> Estimate | None:
     spread = arm.spread(split, lambda metrics: metrics.subsets[name].overall if name in metrics.subsets else None)
     if spread is None:
         return None
@@ -253,7 +251,7 @@ def _picking(kind: type, measure: str) -> Pick:
     return pick
 
 
-def _over_seeds(arm: Arm, split: str, pick: Pick) -> Estimate | None:
+def _over_seeds(split: str, pick: Pick, arm: Arm) -> Estimate | None:
     spread = arm.spread(split, pick)
     if spread is None:
         return None
@@ -281,8 +279,3 @@ def _made(arm: Arm) -> Made:
     said = f"{chosen}{on}" if isinstance(chosen, str) else "not recorded: results of another system"
     made = f"git {revision(run)}; {versions(run)}"
     return Made(arm.name, f"{len(arm.runs)} ({seeds})", said, made)
-
-
-def spread_of(found: Estimate | None) -> Spread | None:
-    """Returns the values over the seeds, None where nothing is known."""
-    return None if found is None else found.spread

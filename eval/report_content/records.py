@@ -21,7 +21,7 @@ from vqa_gs.eval.rules import RULES
 from vqa_gs.eval.runs import MEAN_AVERAGE_PRECISION, SUBSET, RunSummary, flatten
 
 from vqa_gs.common.errors import VqaGsError
-from vqa_gs.common.files import sha256_file
+from vqa_gs.common.files import StrPath, sha256_file
 from vqa_gs.common.phases import phase
 from vqa_gs.data.asked_set import read_asked
 from vqa_gs.data.gqa import is_gqa, read_gqa
@@ -158,7 +158,8 @@ def _read_questions(run: RunSummary, split: str, search: Path | None) -> Questio
     ]
     form = run.metrics[split].form
     if form is not None:
-        named = dict(zip((name for name in ("questions", "annotations") if name in sources), files, strict=True))
+        names = [name for name in ("questions", "annotations") if name in sources]
+        named: dict[str, StrPath] = dict(zip(names, files, strict=True))
         return with_question_types(read_asked(form, named, run.metrics[split].form_options).questions)[0]
     if _is_of_texts(files[0]):
         return read_labelled_set(files, AnswerVocabulary.load(run.folder / "answers.json").answers)

@@ -20,8 +20,8 @@ from vqa_gs.eval.runs import SUBSET, Source, SplitMetrics
 from vqa_gs.eval.statistics import REPLICATES
 from vqa_gs.eval.suite.answers import Answered
 from vqa_gs.eval.suite.loaded import LoadedTest, Reader
-from vqa_gs.eval.suite.record import RecordedTest, SuiteRecord, write_record
 from vqa_gs.eval.suite.spec import Suite, split_of
+from vqa_gs.eval.suite_record import RecordedTest, SuiteRecord, write_record
 
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import sha256_file
@@ -98,7 +98,7 @@ def evaluate_suite(suite: Suite, ask: Ask, out: Path, settings: Settings | None 
         if found is None:
             reader.left_out.append(f"{test.name}: there are no answers to it")
             continue
-        splits = []
+        splits: list[str] = []
         for rule in test.spec.scoring:
             split = split_of(test.name, rule, test.spec.scoring[0])
             with phase(f"scoring {test.name}"):

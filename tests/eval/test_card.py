@@ -12,12 +12,12 @@ from vqa_gs.eval.arms import Spread
 from vqa_gs.eval.breakdowns.subset_means import SubsetMean, SubsetMeans
 from vqa_gs.eval.metrics_file import read_metrics, write_metrics
 from vqa_gs.eval.report.card import build_card
+from vqa_gs.eval.report.ood_mean import Figure, estimate, ood_figures
 from vqa_gs.eval.report.part import build_part, read_content
 from vqa_gs.eval.report.write import write_card
 from vqa_gs.eval.report_content.content import Options
-from vqa_gs.eval.report_content.ood_mean import Figure, estimate, ood_figures
 from vqa_gs.eval.report_content.resampling import OVERALL
-from vqa_gs.eval.suite.record import RecordedTest, SuiteRecord, read_record, write_record
+from vqa_gs.eval.suite_record import RecordedTest, SuiteRecord, read_record, write_record
 
 from vqa_gs.common.errors import DataError, UsageError
 

@@ -20,8 +20,8 @@ from vqa_gs.eval.grounding_file import GroundingFile, read_grounding, read_hints
 from vqa_gs.eval.metrics_file import read_metrics
 from vqa_gs.eval.results import read_id_list, read_result_file, read_rows
 from vqa_gs.eval.run_files import load_run
-from vqa_gs.eval.suite.record import read_record
 from vqa_gs.eval.suite.spec import read_suite
+from vqa_gs.eval.suite_record import read_record
 from vqa_gs.features.check import check, render
 from vqa_gs.features.convert import convert
 from vqa_gs.features.extract.images import load_image

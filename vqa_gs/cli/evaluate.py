@@ -36,8 +36,8 @@ def run(words: Sequence[str]) -> None:
     add = parser.add_argument
     add("--questions", type=str, default=None, help="questions JSON; GQA's and GQA-OOD's form holds the answers too")
     add("--annotations", type=str, default=None, help="annotations JSON")
-    results = "list of {question_id, answer}, JSON lines of them, or GQA's form; of a suite a folder, a file a test"
-    add("--results", type=str, nargs="+", default=[], help=results)
+    answers_in = "list of {question_id, answer}, JSON lines of them, or GQA's form; of a suite a folder, a file a test"
+    add("--results", type=str, nargs="+", default=[], help=answers_in)
     add("--out", type=str, default=None, help="the metrics file to write; of a suite a folder, else the run's")
     add("--answers", type=str, choices=ANSWERS, default=ANSWERS[0], help="free-form: take short answers out of texts")
     add("--scoring", type=str, default=None, help=f"{', '.join(RULES)}; {DEFAULT_RULE}, exact for GQA")

@@ -12,7 +12,8 @@ from vqa_gs.eval.report.formats.csv_table import cell_text
 from vqa_gs.eval.report.formats.html import column_groups
 from vqa_gs.eval.report.formats.latex import escape_latex
 from vqa_gs.eval.report.formats.markdown import escape_markdown, table_lines
-from vqa_gs.eval.report_content.blocks import MISSING, Cell, Column, Table, count_cell, score_cell, text_cell
+from vqa_gs.eval.report.ood_mean import estimate_cell
+from vqa_gs.eval.report_content.blocks import MISSING, Cell, Column, Table, count_cell, text_cell
 from vqa_gs.eval.report_content.content import scoring_rule
 from vqa_gs.eval.report_content.marks import Estimate
 
@@ -20,10 +21,6 @@ from vqa_gs.common.web import script_hash
 
 COLUMNS = ("test", "measure", "side", "scoring", "count", "arm", "seeds", "score", "std", "low", "high", "in_domain")
 _WHOLE = "all questions"
-
-
-def _score(found: Estimate | None) -> Cell:
-    return score_cell(None) if found is None else score_cell(found.spread, found.interval)
 
 
 def tables(card: Card) -> list[Table]:
@@ -51,7 +48,7 @@ def tables(card: Card) -> list[Table]:
             count_cell(line.count),
             text_cell(line.scoring),
         ]
-        cells = [_score(value) for name in card.arms for value in _sides(line, name)]
+        cells = [estimate_cell(value) for name in card.arms for value in _sides(line, name)]
         rows.append((*first, *cells, text_cell(line.published or MISSING)))
     found = [Table("Tests", notes, tuple(columns), tuple(rows))]
     made = Table(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from vqa_gs.eval.breakdowns.subset_means import SubsetMeans
+from vqa_gs.eval.report.ood_mean import Figure, estimate, estimate_cell, in_domain_split, ood_figures
 from vqa_gs.eval.report.published_results import PublishedTable, load_published
 from vqa_gs.eval.report.section import section
-from vqa_gs.eval.report_content.blocks import Column, Figures, Section, Table, score_cell, text_cell
+from vqa_gs.eval.report_content.blocks import Column, Figures, Section, Table, text_cell
 from vqa_gs.eval.report_content.charts.plane import PlaneChart, Point, Reference
 from vqa_gs.eval.report_content.content import Content
-from vqa_gs.eval.report_content.ood_mean import Figure, estimate, in_domain_split, ood_figures
 from vqa_gs.eval.report_content.resampling import OVERALL
-from vqa_gs.eval.suite.record import read_records
+from vqa_gs.eval.suite_record import read_records
 
 _NAME = "In-domain beside OOD"
 
@@ -44,10 +44,7 @@ def build(content: Content) -> Section | None:
             continue
         points.append(Point(arm.name, index, one, other))
         each = [estimate(content, arm, [figure]) for figure in figures] if len(figures) > 1 else []
-        cells = [
-            score_cell(found.spread, found.interval) if found else score_cell(None) for found in (one, other, *each)
-        ]
-        rows.append((text_cell(arm.name), *cells))
+        rows.append((text_cell(arm.name), *map(estimate_cell, (one, other, *each))))
     if not points:
         return None
     tables = comparable_tables(content, figures[0]) if len(figures) == 1 else []

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 from vqa_gs.eval.metrics_file import read_metrics
-from vqa_gs.eval.suite.record import read_record
 from vqa_gs.eval.suite.spec import read_suite
+from vqa_gs.eval.suite_record import read_record
 
 from tests.fuzz.seeds import settings, write_questions, write_store
 from vqa_gs.cli import main

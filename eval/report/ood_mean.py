@@ -10,10 +10,12 @@ import numpy as np
 from vqa_gs.eval.arms import Arm, Spread
 from vqa_gs.eval.breakdowns.subset_means import SubsetMeans
 from vqa_gs.eval.crossed import Images, crossed, source_of
+from vqa_gs.eval.report_content.blocks import Cell, score_cell
 from vqa_gs.eval.report_content.content import Content
 from vqa_gs.eval.report_content.marks import Estimate
 from vqa_gs.eval.report_content.resampling import OVERALL, Group, subset
 from vqa_gs.eval.runs import RunSummary, SplitMetrics
+from vqa_gs.eval.statistics import Interval
 
 # Training looks at a split again with other weights, or the prior given back: no tests of their own.
 _OTHER_LOOKS = re.compile(r"_(last_epoch|prior_[^_]+)$")
@@ -84,6 +86,13 @@ def estimate(content: Content, arm: Arm, figures: Sequence[Figure]) -> Estimate 
     if interval is None and len(figures) == 1 and len(figures[0].groups) == 1:
         interval = content.interval(arm, figures[0].split, figures[0].groups[0])
     return Estimate(spread, interval)
+
+
+def estimate_cell(found: Estimate | None) -> Cell:
+    """Returns the cell of an estimate."""
+    if found is None:
+        return score_cell(None)
+    return score_cell(found.spread, None if found.interval is None else Interval(*found.interval))
 
 
 def _value(run: RunSummary, figure: Figure) -> float | None:
