@@ -17,6 +17,7 @@ from vqa_gs.eval.statistics import REPLICATES, Groups, Interval, bootstrap
 
 from vqa_gs.common.errors import UsageError
 from vqa_gs.common.phases import phase
+from vqa_gs.data.edited import photograph_of
 from vqa_gs.data.questions import QuestionId, QuestionSet
 
 # Rules that count votes, made for ten annotators.
@@ -100,7 +101,9 @@ def intervals(
         masks[f"subset {name}"] = inside = np.zeros(len(scores), np.bool_)
         inside[subset_rows(question_set, name, listed)] = True
     with phase(f"resampling images {replicates:,} times for intervals"):
-        found = bootstrap(Groups(question_set.image_ids, labels, masks), scores, replicates, seed)
+        found = bootstrap(
+            Groups(list(map(photograph_of, question_set.image_ids)), labels, masks), scores, replicates, seed
+        )
 
     def of(kind: str) -> dict[str, Interval | None]:
         return {name: interval for (group, name), interval in found.items() if group == kind}

@@ -129,6 +129,12 @@ class Scored:
         form = Memo(answer_form(self.rule))
         return [None if text is None else form[text] for text in self.predictions]
 
+    def rows_of(self, groups: Sequence[Sequence[QuestionId]]) -> npt.NDArray[np.int64]:
+        """Returns the rows of groups of equally many questions, (groups, members)."""
+        members = len(groups[0])
+        found = (self.row_of[key] for group in groups for key in group)
+        return np.fromiter(found, np.int64, len(groups) * members).reshape(-1, members)
+
     def accuracy(self, rows: npt.ArrayLike) -> float | None:
         """Returns the mean accuracy of some rows in percent, None of no rows."""
         chosen = self.scores[np.array(rows, np.int64) if isinstance(rows, list) else np.asarray(rows)]

@@ -92,7 +92,7 @@ def by_group(scores: Scores, groups: Sequence[str]) -> dict[str, GroupMean]:
 def by_code(scores: Scores, code: npt.NDArray[np.int64], names: Sequence[str]) -> dict[str, GroupMean]:
     """Returns the same from the groups' codes (n,) into ``names``, which are sorted; the numbers are the same."""
     found = {}
-    for number in np.unique(code).tolist():
+    for number in np.flatnonzero(np.bincount(code)).tolist():
         part = scores[code == number].tolist()
         found[names[number]] = GroupMean(100 * math.fsum(part) / len(part), len(part))
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import comb
 from typing import ClassVar
 
+import numpy as np
 from vqa_gs.eval.breakdown import BREAKDOWNS, Breakdown, Measured, StudyKind, shown
 from vqa_gs.eval.evidence import Scored
 from vqa_gs.eval.report_content.blocks import Section
@@ -51,16 +52,26 @@ class Consensus(Breakdown, frozen=True):
         given = scored.evidence.groups.rephrasings
         if not given:
             return None
-        rows = [[scored.row_of[key] for key in group if key in scored.row_of] for group in given]
-        whole = [group for group in rows if len(group) >= SIZES[-1]]
-        above = scored.scores > 0
-        right = [int(above[group].sum()) for group in whole]
-        cs: dict[str, float | None] = {}
-        for k in SIZES:
-            shares = [comb(m, k) / comb(len(group), k) for m, group in zip(right, whole, strict=True)]
-            cs[str(k)] = 100 * sum(shares) / len(shares) if shares else None
-        firsts, others = [group[0] for group in whole], [row for group in whole for row in group[1:]]
-        return cls(len(whole), len(rows) - len(whole), cs, scored.accuracy(firsts), scored.accuracy(others))
+        sizes = np.fromiter(map(len, given), np.int64, len(given))
+        asked = (key for group in given for key in group)
+        rows = np.fromiter((scored.row_of.get(key, -1) for key in asked), np.int64, int(sizes.sum()))
+        group = np.repeat(np.arange(len(given)), sizes)[rows >= 0]
+        rows = rows[rows >= 0]
+        known = np.bincount(group, minlength=len(given))
+        right = np.bincount(group[scored.scores[rows] > 0], minlength=len(given))
+        counts = known >= SIZES[-1]
+        # Groups of one size with as many right ones are alike.
+        kinds, number = np.unique(np.stack([known, right])[:, counts], axis=1, return_counts=True)
+        cs: dict[str, float | None] = dict.fromkeys(map(str, SIZES))
+        if counts.any():
+            for k in SIZES:
+                shares = [comb(m, k) / comb(n, k) for n, m in kinds.T.tolist()]
+                cs[str(k)] = 100 * float(np.dot(shares, number)) / int(number.sum())
+        first = np.zeros(len(rows), np.bool_)
+        first[np.unique(group, return_index=True)[1]] = True
+        inside = counts[group]
+        accuracies = (scored.accuracy(rows[inside & where]) for where in (first, ~first))
+        return cls(int(counts.sum()), len(given) - int(counts.sum()), cs, *accuracies)
 
     def lines(self, rule: str) -> list[str]:
         """Returns the four scores."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import numpy as np
 from vqa_gs.eval.breakdown import BREAKDOWNS, Breakdown, Measured, StudyKind
 from vqa_gs.eval.evidence import Scored
 from vqa_gs.eval.metrics import fully_right
@@ -33,8 +32,7 @@ class MinimalPairs(Breakdown, frozen=True):
         pairs = scored.evidence.groups.minimal_pairs
         if not pairs:
             return None
-        rows = np.array([[scored.row_of[key] for key in pair] for pair in pairs])
-        right = fully_right(scored.scores)[rows].sum(axis=1)
+        right = fully_right(scored.scores)[scored.rows_of(pairs)].sum(axis=1)
         return cls(len(pairs), *(100 * int((right == number).sum()) / len(pairs) for number in (2, 1, 0)))
 
     def lines(self, rule: str) -> list[str]:

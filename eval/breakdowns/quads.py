@@ -48,8 +48,7 @@ class NaturalBench(Breakdown, frozen=True):
         quads = scored.evidence.groups.quads
         if not quads:
             return None
-        rows = np.array([[scored.row_of[key] for key in quad] for quad in quads])
-        right = fully_right(scored.scores)[rows].reshape(-1, 2, 2)  # groups, questions, images
+        right = fully_right(scored.scores)[scored.rows_of(quads)].reshape(-1, 2, 2)  # groups, questions, images
 
         def percent(of: np.ndarray) -> float:
             return 100 * int(of.sum()) / of.size

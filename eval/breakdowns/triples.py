@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import numpy as np
 from vqa_gs.eval.breakdown import BREAKDOWNS, Breakdown, Measured, StudyKind
 from vqa_gs.eval.evidence import Scored
 from vqa_gs.eval.metrics import fully_right
@@ -48,7 +47,7 @@ class Vilp(Breakdown, frozen=True):
         triples, mode = scored.evidence.groups.triples, scored.evidence.groups.mode
         if not triples:
             return None
-        right = fully_right(scored.scores)[np.array([[scored.row_of[key] for key in one] for one in triples])]
+        right = fully_right(scored.scores)[scored.rows_of(triples)]
         count = len(triples)
         first, second, third = (int(column.sum()) for column in right.T)
         return cls(

@@ -24,6 +24,7 @@ from vqa_gs.common.errors import VqaGsError
 from vqa_gs.common.files import StrPath, sha256_file
 from vqa_gs.common.phases import phase
 from vqa_gs.data.asked_set import read_asked
+from vqa_gs.data.edited import photograph_of
 from vqa_gs.data.gqa import is_gqa, read_gqa
 from vqa_gs.data.json_files import GZIP_MAGIC
 from vqa_gs.data.labelled_texts import read_labelled_set
@@ -252,7 +253,9 @@ def _read_split(
     images: dict[ImageId, int] = {}
     answer_type = types.codes([annotation.answer_type for annotation in annotations])
     question_type = kinds.codes([annotation.question_type for annotation in annotations])
-    image = np.array([images.setdefault(image_id, len(images)) for image_id in questions.image_ids], np.int32)
+    image = np.array(
+        [images.setdefault(image_id, len(images)) for image_id in map(photograph_of, questions.image_ids)], np.int32
+    )
     found = SplitRecords(
         split,
         tuple(kept),

@@ -74,7 +74,9 @@ class Outcome:
     folder: Path
 
 
-def evaluate_suite(suite: Suite, ask: Ask, out: Path, settings: Settings | None = None) -> Outcome:
+def evaluate_suite(
+    suite: Suite, ask: Ask, out: Path, settings: Settings | None = None, reader: Reader | None = None
+) -> Outcome:
     """Scores a suite and writes metrics, predictions and a record of what was there.
 
     Args:
@@ -82,13 +84,14 @@ def evaluate_suite(suite: Suite, ask: Ask, out: Path, settings: Settings | None 
         ask: answers a test.
         out: a run's folder, or one that becomes like it: ``metrics``, ``predictions`` and ``suites`` are written there.
         settings: how it is scored.
+        reader: what reads its tests, if they are not to be read anew.
 
     Raises:
         DataError: a file that is there is damaged, or answers do not fit their questions.
         UsageError: no test is there, or metrics of other questions lie under a test's name.
     """
     settings = settings or Settings()
-    reader = Reader(suite)
+    reader = reader or Reader(suite)
     needed = {test.of for test in suite.spec.tests.values() if test.of}
     kept: dict[str, _Kept] = {}
     metrics: dict[str, SplitMetrics] = {}

@@ -34,12 +34,12 @@ def run(words: Sequence[str]) -> None:
     """Scores results files and writes metrics.json, or a suite's into a run's folder."""
     parser = new_parser("evaluate", "Score predicted answers under a named rule.", _EXAMPLE)
     add = parser.add_argument
-    add("--questions", type=str, default=None, help="questions JSON; GQA's and GQA-OOD's form holds the answers too")
+    add("--questions", type=str, default=None, help="questions JSON; GQA's form holds the answers too")
     add("--annotations", type=str, default=None, help="annotations JSON")
-    answers_in = "list of {question_id, answer}, JSON lines of them, or GQA's form; of a suite a folder, a file a test"
+    answers_in = "list of {question_id, answer}; of a suite a folder"
     add("--results", type=str, nargs="+", default=[], help=answers_in)
-    add("--out", type=str, default=None, help="the metrics file to write; of a suite a folder, else the run's")
-    add("--answers", type=str, choices=ANSWERS, default=ANSWERS[0], help="free-form: take short answers out of texts")
+    add("--out", type=str, default=None, help="the metrics file to write; of a suite a folder")
+    add("--answers", type=str, default=ANSWERS[0], help="free-form takes short answers out of texts")
     add("--scoring", type=str, default=None, help=f"{', '.join(RULES)}; {DEFAULT_RULE}, exact for GQA")
     add("--split", type=str, default=None, help="the split's name, for reports")
     add("--subset", action="append", default=[], help="name=ids.json, may be repeated")
@@ -50,11 +50,13 @@ def run(words: Sequence[str]) -> None:
     add("--keep-best", action="store_true", help="of several results keep the most accurate")
     add("--test", action="store_true", help="this is a test split, whatever its name says")
     add("--i-know-this-is-test-selection", action="store_true", help="keep the best on a test split all the same")
-    add("--controls", action="store_true", help="also what tricks on the answers' statistics would reach")
+    add("--controls", action="store_true", help="also what tricks on answers' statistics reach")
     add_evidence_arguments(parser)
     add_suite_arguments(parser)
     given = parser.parse_args(list(words))
     require_count("--bootstrap", given.bootstrap, least=0)
+    if given.answers not in ANSWERS:
+        raise UsageError(f"--answers {given.answers} is not known", mend=f"choose {' or '.join(ANSWERS)}")
     if given.suite is not None:
         run_suite(given)
         return

@@ -49,9 +49,9 @@ def add_suite_arguments(parser: Parser) -> None:
     """Adds the options of suites."""
     add = parser.add_argument
     add("--suite", type=str, default=None, help="a suite file, such as configs/suites/vqa-v2.yaml")
-    add("--run", type=str, default=None, help="the run that answers its questions; else --results FOLDER")
-    add("--data-dir", type=str, default=None, help="folder of the suite's files; else the environment's VQA_DATA")
-    add("--features", type=str, default=None, help="region store of the images, where it is not the run's own")
+    add("--run", type=str, default=None, help="the run that answers; else --results FOLDER")
+    add("--data-dir", type=str, default=None, help="folder of its files; else VQA_DATA")
+    add("--features", type=str, default=None, help="region store, if not the run's own")
     add("--allow-other-features", action="store_true", help="accept features made otherwise than the run's")
     add("--device", type=str, default="auto", help="auto, cpu, cuda or cuda:n")
     add("--batch-size", type=int, default=512, help="questions at once")
