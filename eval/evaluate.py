@@ -153,9 +153,10 @@ def subset_rows(question_set: QuestionSet, name: str, listed: Sequence[QuestionI
         UsageError: the list is empty, repeats a question or names unknown ones.
     """
     position = question_set.row_of
-    require_known(listed, position, f"subset {name!r}")
-    rows = np.array([position[question_id] for question_id in listed], np.int64)
-    if not len(rows) or len(np.unique(rows)) < len(rows):
+    rows = np.fromiter((position.get(question_id, -1) for question_id in listed), np.int64, len(listed))
+    if (rows < 0).any():
+        require_known(listed, position, f"subset {name!r}")
+    if not len(rows) or np.bincount(rows).max() > 1:
         problem = "repeats questions" if len(rows) else "is empty"
         raise UsageError(f"subset {name!r} {problem}", mend="name each of its questions once")
     return rows

@@ -85,15 +85,16 @@ class Groups:
             columns.append(np.where(inside, len(self.names), NOWHERE))
             self.names.append((kind, "in"))
         self.column = np.stack(columns) if columns else np.zeros((0, len(self.image)), np.int64)
+        kinds, self._question = np.nonzero(self.column != NOWHERE)
+        self._group = self.column[kinds, self._question]
 
     def sums(self, values: Floats) -> csr_array:
         """Returns the sums of (n,) values by group and image: sparse (groups, images)."""
         from scipy.sparse import csr_array  # here: most commands have no use for it, and it takes its time
 
-        rows = self.column.reshape(-1)
-        data = np.tile(values, len(self.column))
-        there = (data != 0) & (rows != NOWHERE)
-        entries = (data[there], (rows[there], np.tile(self.image, len(self.column))[there]))
+        data = values[self._question]
+        there = data != 0
+        entries = (data[there], (self._group[there], self.image[self._question[there]]))
         return csr_array(entries, shape=(len(self.names), self.images))
 
 

@@ -47,7 +47,7 @@ class SubsetMeans(Breakdown, frozen=True):
         """Computes the section."""
         found = {}
         for name, subsets in scored.evidence.means.items():
-            rows = [[scored.row_of[key] for key in ids] for ids in subsets.values()]
+            rows = [scored.rows_of([ids]).reshape(-1) for ids in subsets.values()]
             accuracies = [overall(scored.scores[part]) for part in rows]
             found[name] = SubsetMean(sum(accuracies) / len(accuracies), list(subsets), sum(map(len, rows)))
         return cls(found) if found else None
