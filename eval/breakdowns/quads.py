@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 from vqa_gs.eval.breakdown import BREAKDOWNS, Breakdown, Measured, StudyKind
 from vqa_gs.eval.evidence import Scored
 from vqa_gs.eval.metrics import fully_right
@@ -50,8 +51,8 @@ class NaturalBench(Breakdown, frozen=True):
             return None
         right = fully_right(scored.scores)[scored.rows_of(quads)].reshape(-1, 2, 2)  # groups, questions, images
 
-        def percent(of: np.ndarray) -> float:
-            return 100 * int(of.sum()) / of.size
+        def percent(of: npt.ArrayLike) -> float:
+            return 100 * int(np.sum(of)) / np.size(of)
 
         return cls(
             len(quads),
