@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import msgspec
+import numpy as np
 from vqa_gs.eval.breakdown import BREAKDOWNS
 from vqa_gs.eval.evaluate import score_answers, subset_rows, summarize
 from vqa_gs.eval.evidence import Evidence, Scored
@@ -16,7 +17,11 @@ from vqa_gs.eval.statistics import REPLICATES, Groups, Interval, bootstrap
 
 from vqa_gs.common.errors import UsageError
 from vqa_gs.common.phases import phase
+from vqa_gs.data.edited import photograph_of
 from vqa_gs.data.questions import QuestionId, QuestionSet
+
+# Rules that count votes, made for ten annotators.
+_OF_TEN = ("official", "official-pre2021", "min-n-over-3")
 
 
 def analyse(
@@ -30,6 +35,7 @@ def analyse(
     allow_missing: bool = False,
     replicates: int = REPLICATES,
     seed: int = 0,
+    scores: Scores | None = None,
 ) -> SplitMetrics:
     """Scores answers and looks at them from all sides; what `vqa_gs.eval.evaluate.evaluate` returns, and more.
 
@@ -43,6 +49,7 @@ def analyse(
         allow_missing: score unanswered questions 0 instead of refusing.
         replicates: resamplings of the intervals; 0 leaves them out.
         seed: of the resampling.
+        scores: the accuracies of `score_answers`, where they are known already.
 
     Returns:
         A metrics file's content with ``intervals``, ``breakdowns`` and ``notes``.
@@ -53,8 +60,9 @@ def analyse(
     """
     evidence = evidence or Evidence()
     question_set, assigned = with_question_types(question_set)
-    with phase(f"scoring {len(question_set):,} answers"):
-        scores = score_answers(question_set, answers, rule, allow_missing=allow_missing)
+    if scores is None:
+        with phase(f"scoring {len(question_set):,} answers"):
+            scores = score_answers(question_set, answers, rule, allow_missing=allow_missing)
     missing = len(question_set) - len(answers)
     metrics = summarize(question_set, scores, rule, split, subsets, evidence.pairs, missing=missing)
     predictions = [answers.get(question_id) for question_id in question_set.question_ids]
@@ -88,11 +96,14 @@ def intervals(
         "per_answer_type": [annotation.answer_type for annotation in annotations],
         "per_question_type": [annotation.question_type for annotation in annotations],
     }
+    masks = {}
     for name, listed in subsets.items():
-        inside = set(subset_rows(question_set, name, listed).tolist())
-        labels[f"subset {name}"] = ["in" if row in inside else "out" for row in range(len(scores))]
+        masks[f"subset {name}"] = inside = np.zeros(len(scores), np.bool_)
+        inside[subset_rows(question_set, name, listed)] = True
     with phase(f"resampling images {replicates:,} times for intervals"):
-        found = bootstrap(Groups(question_set.image_ids, labels), scores, replicates, seed)
+        found = bootstrap(
+            Groups(list(map(photograph_of, question_set.image_ids)), labels, masks), scores, replicates, seed
+        )
 
     def of(kind: str) -> dict[str, Interval | None]:
         return {name: interval for (group, name), interval in found.items() if group == kind}
@@ -114,7 +125,7 @@ def _notes(question_set: QuestionSet, rule: str, missing: int, assigned: int) ->
     if assigned:
         notes.append(f"{assigned:,} question types are assigned by the questions' first words")
     numbers = {len(annotation.answers) for annotation in question_set.annotations or ()}
-    if not rule.startswith("exact") and numbers - {10}:
+    if rule in _OF_TEN and numbers - {10}:
         few = sum(len(annotation.answers) != 10 for annotation in question_set.annotations or ())
         notes.append(
             f"{few:,} questions have {min(numbers)} to {max(numbers)} answers instead of ten: the rule {rule} then"

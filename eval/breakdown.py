@@ -35,7 +35,7 @@ class StudyKind(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """One measure of a breakdown in a study, and the questions it is over."""
+    """One measure of a breakdown in a study or on a card, and the questions it is over."""
 
     value: float
     questions: int | None
@@ -88,6 +88,10 @@ class Breakdown(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def measured(self) -> dict[str, Measured]:
         """Returns its measures in a study by name; "" is the whole."""
+        return {}
+
+    def on_card(self) -> dict[str, Measured]:
+        """Returns what a model's card shows of it, by the words that stand there; nothing for most."""
         return {}
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from vqa_gs.eval.metrics import by_group, overall, pair_accuracy, same_question_pair_accuracy
+from vqa_gs.eval.metrics import by_code, coded_pair_accuracy, codes, fully_right, overall, pair_accuracy
 from vqa_gs.eval.question_types import with_question_types
 from vqa_gs.eval.results import check_ids, require_known
 from vqa_gs.eval.rules import score_questions
@@ -30,19 +29,20 @@ def _annotations(question_set: QuestionSet) -> list[Annotation]:
 
 
 class _Averages:
-    """The scores of a set with all that its averages need."""
+    """The scores of a set with all that its averages need, as numbers: subsets are averaged over by the dozen."""
 
     def __init__(
         self, question_set: QuestionSet, scores: npt.NDArray[np.float64], pairs: Mapping[str, Sequence[Pair]]
     ) -> None:
         annotations = _annotations(question_set)
-        self.scores = scores
-        self.position = {question_id: row for row, question_id in enumerate(question_set.question_ids)}
-        self.answer_types = [annotation.answer_type for annotation in annotations]
-        self.question_types = [annotation.question_type for annotation in annotations]
-        self.texts = [normalize_question(question.question) for question in question_set.questions]
-        self.images = question_set.image_ids
-        self.majorities = [normalize_answer(strip_answer(annotation.majority)) for annotation in annotations]
+        self.scores, self.right = scores, fully_right(scores)
+        self.position = question_set.row_of
+        self.types, self.answer_type = _coded([annotation.answer_type for annotation in annotations])
+        self.kinds, self.question_type = _coded([annotation.question_type for annotation in annotations])
+        self.text = _codes_of([question.question for question in question_set.questions], normalize_question)
+        self.image = codes(question_set.image_ids)
+        majorities = [annotation.majority for annotation in annotations]
+        self.majority = _codes_of(majorities, lambda text: normalize_answer(strip_answer(text)))
         self.pairs = {name: self._rows(name, listed) for name, listed in pairs.items()}
 
     def _rows(self, name: str, pairs: Sequence[Pair]) -> npt.NDArray[np.int64]:
@@ -59,23 +59,31 @@ class _Averages:
 
     def over(self, rows: npt.NDArray[np.int64]) -> SubsetMetrics:
         """The averages over some questions; pairs count where both ends are among them."""
-
-        def chosen(values: Sequence[Any]) -> list[Any]:
-            return [values[row] for row in rows]
-
         scores = self.scores[rows]
         inside = np.zeros(len(self.scores), np.bool_)
         inside[rows] = True
         accuracies = {
-            SAME_QUESTION: same_question_pair_accuracy(
-                scores, chosen(self.texts), chosen(self.images), chosen(self.majorities)
-            )
+            SAME_QUESTION: coded_pair_accuracy(self.right[rows], self.text[rows], self.image[rows], self.majority[rows])
         }
         for name, pairs in self.pairs.items():
             accuracies[name] = pair_accuracy(self.scores, pairs[inside[pairs].all(axis=1)])
-        answer_types = by_group(scores, chosen(self.answer_types))
+        answer_types = by_code(scores, self.answer_type[rows], self.types)
         by_type: dict[str, float | None] = {name: mean.accuracy for name, mean in answer_types.items()}
         return SubsetMetrics(overall(scores), len(rows), by_type, accuracies)
+
+
+def _coded(names: Sequence[str]) -> tuple[list[str], npt.NDArray[np.int64]]:
+    """Returns the distinct names, sorted, and the place of each name among them."""
+    distinct = sorted(set(names))
+    place = {name: at for at, name in enumerate(distinct)}
+    return distinct, np.fromiter(map(place.__getitem__, names), np.int64, len(names))
+
+
+def _codes_of(texts: Sequence[str], form: Callable[[str], str]) -> npt.NDArray[np.int64]:
+    """Returns the same number for texts of the same form; each distinct text is brought to it once."""
+    known: dict[str, int] = {}
+    code = {text: known.setdefault(form(text), len(known)) for text in dict.fromkeys(texts)}
+    return np.fromiter(map(code.__getitem__, texts), np.int64, len(texts))
 
 
 def evaluate(
@@ -144,10 +152,11 @@ def subset_rows(question_set: QuestionSet, name: str, listed: Sequence[QuestionI
     Raises:
         UsageError: the list is empty, repeats a question or names unknown ones.
     """
-    position = {question_id: row for row, question_id in enumerate(question_set.question_ids)}
-    require_known(listed, position, f"subset {name!r}")
-    rows = np.array([position[question_id] for question_id in listed], np.int64)
-    if not len(rows) or len(np.unique(rows)) < len(rows):
+    position = question_set.row_of
+    rows = np.fromiter((position.get(question_id, -1) for question_id in listed), np.int64, len(listed))
+    if (rows < 0).any():
+        require_known(listed, position, f"subset {name!r}")
+    if not len(rows) or np.bincount(rows).max() > 1:
         problem = "repeats questions" if len(rows) else "is empty"
         raise UsageError(f"subset {name!r} {problem}", mend="name each of its questions once")
     return rows
@@ -166,8 +175,8 @@ def summarize(
     """Averages the accuracies of a set's questions; see `evaluate` for arguments, outcome and errors."""
     scored = _Averages(question_set, scores, pairs or {})
     whole = scored.over(np.arange(len(question_set)))
-    answer_types = by_group(scores, scored.answer_types)
-    question_types = by_group(scores, scored.question_types)
+    answer_types = by_code(scores, scored.answer_type, scored.types)
+    question_types = by_code(scores, scored.question_type, scored.kinds)
     parts = {name: scored.over(subset_rows(question_set, name, listed)) for name, listed in (subsets or {}).items()}
     files = zip(("questions", "annotations"), question_set.sources.items(), strict=False)
     return SplitMetrics(

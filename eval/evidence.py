@@ -13,12 +13,27 @@ from vqa_gs.eval.edited import EditedAnswers
 from vqa_gs.eval.grounding_file import GroundingFile, Relevance
 from vqa_gs.eval.metrics import Scores
 from vqa_gs.eval.results import Confidence, Top
+from vqa_gs.eval.rules import Memo
 from vqa_gs.eval.runs import SplitMetrics
 
+from vqa_gs.data.groups import Groups
 from vqa_gs.data.normalize import answer_form
 from vqa_gs.data.questions import Annotation, QuestionId, QuestionSet
 
 Pair = tuple[QuestionId, QuestionId]
+
+
+@dataclass(frozen=True)
+class Restricted:
+    """Answers of a model that sees some regions alone, by question id, see `vqa-gs predict --regions`.
+
+    Attributes:
+        relevant: from the regions that matter.
+        irrelevant: from those that do not.
+    """
+
+    relevant: Mapping[QuestionId, str]
+    irrelevant: Mapping[QuestionId, str]
 
 
 @dataclass(frozen=True)
@@ -39,6 +54,11 @@ class Evidence:
         edited: answers to edited images (IV-VQA, CV-VQA).
         grounding: attention and gradient by region.
         relevance: which regions matter to a question.
+        groups: which questions belong together, as the test's files say.
+        originals: by a question that was made from another one, the accuracy of that one's answer, in 0..1.
+        restricted: answers from some regions alone.
+        raw: answers as they were written, where short answers were taken out of long ones.
+        means: subsets to average over, each list of question ids by name, by the mean's name.
     """
 
     train: Sequence[Annotation] | None = None
@@ -54,6 +74,11 @@ class Evidence:
     edited: EditedAnswers | None = None
     grounding: GroundingFile | None = None
     relevance: Relevance | None = None
+    groups: Groups = field(default_factory=Groups)
+    originals: Mapping[QuestionId, float] | None = None
+    restricted: Restricted | None = None
+    raw: Mapping[QuestionId, str] | None = None
+    means: Mapping[str, Mapping[str, Sequence[QuestionId]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -85,7 +110,7 @@ class Scored:
     @cached_property
     def row_of(self) -> dict[QuestionId, int]:
         """The row of each question id."""
-        return {question_id: row for row, question_id in enumerate(self.questions.question_ids)}
+        return self.questions.row_of
 
     @cached_property
     def question_types(self) -> list[str]:
@@ -95,16 +120,22 @@ class Scored:
     @cached_property
     def truths(self) -> list[str]:
         """The majority answers in the form in which the rule compares."""
-        form = answer_form(self.rule)
-        return [form(annotation.majority) for annotation in self.annotations]
+        form = Memo(answer_form(self.rule))
+        return [form[annotation.majority] for annotation in self.annotations]
 
     @cached_property
     def answers(self) -> list[str | None]:
         """The predictions in the form in which the rule compares, None where there is none."""
-        form = answer_form(self.rule)
-        return [None if text is None else form(text) for text in self.predictions]
+        form = Memo(answer_form(self.rule))
+        return [None if text is None else form[text] for text in self.predictions]
+
+    def rows_of(self, groups: Sequence[Sequence[QuestionId]]) -> npt.NDArray[np.int64]:
+        """Returns the rows of groups of equally many questions, (groups, members)."""
+        members = len(groups[0])
+        found = (self.row_of[key] for group in groups for key in group)
+        return np.fromiter(found, np.int64, len(groups) * members).reshape(-1, members)
 
     def accuracy(self, rows: npt.ArrayLike) -> float | None:
         """Returns the mean accuracy of some rows in percent, None of no rows."""
-        chosen = self.scores[np.asarray(rows)]
+        chosen = self.scores[np.array(rows, np.int64) if isinstance(rows, list) else np.asarray(rows)]
         return 100 * float(chosen.mean()) if len(chosen) else None

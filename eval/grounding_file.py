@@ -31,6 +31,8 @@ FORMAT_VERSION = 1
 # The threshold of the visual explanations' hints; a box counts from half an overlap on, as in object detection.
 HINT_THRESHOLD = 0.6
 OVERLAP = 0.5
+# FPVG's: a region does not matter where no relevant box covers more of it.
+MOST_COVERED = 0.25
 
 Floats = npt.NDArray[np.float32]
 
@@ -180,6 +182,15 @@ def overlaps(a: Floats, b: Floats) -> npt.NDArray[np.float64]:
     inside = np.clip(sides, 0, None).prod(-1)
     union = (one[..., 2:] - one[..., :2]).prod(-1) + (other[..., 2:] - other[..., :2]).prod(-1) - inside
     return np.divide(inside, union, out=np.zeros_like(inside), where=union > 0)
+
+
+def coverage(a: Floats, b: Floats) -> npt.NDArray[np.float64]:
+    """Returns how much of each box (A, 4) each box (B, 4) covers: (A, B) in 0..1, 0 for boxes without area."""
+    one, other = np.asarray(a, np.float64)[:, None], np.asarray(b, np.float64)[None, :]
+    sides = np.minimum(one[..., 2:], other[..., 2:]) - np.maximum(one[..., :2], other[..., :2])
+    inside = np.clip(sides, 0, None).prod(-1)
+    area = np.broadcast_to((one[..., 2:] - one[..., :2]).prod(-1), inside.shape)
+    return np.divide(inside, area, out=np.zeros_like(inside), where=area > 0)
 
 
 def read_hints(path: StrPath, threshold: float = HINT_THRESHOLD) -> Relevance:

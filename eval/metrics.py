@@ -89,6 +89,15 @@ def by_group(scores: Scores, groups: Sequence[str]) -> dict[str, GroupMean]:
     return {group: GroupMean(100 * math.fsum(part) / len(part), len(part)) for group, part in sorted(parts.items())}
 
 
+def by_code(scores: Scores, code: npt.NDArray[np.int64], names: Sequence[str]) -> dict[str, GroupMean]:
+    """Returns the same from the groups' codes (n,) into ``names``, which are sorted; the numbers are the same."""
+    found = {}
+    for number in np.flatnonzero(np.bincount(code)).tolist():
+        part = scores[code == number].tolist()
+        found[names[number]] = GroupMean(100 * math.fsum(part) / len(part), len(part))
+    return found
+
+
 def fully_right(scores: Scores) -> npt.NDArray[np.bool_]:
     """Returns bool (n,): which accuracies are 1."""
     return scores >= _FULLY_RIGHT
@@ -170,8 +179,16 @@ def same_question_pair_accuracy(
         UsageError: the lengths differ.
     """
     _require_lengths(scores, texts, images, answers)
-    text, image, answer = codes(texts), codes(images), codes(answers)
-    right = fully_right(scores)
+    return coded_pair_accuracy(fully_right(scores), codes(texts), codes(images), codes(answers))
+
+
+def coded_pair_accuracy(
+    right: npt.NDArray[np.bool_],
+    text: npt.NDArray[np.int64],
+    image: npt.NDArray[np.int64],
+    answer: npt.NDArray[np.int64],
+) -> PairAccuracy:
+    """Returns the same from codes (n,), and from which questions are fully right, bool (n,)."""
     return _share(
         count_same_question_pairs(text[right], image[right], answer[right]),
         count_same_question_pairs(text, image, answer),

@@ -1,9 +1,10 @@
 """Result files: the answer predicted for each question, in the official form, and lists of ids.
 
-A result file is a JSON list of ``{"question_id": ..., "answer": ...}``, plain or gzipped, or in GQA's form of
-``{"questionId": ..., "prediction": ...}``. A row may also hold ``score``, the probability of its answer in 0..1,
-``entropy``, that of the distribution over all answers in nats, and ``top``, the best answers with their logits;
-``image_id`` where question ids repeat.
+A result file is a JSON list of ``{"question_id": ..., "answer": ...}``, or such rows a line (JSON lines), plain or
+gzipped; or in GQA's form of ``{"questionId": ..., "prediction": ...}``, or in LLaVA's of ``{"question_id": ...,
+"text": ...}``. A row may also hold ``score``, the probability of its answer in 0..1, ``entropy``, that of the
+distribution over all answers in nats, and ``top``, the best answers with their logits; ``image_id`` where question ids
+repeat.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 
 from vqa_gs.common.errors import DataError, UsageError
-from vqa_gs.common.files import StrPath, write_json
+from vqa_gs.common.files import StrPath, write_bytes
 from vqa_gs.data.gqa import is_gqa, read_gqa
 from vqa_gs.data.json_files import decode, read_content, record_id
 from vqa_gs.data.questions import ImageId, QuestionId
@@ -56,6 +57,14 @@ class _GqaResult(msgspec.Struct, frozen=True, gc=False):
     answer: str = msgspec.field(name="prediction")
 
 
+class _TextResult(msgspec.Struct, frozen=True, gc=False):
+    """A row as LLaVA's scripts write it."""
+
+    question_id: QuestionId
+    answer: str = msgspec.field(name="text")
+    image_id: ImageId | None = None
+
+
 class Confidence(NamedTuple):
     """How sure a model was of an answer.
 
@@ -82,8 +91,13 @@ class Results(NamedTuple):
     top: dict[QuestionId, Top] | None = None
 
 
+class _Asked(msgspec.Struct, gc=False):
+    question_id: QuestionId
+
+
 class _IdFile(msgspec.Struct):
-    question_ids: list[QuestionId] | dict[str, list[QuestionId]]
+    question_ids: list[QuestionId] | dict[str, list[QuestionId]] | None = None
+    questions: list[_Asked] | None = None
 
 
 def name_ids(ids: Iterable[QuestionId]) -> str:
@@ -146,16 +160,26 @@ def read_rows(path: StrPath) -> list[Result]:
         DataError: the file is missing, damaged or of another shape; the message names the row or question.
     """
     content, _ = read_content(path, "results")
-    raws = decode(content, list[msgspec.Raw], file=path, expected="a list of {question_id, answer}")
-    of_gqa = bool(raws) and b'"questionId"' in bytes(raws[0])
+    begin = content.lstrip().partition(b"\n")[0]
+    if begin[:1] == b"{" and (b'"question_id"' in begin or b'"questionId"' in begin):
+        raws = [msgspec.Raw(line) for line in content.splitlines() if line.strip()]
+    else:
+        raws = decode(content, list[msgspec.Raw], file=path, expected="a list of {question_id, answer}")
+    first = bytes(raws[0]) if raws else b""
+    of_gqa = b'"questionId"' in first
+    of_llava = not of_gqa and b'"text"' in first and b'"answer"' not in first
     read_official, read_gqas = msgspec.json.Decoder(Result).decode, msgspec.json.Decoder(_GqaResult).decode
-    key, value = ("questionId", "prediction") if of_gqa else ("question_id", "answer")
+    read_texts = msgspec.json.Decoder(_TextResult).decode
+    key, value = ("questionId", "prediction") if of_gqa else ("question_id", "text" if of_llava else "answer")
     rows: list[Result] = []
     for row, raw in enumerate(raws):
         try:
             if of_gqa:
                 result = read_gqas(raw)
                 rows.append(Result(result.question_id, result.answer))
+            elif of_llava:
+                text = read_texts(raw)
+                rows.append(Result(text.question_id, text.answer, image_id=text.image_id))
             else:
                 rows.append(read_official(raw))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -237,12 +261,14 @@ def write_rows(path: StrPath, rows: Iterable[Result]) -> None:
     """
     rows = list(rows)
     for row in rows:
+        if row.score is None and row.entropy is None and row.top is None:
+            continue
         numbers = [row.score, row.entropy, *(logit for _, logit in row.top or ())]
         if not all(math.isfinite(value) for value in numbers if value is not None):
             raise DataError(
                 "the score of the answer is not finite", record=f"question {row.question_id!r}", mend="train again"
             )
-    write_json(path, msgspec.to_builtins(rows), indent=None)
+    write_bytes(path, msgspec.json.encode(rows) + b"\n")
 
 
 def read_id_list(path: StrPath) -> list[QuestionId]:
@@ -250,7 +276,8 @@ def read_id_list(path: StrPath) -> list[QuestionId]:
 
     Args:
         path: JSON, plain or gzipped: a list of ids; an object whose ``question_ids`` is one, or holds a list for
-            each kind of question, which are then joined; or a GQA question file, such as GQA-OOD's head and tail.
+            each kind of question, which are then joined; or a question file, whose questions are the subset: VQA's,
+            such as VQA-VS's OOD tests, or GQA's, such as GQA-OOD's head and tail.
 
     Raises:
         DataError: the file is missing, damaged, empty, of another shape, or names an id twice.
@@ -260,16 +287,17 @@ def read_id_list(path: StrPath) -> list[QuestionId]:
     content, _ = read_content(path, "id list")
     parsed = decode(
         content,
-        list[QuestionId] | _IdFile,  # type: ignore[arg-type]
+        list[QuestionId | _Asked] | _IdFile,  # type: ignore[arg-type]
         file=path,
         expected="a list of question ids",
     )
-    if isinstance(parsed, list):
-        ids = parsed
-    elif isinstance(parsed.question_ids, list):
-        ids = parsed.question_ids
-    else:
-        ids = [entry for listed in parsed.question_ids.values() for entry in listed]
+    listed = parsed if isinstance(parsed, list) else parsed.questions or parsed.question_ids
+    if isinstance(listed, dict):
+        listed = [entry for part in listed.values() for entry in part]
+    if listed is None:
+        problem = "not a list of question ids: it has neither `question_ids` nor `questions`"
+        raise DataError(problem, file=path, mend="give a list of question ids")
+    ids = [entry.question_id if isinstance(entry, _Asked) else entry for entry in listed]
     if not ids:
         raise DataError("holds no ids", file=path, mend="give at least one question id")
     twice = [entry for entry, count in Counter(ids).items() if count > 1]

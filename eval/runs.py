@@ -14,6 +14,9 @@ METRICS_FORMAT = "vqa-gs-metrics"
 # Multi-label classification's rule; classes stand where answer types do, images where questions do.
 MEAN_AVERAGE_PRECISION = "mAP"
 
+SUBSET = "subset "
+"""What the name of a subset's list begins with among the sources of metrics."""
+
 B = TypeVar("B", bound=msgspec.Struct)
 Domain = Literal["in", "ood"]
 
@@ -72,7 +75,7 @@ class SplitMetrics(msgspec.Struct, frozen=True):
     """One metrics file: the scores of one run on one split, field by field as `docs/architecture.md` has it.
 
     What is None is not in the file, but for ``overall``. ``breakdowns`` has the sections of the breakdowns by name,
-    each a struct of its own.
+    each a struct of its own. ``form`` and ``form_options`` say how the questions' files are read, where a suite does.
     """
 
     scoring: str
@@ -91,6 +94,8 @@ class SplitMetrics(msgspec.Struct, frozen=True):
     notes: list[str] = []
     selection: ModelSelection | None = None
     domain: Domain | None = None
+    form: str | None = None
+    form_options: dict[str, str] | None = None
 
     @property
     def side(self) -> Domain | None:

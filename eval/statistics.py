@@ -28,6 +28,9 @@ PERCENT, ANY_NUMBER = (0.0, 100.0), (-math.inf, math.inf)
 REPLICATES = 1000
 PERMUTATIONS = 10_000
 
+# The column of a question that is in no group of a kind.
+NOWHERE = -1
+
 # Replicates in memory at a time; with VQA v2's 40,000 validation images, 10 MB of weights.
 CHUNK = 32
 
@@ -58,9 +61,15 @@ class Groups:
         images: the image of each of n questions.
         labels: for each question the name of its group, n of them; several sets of groups by name, of which
             "" is the whole.
+        masks: further groups by kind, as bool (n,): which questions are in; such a group is called "in".
     """
 
-    def __init__(self, images: Sequence[Hashable], labels: Mapping[str, Sequence[str]]) -> None:
+    def __init__(
+        self,
+        images: Sequence[Hashable],
+        labels: Mapping[str, Sequence[str]],
+        masks: Mapping[str, npt.NDArray[np.bool_]] | None = None,
+    ) -> None:
         self.image = codes(images)
         self.images = int(self.image.max(initial=-1)) + 1
         self.names: list[tuple[str, str]] = []
@@ -72,16 +81,20 @@ class Groups:
             place = {value: len(self.names) + at for at, value in enumerate(distinct)}
             columns.append(np.fromiter(map(place.__getitem__, values), np.int64, len(values)))
             self.names += [(kind, value) for value in distinct]
+        for kind, inside in (masks or {}).items():
+            columns.append(np.where(inside, len(self.names), NOWHERE))
+            self.names.append((kind, "in"))
         self.column = np.stack(columns) if columns else np.zeros((0, len(self.image)), np.int64)
+        kinds, self._question = np.nonzero(self.column != NOWHERE)
+        self._group = self.column[kinds, self._question]
 
     def sums(self, values: Floats) -> csr_array:
         """Returns the sums of (n,) values by group and image: sparse (groups, images)."""
         from scipy.sparse import csr_array  # here: most commands have no use for it, and it takes its time
 
-        rows = self.column.reshape(-1)
-        data = np.tile(values, len(self.column))
+        data = values[self._question]
         there = data != 0
-        entries = (data[there], (rows[there], np.tile(self.image, len(self.column))[there]))
+        entries = (data[there], (self._group[there], self.image[self._question[there]]))
         return csr_array(entries, shape=(len(self.names), self.images))
 
 

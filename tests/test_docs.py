@@ -110,7 +110,12 @@ def runnable():
 
 # What is to be there before a page's first block, made by blocks of the pages that it names.
 TRAINED = ("docs/training.md", "vqa-gs train")
-BEFORE = {"README.md": ("docs/start.md", "vqa-gs demo --out"), "evaluation.md": TRAINED, "python.md": TRAINED}
+BEFORE = {
+    "README.md": ("docs/start.md", "vqa-gs demo --out"),
+    "evaluation.md": TRAINED,
+    "suites.md": TRAINED,
+    "python.md": TRAINED,
+}
 
 
 @pytest.mark.parametrize("page", runnable(), ids=lambda page: page.name)

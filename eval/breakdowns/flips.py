@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
-from vqa_gs.eval.breakdown import BREAKDOWNS, Breakdown
+from vqa_gs.eval.breakdown import BREAKDOWNS, Breakdown, Measured
 from vqa_gs.eval.edited import EditKind
 from vqa_gs.eval.evidence import Scored
 from vqa_gs.eval.report_content.blocks import Section
 from vqa_gs.eval.report_content.content import Content
 from vqa_gs.eval.report_content.measure_table import MeasureRow, at, measure_table
 from vqa_gs.eval.results import name_ids
+from vqa_gs.eval.rules import Memo
 
 from vqa_gs.common.errors import UsageError
 from vqa_gs.data.normalize import normalize_answer, strip_answer
@@ -52,7 +53,7 @@ class Flips(Breakdown, frozen=True):
     so a question with many edits counts often; "accuracy_before" counts each question once.
     """
 
-    order: ClassVar[int] = 44
+    order: ClassVar[int] = 47
 
     kind: EditKind
     edits: int
@@ -77,11 +78,12 @@ class Flips(Breakdown, frozen=True):
         edited = scored.evidence.edited
         if edited is None:
             return None
-        answers = {
-            question_id: _form(text)
-            for question_id, text in zip(scored.questions.question_ids, scored.predictions, strict=True)
-            if text is not None
-        }
+        form, row_of = Memo(_form), scored.row_of
+        answers = {}
+        for question_id in dict.fromkeys(edited.question_ids):
+            text = scored.predictions[row_of[question_id]] if question_id in row_of else None
+            if text is not None:
+                answers[question_id] = form[text]
         stray = [question_id for question_id in edited.question_ids if question_id not in answers]
         if stray:
             raise UsageError(
@@ -94,10 +96,10 @@ class Flips(Breakdown, frozen=True):
         for question_id, annotation, text in zip(
             edited.question_ids, edited.annotations, edited.predictions, strict=True
         ):
-            row = scored.row_of[question_id]
-            before, after = answers[question_id], _form(text)
-            was_right = originals.setdefault(row, before == _form(scored.annotations[row].answers[0].answer))
-            is_right = after == _form(annotation.answers[0].answer)
+            row = row_of[question_id]
+            before, after = answers[question_id], form[text]
+            was_right = originals.setdefault(row, before == form[scored.annotations[row].answers[0].answer])
+            is_right = after == form[annotation.answers[0].answer]
             right_after += is_right
             changed += before != after
             drops = _drops_by_one(before, after)
@@ -124,6 +126,15 @@ class Flips(Breakdown, frozen=True):
         )
         consistent = "" if self.consistent is None else f", consistent {self.consistent:.2f}"
         return [f"{self.kind.upper()} flips {self.flips:.2f} % of {self.edits:,} edits ({ways}{consistent})"]
+
+    def on_card(self) -> dict[str, Measured]:
+        """Returns the share of flips, which is the better the lower, or of counts that drop as they ought to."""
+        found = {"flips (lower is better)": Measured(self.flips, self.edits)}
+        return (
+            found
+            if self.consistent is None
+            else {**found, _LABELS["consistent"]: Measured(self.consistent, self.edits)}
+        )
 
     @classmethod
     def section(cls, content: Content) -> Section | None:

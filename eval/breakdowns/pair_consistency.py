@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from vqa_gs.eval.breakdown import BREAKDOWNS, Breakdown, shown
+from vqa_gs.eval.breakdown import BREAKDOWNS, Breakdown, Measured, shown
 from vqa_gs.eval.evidence import Pair, Scored
 from vqa_gs.eval.metrics import fully_right
 from vqa_gs.eval.report_content.blocks import Cell, Column, Section, Table, count_cell, make_table, text_cell
@@ -71,6 +71,11 @@ class PairConsistency(Breakdown, frozen=True):
             f" same answer {shown(part.same_answer)} %"
             for name, part in self.lists.items()
         ]
+
+    def on_card(self) -> dict[str, Measured]:
+        """Returns the share of each list's pairs with both ends right."""
+        known = ((name, part) for name, part in self.lists.items() if part.both_right is not None)
+        return {f"pairs {name}, both right": Measured(part.both_right or 0.0, part.pairs) for name, part in known}
 
     @classmethod
     def section(cls, content: Content) -> Section | None:

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import msgspec
 import numpy as np
-from vqa_gs.eval.breakdown import BREAKDOWNS, Breakdown, shown
+from vqa_gs.eval.breakdown import BREAKDOWNS, Breakdown, Measured, shown
 from vqa_gs.eval.evidence import Scored
 from vqa_gs.eval.report_content.blocks import Section
 from vqa_gs.eval.report_content.content import BOLD_NOTE, Content
@@ -67,6 +67,11 @@ class VqaCe(Breakdown, frozen=True):
         parts = ((name, getattr(self, name)) for name in _PARTS)
         told = (f"{name} {shown(part.accuracy)} % of {part.questions:,}" for name, part in parts)
         return [f"VQA-CE ({rule}): {', '.join(told)}"]
+
+    def on_card(self) -> dict[str, Measured]:
+        """Returns the three accuracies."""
+        parts = ((name, getattr(self, name)) for name in _PARTS)
+        return {f"VQA-CE, {name}": Measured(one.accuracy, one.questions) for name, one in parts if one.questions}
 
     @classmethod
     def section(cls, content: Content) -> Section | None:

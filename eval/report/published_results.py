@@ -25,6 +25,7 @@ class PublishedResult(msgspec.Struct, frozen=True, kw_only=True):
         yes_no: on yes/no questions; None where it was not printed, as for the next two.
         number: on number questions.
         other: on the others.
+        in_domain: of the same model, on the in-domain test that the table names; None where it was not printed.
         selected_on: ``validation`` if the method was selected on data held out from training, ``fixed`` if it is the
             last epoch of a number fixed before, ``test`` if on the test set, ``unknown`` if that is not known.
     """
@@ -34,6 +35,7 @@ class PublishedResult(msgspec.Struct, frozen=True, kw_only=True):
     yes_no: str | None = msgspec.field(name="yes/no", default=None)
     number: str | None = None
     other: str | None = None
+    in_domain: str | None = None
     selected_on: Literal["validation", "fixed", "test", "unknown"]
 
 
@@ -45,12 +47,14 @@ class PublishedTable(msgspec.Struct, frozen=True):
         questions: how many questions it has.
         source: where the numbers come from.
         rows: the methods, as the table lists them.
+        in_domain: the name of the in-domain test of the same models, "" for none.
     """
 
     test: str
     questions: int
     source: str
     rows: tuple[PublishedResult, ...]
+    in_domain: str = ""
 
 
 def published_names() -> list[str]:

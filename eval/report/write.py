@@ -7,6 +7,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from rich.table import Table as RichTable
+from vqa_gs.eval.report.card import build_card
+from vqa_gs.eval.report.formats import card as card_form
 from vqa_gs.eval.report.formats.csv_table import render_csv
 from vqa_gs.eval.report.formats.html import render_html
 from vqa_gs.eval.report.formats.latex import render_latex
@@ -93,6 +95,41 @@ def write_report(
         files.append((out.with_suffix(".csv"), render_csv(contents)))
     if latex:
         files.append((out.with_suffix(".tex"), render_latex(contents)))
+    for path, text in files:
+        write_text(path, text)
+    return [path for path, _ in files]
+
+
+def write_card(
+    runs: Sequence[RunSummary],
+    out: Path,
+    *,
+    markdown: bool = False,
+    csv: bool = False,
+    latex: bool = False,
+    title: str = "Model card",
+    options: Options | None = None,
+) -> list[Path]:
+    """Writes a model's card, see `vqa_gs.eval.report.card`; for arguments, outcome and errors see `write_report`."""
+    _check(runs)
+    out = Path(out)
+    suffix = out.suffix.lower()
+    if suffix not in _HTML | _MARKDOWN:
+        raise UsageError(f"cannot tell the card's form from the name {out.name!r}", mend="end it in .html or .md")
+    card = build_card(runs, options)
+    suites = f"; {', '.join(card.suites)}" if card.suites else ""
+    day = datetime.now(timezone.utc).date().isoformat()
+    written = f"{len(runs)} run{'s' * (len(runs) > 1)}{suites}; vqa-gs {__version__}, {day}"
+    files: list[tuple[Path, str]] = []
+    if suffix in _HTML:
+        files.append((out, card_form.render_html(title, written, card)))
+    if markdown or suffix in _MARKDOWN:
+        twin = out if suffix in _MARKDOWN else out.with_suffix(".md")
+        files.append((twin, card_form.render_markdown(title, written, card)))
+    if csv:
+        files.append((out.with_suffix(".csv"), card_form.render_csv(card)))
+    if latex:
+        files.append((out.with_suffix(".tex"), card_form.render_latex(card)))
     for path, text in files:
         write_text(path, text)
     return [path for path, _ in files]

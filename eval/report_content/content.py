@@ -25,6 +25,9 @@ SCORING_WORDS = {
     "official-pre2021": "as the VQA evaluation script computed it before 2021",
     "min-n-over-3": "a third for each annotator who agrees, at most 1",
     "exact": "one answer, compared as written",
+    "exact-normalized": "one answer, compared after the official processing",
+    "one-of": "any of the answers, compared as written",
+    "two-way": "the first of yes and no, or of A and B, that is named",
     MEAN_AVERAGE_PRECISION: "average precision of each class that some image shows, their mean",
 }
 ANSWER_TYPES = ("yes/no", "number", "other")

@@ -18,11 +18,13 @@ from vqa_gs.eval.question_types import with_question_types
 from vqa_gs.eval.report_content.verdicts import OTHER_LOOKS
 from vqa_gs.eval.results import read_id_list, read_result_file
 from vqa_gs.eval.rules import RULES
-from vqa_gs.eval.runs import MEAN_AVERAGE_PRECISION, RunSummary, flatten
+from vqa_gs.eval.runs import MEAN_AVERAGE_PRECISION, SUBSET, RunSummary, flatten
 
 from vqa_gs.common.errors import VqaGsError
-from vqa_gs.common.files import sha256_file
+from vqa_gs.common.files import StrPath, sha256_file
 from vqa_gs.common.phases import phase
+from vqa_gs.data.asked_set import read_asked
+from vqa_gs.data.edited import photograph_of
 from vqa_gs.data.gqa import is_gqa, read_gqa
 from vqa_gs.data.json_files import GZIP_MAGIC
 from vqa_gs.data.labelled_texts import read_labelled_set
@@ -155,6 +157,11 @@ def _read_questions(run: RunSummary, split: str, search: Path | None) -> Questio
         for name in ("questions", "annotations")
         if name in sources
     ]
+    form = run.metrics[split].form
+    if form is not None:
+        names = [name for name in ("questions", "annotations") if name in sources]
+        named: dict[str, StrPath] = dict(zip(names, files, strict=True))
+        return with_question_types(read_asked(form, named, run.metrics[split].form_options).questions)[0]
     if _is_of_texts(files[0]):
         return read_labelled_set(files, AnswerVocabulary.load(run.folder / "answers.json").answers)
     questions = read_gqa(files[0]).questions if is_gqa(files[0]) else read_question_set(*files)
@@ -164,13 +171,15 @@ def _read_questions(run: RunSummary, split: str, search: Path | None) -> Questio
 def _read_subsets(
     run: RunSummary, split: str, ids: Sequence[QuestionId], search: Path | None, records: Records
 ) -> dict[str, npt.NDArray[np.bool_]]:
-    """Reads which questions are in the subsets a run was scored on, as its settings name them."""
+    """Reads which questions are in the subsets a run was scored on, as its settings or its metrics name them."""
     settings = flatten(run.config)
     found: dict[str, npt.NDArray[np.bool_]] = {}
     for name, scored in run.metrics[split].subsets.items():
         of_split = OTHER_LOOKS.sub("", split)
         listed = (f"data.{place}{of_split}.subsets.{name}" for place in ("tests.", ""))
         file = next((settings[key] for key in listed if isinstance(settings.get(key), str)), None)
+        recorded = run.metrics[split].sources.get(SUBSET + name)
+        file = recorded.path if recorded and recorded.sha256 else file
         if file is None:
             continue
         try:
@@ -244,7 +253,9 @@ def _read_split(
     images: dict[ImageId, int] = {}
     answer_type = types.codes([annotation.answer_type for annotation in annotations])
     question_type = kinds.codes([annotation.question_type for annotation in annotations])
-    image = np.array([images.setdefault(image_id, len(images)) for image_id in questions.image_ids], np.int32)
+    image = np.array(
+        [images.setdefault(image_id, len(images)) for image_id in map(photograph_of, questions.image_ids)], np.int32
+    )
     found = SplitRecords(
         split,
         tuple(kept),

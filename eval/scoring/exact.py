@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from vqa_gs.eval.rules import RULES, Scores
+from vqa_gs.eval.rules import RULES, Memo, Scores
 
 from vqa_gs.common.errors import DataError
 from vqa_gs.data.normalize import normalize_answer, strip_answer
 from vqa_gs.data.questions import Annotation
 
 
-def _same(annotations: Sequence[Annotation], predictions: Sequence[str], form: Callable[[str], str]) -> Scores:
-    scores = np.zeros(len(annotations))
+def _same(annotations: Sequence[Annotation], predictions: Sequence[str], function: Callable[[str], str]) -> Scores:
+    scores, form = np.zeros(len(annotations)), Memo(function).__getitem__
     for row, (annotation, prediction) in enumerate(zip(annotations, predictions, strict=True)):
         answers = annotation.answers
-        if len(answers) == 1:
+        texts = {answer.answer for answer in answers}
+        if len(texts) == 1:
             given = form(answers[0].answer)
         else:
-            forms = {form(answer.answer) for answer in answers}
+            forms = set(map(form, texts))
             if len(forms) != 1:
                 raise DataError(
                     "exact match needs one answer, or equal ones, but this question has "

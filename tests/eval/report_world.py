@@ -13,7 +13,7 @@ from PIL import Image
 from vqa_gs.eval.analysis import analyse
 from vqa_gs.eval.controls import CONTROLS, Controlled
 from vqa_gs.eval.edited import EditedAnswers
-from vqa_gs.eval.evidence import Evidence
+from vqa_gs.eval.evidence import Evidence, Restricted
 from vqa_gs.eval.grounding_file import GroundingFile, Relevance, write_grounding
 from vqa_gs.eval.metrics_file import write_metrics
 from vqa_gs.eval.report.part import Part, build_part, read_content
@@ -22,6 +22,7 @@ from vqa_gs.eval.results import Confidence, write_results
 from vqa_gs.eval.run_files import load_run
 from vqa_gs.eval.runs import RunSummary
 
+from vqa_gs.data.groups import Groups, Quad, Triple
 from vqa_gs.data.questions import QuestionSet, read_annotations, read_question_set
 
 NASTY = "<script>alert('q')</script> what & why?"
@@ -146,6 +147,19 @@ def evidence_of(questions: QuestionSet, answers: dict[Any, str], train: Any, dic
         edited=EditedAnswers("iv", edits.question_ids, edits.annotations or [], [answers[key] for key in ids[:6]]),
         grounding=grounding_of(questions, dice),
         relevance=Relevance("boxes.json", 0.5, boxes={str(ids[0]): np.array([[0, 0, 30, 20]], np.float32)}),
+        groups=Groups(
+            rephrasings=[tuple(ids[:4])],
+            quads=[Quad(*ids[:4])],
+            contrasts=[(ids[0], ids[1])],
+            minimal_pairs=[(ids[0], ids[1])],
+            triples=[Triple(*ids[:3])],
+            mode="fact",
+            global_groups=dict.fromkeys(ids[:6], "thing"),
+        ),
+        originals=dict.fromkeys(ids[:6], 1.0),
+        restricted=Restricted(answers, dict.fromkeys(ids[:6], "nothing")),
+        raw=answers,
+        means={"mean of two": {"first": ids[:9], "second": ids[6:12]}},
     )
 
 

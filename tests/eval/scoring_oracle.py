@@ -127,12 +127,38 @@ def exact_normalized_in_place(answers, prediction):
     return 1.0 if slow_normalize(slow_strip(prediction)) == slow_normalize(slow_strip(answers[0]["answer"])) else 0.0
 
 
+def one_of_in_place(answers, prediction):
+    """CARETS' rule: any of the answers, as written."""
+    for entry in answers:
+        if entry["answer"] == prediction:
+            return 1.0
+    return 0.0
+
+
+def two_way_in_place(answers, prediction):
+    """NaturalBench's: where each of the two words first stands as a word of its own, and which of them is first."""
+
+    def position(word):
+        found = re.search(r"\b" + re.escape(word) + r"\b", prediction, re.IGNORECASE)
+        return found.start() if found else -1
+
+    truth = answers[0]["answer"].strip().strip("()").lower()
+    first, second = ("yes", "no") if truth in ("yes", "no") else ("a", "b")
+    one, other = position(first), position(second)
+    if one == -1 and other == -1:
+        return 0.0
+    named = first if other == -1 or (one != -1 and one < other) else second
+    return 1.0 if named == truth else 0.0
+
+
 SLOW = {
     "official": official_in_place,
     "official-pre2021": pre2021_in_place,
     "min-n-over-3": min_n_over_3_in_place,
     "exact": exact_in_place,
     "exact-normalized": exact_normalized_in_place,
+    "one-of": one_of_in_place,
+    "two-way": two_way_in_place,
 }
 
 

@@ -6,7 +6,7 @@ from vqa_gs.eval.arms import Spread
 from vqa_gs.eval.report_content.charts.bars import Bar, BarChart, bar_ceiling
 from vqa_gs.eval.report_content.charts.dots import DotChart, Series
 from vqa_gs.eval.report_content.charts.lines import Line, LineChart
-from vqa_gs.eval.report_content.charts.plane import PlaneChart, Point
+from vqa_gs.eval.report_content.charts.plane import PlaneChart, Point, Reference
 from vqa_gs.eval.report_content.marks import ARM_COLOURS, WIDTH, Estimate, marker, shorten, span, ticks
 
 NASTY = "<script>alert(\"1\")</script> & 'x'"
@@ -139,3 +139,15 @@ def test_an_axis_is_set_by_its_points_and_whiskers_end_inside():
 def test_a_deviation_ends_where_accuracies_do():
     assert seeds(99.0, 100.0, 95.0).reach[1] == 100
     assert Estimate(Spread((-5.0, 5.0)), possible=(-100.0, 100.0)).reach[0] < 0
+
+
+def test_published_results_are_grey_points_of_the_plane():
+    points = (Point("own", 0, seeds(40.0), seeds(20.0)),)
+    root = parsed(PlaneChart("OOD", points, "in-domain", published=(Reference(NASTY, 60.0, 45.0),)))
+    grey, own = root.iter("g")
+    assert next(grey.iter("circle")).get("class") == "published"
+    assert f"{NASTY} (published) · in-domain 60.0 · OOD 45.0" in "".join(grey.itertext())
+    x, y = (float(next(grey.iter("circle")).get(name)) for name in ("cx", "cy"))
+    circle = next(own.iter("circle"))
+    assert x > float(circle.get("cx")) + 50, "the axes reach to the published ones"
+    assert y < float(circle.get("cy")) - 50

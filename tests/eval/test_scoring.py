@@ -42,8 +42,8 @@ def annotated(texts, ids=None, confidences=None):
     return Annotation(7, 1, answers)
 
 
-def accuracy(texts, prediction, **fields):
-    return float(score_questions([annotated(texts, **fields)], [prediction])[0])
+def accuracy(texts, prediction, rule="official", **fields):
+    return float(score_questions([annotated(texts, **fields)], [prediction], rule)[0])
 
 
 @settings(max_examples=1500, deadline=None)
@@ -129,13 +129,17 @@ def compare_with_the_oracle(rule, cases, monkeypatch):
             annotations, predictions, expected = [], [], []
 
 
-@pytest.mark.parametrize("rule", list(RULES))
+# What two-way takes for an answer is a handful of words: it has cases of its own below.
+OF_ANY_ANSWER = [rule for rule in RULES if rule != "two-way"]
+
+
+@pytest.mark.parametrize("rule", OF_ANY_ANSWER)
 def test_thousands_of_adversarial_cases(rule, monkeypatch):
     compare_with_the_oracle(rule, 10_000, monkeypatch)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rule", list(RULES))
+@pytest.mark.parametrize("rule", OF_ANY_ANSWER)
 def test_a_million_adversarial_cases(rule, monkeypatch):
     compare_with_the_oracle(rule, 1_000_000, monkeypatch)
 
@@ -162,6 +166,24 @@ def test_votes_over_three():
     annotations = [annotated(["b"] * votes + ["c"] * (10 - votes)) for votes in range(6)]
     assert score_questions(annotations, ["b"] * 6, "min-n-over-3").tolist() == [0, 1 / 3, 2 / 3, 1, 1, 1]
     assert score_questions([annotated(["Yes."] * 10)], ["yes"], "min-n-over-3") == 0
+
+
+TWO_WAY = ["yes", "no", "Yes", "NO", "A", "B", "a", "b", "(a)", "(B)", " yes "]
+
+
+@settings(max_examples=1500, deadline=None)
+@given(st.sampled_from(TWO_WAY), st.lists(st.sampled_from([*PIECES, *TWO_WAY, " ", "nothing", "yesno"])).map("".join))
+def test_two_way_answers_equal_the_slow_transcription(truth, prediction):
+    expected = oracle.slow_accuracy([{"answer": truth}], prediction, "two-way")
+    assert accuracy([truth], prediction, rule="two-way") == expected
+
+
+def test_two_way_answers():
+    assert accuracy(["no"], "There is no dog, yes.", rule="two-way") == 1
+    assert accuracy(["A"], "The answer is (A).", rule="two-way") == 1
+    assert accuracy(["B"], "A dog, so B", rule="two-way") == 0  # the article is the letter, as in the authors' script
+    with pytest.raises(DataError, match="question 7: this rule is for yes, no, A and B, but the answer is 'red'"):
+        accuracy(["red"], "red", rule="two-way")
 
 
 def test_exact_match_of_single_answers():
@@ -236,7 +258,15 @@ def test_unknown_rule_and_unequal_lengths():
 
 
 def test_official_is_the_default_rule():
-    assert list(RULES) == ["exact", "exact-normalized", "min-n-over-3", "official", "official-pre2021"]
+    assert list(RULES) == [
+        "exact",
+        "exact-normalized",
+        "min-n-over-3",
+        "official",
+        "official-pre2021",
+        "one-of",
+        "two-way",
+    ]
     scores = score_questions([], [])
     assert scores.shape == (0,)
     assert scores.dtype == np.float64

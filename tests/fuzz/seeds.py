@@ -15,10 +15,13 @@ import numpy as np
 import torch
 import yaml
 from PIL import Image
+from vqa_gs.eval.free_form import short_answer
 from vqa_gs.eval.grounding_file import GroundingFile, read_grounding, read_hints, read_relevant_boxes, write_grounding
 from vqa_gs.eval.metrics_file import read_metrics
-from vqa_gs.eval.results import read_id_list, read_result_file
+from vqa_gs.eval.results import read_id_list, read_result_file, read_rows
 from vqa_gs.eval.run_files import load_run
+from vqa_gs.eval.suite.spec import read_suite
+from vqa_gs.eval.suite_record import read_record
 from vqa_gs.features.check import check, render
 from vqa_gs.features.convert import convert
 from vqa_gs.features.extract.images import load_image
@@ -35,6 +38,7 @@ from tests.features.formats import conftest as formats
 from tests.features.formats import later_files as later
 from vqa_gs.cli import main
 from vqa_gs.common.pickles import load_pickle
+from vqa_gs.data.asked_set import read_asked
 from vqa_gs.data.glove import load_glove
 from vqa_gs.data.gqa import is_gqa, read_gqa
 from vqa_gs.data.instances import read_labelled_images
@@ -119,6 +123,33 @@ def _study(folder: Path) -> None:
     make_plan(folder / "study.yaml", folder / "out")
 
 
+def _asked(form: str, **options: str) -> Read:
+    """Returns what reads the one file of a folder as a test's questions of a form."""
+
+    def read(folder: Path) -> None:
+        (file,) = folder.iterdir()
+        read_asked(form, {"questions": file}, options)
+
+    return read
+
+
+def _gqa_choices(folder: Path) -> None:
+    read_asked("gqa", {"questions": folder / "gqa.json", "choices": folder / "choices.json"})
+
+
+def _rephrasings(folder: Path) -> None:
+    files = {name: folder / f"{name}.json" for name in ("questions", "annotations")}
+    read_asked("rephrasings", files)
+    read_asked("vqa", files)
+
+
+def _free_form(folder: Path) -> None:
+    for row in read_rows(folder / "results.jsonl"):
+        short_answer(row.answer, "Is it (a) Open or (b) Closed?")
+        short_answer(row.answer, "How many are there?")
+        short_answer(row.answer, "What is it?")
+
+
 def _converted(folder: Path) -> None:
     source = next(path for path in sorted(folder.iterdir()) if "_imgid2idx" not in path.name)
     convert(source, folder / "made.h5", on_error="skip")
@@ -128,6 +159,18 @@ READERS: dict[str, Read] = {
     "questions": _question_set,
     "gqa": _gqa,
     "results": lambda folder: read_result_file(folder / "results.json"),
+    "free form": _free_form,
+    "suite": lambda folder: read_suite(folder / "suite.yaml", str(folder)),
+    "suite record": lambda folder: read_record(folder / "record.json"),
+    "lavis": _asked("lavis"),
+    "gqa choices": _gqa_choices,
+    "rephrasings": _rephrasings,
+    "natural bench json": _asked("natural-bench"),
+    "natural bench parquet": _asked("natural-bench"),
+    "mmvp": _asked("mmvp"),
+    "vilp": _asked("vilp", mode="prior"),
+    "carets": _asked("carets", consistency="ontological"),
+    "question ids": lambda folder: read_id_list(folder / "questions.json"),
     "ids": lambda folder: read_id_list(folder / "ids.json"),
     "pair list": lambda folder: read_pair_list(folder / "pairs.json"),
     "instances": lambda folder: read_labelled_images(folder / "instances.json"),
@@ -187,6 +230,8 @@ def write_seeds(root: Path) -> None:
     _json(root / "gqa", "gqa.json", {"07": record, "08": {**record, "groups": {"local": "x"}}})
     _json(root / "results", "results.json", [{"question_id": n, "answer": "red", "score": 0.5} for n in range(4)])
     _json(root / "ids", "ids.json", {"question_ids": [1, 2, 3]})
+    _json(root / "question ids", "questions.json", {"questions": [{"question_id": n} for n in range(4)]})
+    _write_tests(root)
     _json(root / "pair list", "pairs.json", [[1, 2], [3, 4]])
     categories = [{"id": 3, "name": "cat"}, {"id": 18, "name": "dog"}]
     shown = [{"id": n, "image_id": n % 3, "category_id": 3, "iscrowd": 0, "bbox": [0, 0, 1, 1]} for n in range(4)]
@@ -220,6 +265,42 @@ def write_seeds(root: Path) -> None:
     write_pair_table(root / "pair table" / "pairs.h5", table)
     _write_formats(root)
     _write_runs(root)
+
+
+def _write_tests(root: Path) -> None:
+    """Writes tests of every form, a suite and its record."""
+    import pyarrow
+    from pyarrow import parquet
+
+    rows = [{"question_id": n, "text": f"The answer is **{n}** dogs."} for n in range(4)]
+    (root / "free form" / "results.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    test = {"questions": "q.json", "annotations": ["a.json", "b.json"], "side": "ood", "subsets": {"x": "x.json"}}
+    test |= {"means": {"m": ["x"]}, "rules": ["official"], "form": "vqa"}
+    (root / "suite" / "suite.yaml").write_text(yaml.safe_dump({"title": "x", "tests": {"a": test}}))
+    record = {"format": "vqa-gs-suite-record", "title": "x", "file": "x", "sha256": "0", "left_out": ["y"]}
+    record["tests"] = [{"title": "a", "side": "in", "splits": ["a", "a_official"]}]
+    _json(root / "suite record", "record.json", record)
+    one = {"image": "COCO_val2014_000000000009.jpg", "question": "What?", "question_id": 1, "answer": ["red"] * 10}
+    _json(root / "lavis", "combined_data.json", [one, {**one, "question_id": 2, "answer": "red"}])
+    types, groups = {"structural": "query", "detailed": "twoCommon"}, {"global": "color"}
+    record = {"question": "What?", "imageId": "1", "answer": "red", "types": types, "groups": groups}
+    _json(root / "gqa choices", "gqa.json", {"07": record})
+    _json(root / "gqa choices", "choices.json", {"07": {"valid": ["red"], "plausible": ["red", "blue"]}})
+    answers = [{"answer": "red", "answer_confidence": "yes", "answer_id": n} for n in range(10)]
+    about = [{"question_id": n, "image_id": 1, **({"rephrasing_of": 0} if n else {})} for n in range(4)]
+    _json(root / "rephrasings", "questions.json", {"questions": [{**row, "question": "What?"} for row in about]})
+    _json(root / "rephrasings", "annotations.json", {"annotations": [{**row, "answers": answers} for row in about]})
+    natural = {"Index": 1, "Question_0": "A?", "Question_1": "B?", "Question_Type": "yes_no", "Source": "x"}
+    natural |= {f"Image_{i}_Question_{q}": ("Yes", "No")[i != q] for i in (0, 1) for q in (0, 1)}
+    _json(root / "natural bench json", "rows.json", [natural, {**natural, "Index": 2}])
+    table = pyarrow.Table.from_pylist([natural, {**natural, "Index": 2}])
+    parquet.write_table(table, root / "natural bench parquet" / "rows.parquet")
+    lines = "Index,Question,Options,Correct Answer\n1,Open?,(a) Yes (b) No,(a)\n2,Open?,(a) Yes (b) No,(b)\n"
+    (root / "mmvp" / "Questions.csv").write_text(lines)
+    vilp = {"question": "A fact. What?", "answer1": "a", "answer2": "b", "answer3": "c"}
+    (root / "vilp" / "rows.jsonl").write_text("\n".join(map(json.dumps, [vilp, vilp])))
+    carets = {"img_id": "n1", "sent": "Is it?", "label": {"yes": 1.0, "no": 0}}
+    _json(root / "carets", "test.json", [{**carets, "question_id": n} for n in range(4)])
 
 
 def _write_formats(root: Path) -> None:

@@ -10,10 +10,11 @@ from jsonargparse import Namespace
 from vqa_gs.cli.parsing import Parser
 from vqa_gs.common.errors import UsageError
 from vqa_gs.data.gqa import GqaSet
+from vqa_gs.data.groups import Groups
 from vqa_gs.data.pair_lists import read_pair_list
 from vqa_gs.data.questions import QuestionId, read_annotations, read_question_set
 from vqa_gs.eval.edited import EditedAnswers, edited_answers
-from vqa_gs.eval.evidence import Evidence
+from vqa_gs.eval.evidence import Evidence, Restricted
 from vqa_gs.eval.grounding_file import (
     HINT_THRESHOLD,
     OVERLAP,
@@ -23,7 +24,7 @@ from vqa_gs.eval.grounding_file import (
     read_relevant_boxes,
 )
 from vqa_gs.eval.metrics_file import read_metrics
-from vqa_gs.eval.results import read_id_list, read_rows
+from vqa_gs.eval.results import read_id_list, read_result_file, read_rows
 from vqa_gs.pair_builders.table import read_pair_table
 
 
@@ -44,20 +45,22 @@ def add_evidence_arguments(parser: Parser) -> None:
     """Adds the options that `read_evidence` reads."""
     before = len(parser._actions)
     add = parser.add_argument
-    add("--pairs", action="append", default=[], help="name=pairs.json or a pair table name=pairs.h5, may be repeated")
+    add("--pairs", action="append", default=[], help="name=pairs.json or .h5, may be repeated")
     add("--train-annotations", type=str, default=None, help="training annotations, for the prior of each type")
     add("--in-domain", type=str, default=None, help="metrics file of the in-domain split, for the gap")
     add("--counterexamples", type=str, default=None, help="VQA-CE's counterexamples.json")
     add("--hard", type=str, default=None, help="VQA-CE's hard.json")
     add("--edited-kind", type=str, choices=["iv", "cv"], default=None, help="what the edits change: IV-VQA or CV-VQA")
-    add("--edited-questions", type=str, default=None, help="questions about edited images, their ids may repeat")
+    add("--edited-questions", type=str, default=None, help="questions about edits; ids may repeat")
     add("--edited-annotations", type=str, default=None, help="annotations of the edits")
     add("--edited-results", type=str, default=None, help="answers to the edits")
     add("--grounding", type=str, default=None, help="file of `vqa-gs predict --grounding`")
-    add("--hints", type=str, default=None, help="scores by region, a pickle or JSON (HINT, SCR, CSS)")
+    add("--hints", type=str, default=None, help="scores by region, a pickle or JSON")
     add("--hint-threshold", type=float, default=HINT_THRESHOLD, help="a region matters from this score on")
     add("--relevant-boxes", type=str, default=None, help="JSON list of {question_id, boxes}, in pixels")
-    add("--overlap", type=float, default=OVERLAP, help="a region matters from this overlap with such a box on")
+    add("--overlap", type=float, default=OVERLAP, help="a region matters from this overlap on")
+    add("--relevant-results", type=str, default=None, help="answers of `predict --regions relevant`, for FPVG")
+    add("--irrelevant-results", type=str, default=None, help="answers of `predict --regions irrelevant`")
     parser.titled("what else is looked at", *(action.dest for action in parser._actions[before:]))
 
 
@@ -84,6 +87,13 @@ def _edited(given: Namespace) -> EditedAnswers | None:
     return edited_answers(given.edited_kind, edits, read_rows(given.edited_results), given.edited_results)
 
 
+def _restricted(given: Namespace) -> Restricted | None:
+    options = "relevant_results", "irrelevant_results"
+    if not _together(given, *options):
+        return None
+    return Restricted(*(read_result_file(given[option]).answers for option in options))
+
+
 def _relevance(given: Namespace) -> Relevance | None:
     if given.hints and given.relevant_boxes:
         raise UsageError("--hints and --relevant-boxes both say which regions matter", mend="give one of them")
@@ -108,4 +118,6 @@ def read_evidence(given: Namespace, gqa: GqaSet | None) -> Evidence:
         edited=_edited(given),
         grounding=read_grounding(given.grounding) if given.grounding else None,
         relevance=_relevance(given),
+        restricted=_restricted(given),
+        groups=Groups(global_groups=gqa.global_groups, common=gqa.common) if gqa else Groups(),
     )

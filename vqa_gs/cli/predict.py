@@ -12,7 +12,7 @@ from vqa_gs.common.phases import phase
 if TYPE_CHECKING:
     from jsonargparse import Namespace
 
-    from vqa_gs.data.questions import ImageId
+    from vqa_gs.data.questions import ImageId, QuestionSet
     from vqa_gs.features.store import RegionStore
     from vqa_gs.pipeline.trained_texts import TrainedTexts
     from vqa_gs.tasks.multilabel.trained import TrainedLabels
@@ -48,8 +48,11 @@ def run(words: Sequence[str]) -> None:
     add("--annotations", type=str, default=None, help="annotations JSON, which --pairs needs")
     add("--edited-questions", type=str, default=None, help="questions that occur only in pairs")
     add("--edited-annotations", type=str, default=None, help="their annotations")
+    add("--regions", type=str, choices=["all", "relevant", "irrelevant"], default="all", help="of each image (FPVG)")
+    add("--relevant-boxes", type=str, default=None, help="JSON list of {question_id, boxes}, which --regions needs")
     parser.titled("what is asked", "questions", "features", "question", "image_id", "top", "texts")
     edited = ("edited_questions", "edited_annotations")
+    parser.titled("some regions alone", "regions", "relevant_boxes")
     parser.titled("attention and gradient", "grounding", "pairs", "annotations", *edited)
     given = parser.parse_args(list(words))
     require_count("--batch-size", given.batch_size)
@@ -60,6 +63,10 @@ def run(words: Sequence[str]) -> None:
         raise UsageError("--pairs, --edited-questions and --edited-annotations go together")
     if (given.question is None) != (given.image_id is None):
         raise UsageError("--question and --image-id go together")
+    if (given.regions != "all") != (given.relevant_boxes is not None):
+        raise UsageError("--regions relevant or irrelevant and --relevant-boxes go together")
+    if given.regions != "all" and (given.grounding or given.question is not None):
+        raise UsageError(f"--regions {given.regions} goes with neither --grounding nor --question")
     if given.question is None and given.out is None:
         raise UsageError("there is no file to write to", mend="give --out, or one --question with its --image-id")
 
@@ -119,14 +126,31 @@ def _answer(model: TrainedModel, given: Namespace) -> None:
     store = _open_store(given, model.fingerprint)
     with phase("reading the questions"):
         questions = read_question_set(given.questions, given.annotations, repeated_ids=True)
-    rows = model.results(questions, store, given.batch_size, given.scores, given.top_k)
+    asked = questions
+    if given.regions != "all":
+        asked, store = _some_regions(questions, store, given)
+    rows = model.results(asked, store, given.batch_size, given.scores, given.top_k)
     write_rows(given.out, rows)
     print(f"{given.out}: {len(rows):,} answers")
+    if len(asked) < len(questions):
+        print(f"note: {len(questions) - len(asked):,} questions have no {given.regions} region and are left out")
     if given.grounding:
         table = read_pair_table(given.pairs, require_pairs=True) if given.pairs else None
         edited = read_question_set(given.edited_questions, given.edited_annotations) if given.edited_questions else None
         write_grounding(given.grounding, model.ground(questions, store, given.batch_size, table, edited))
         print(f"{given.grounding}: attention and gradient of {len(questions):,} questions")
+
+
+def _some_regions(questions: QuestionSet, store: RegionStore, given: Namespace) -> tuple[QuestionSet, RegionStore]:
+    from vqa_gs.eval.grounding_file import read_relevant_boxes
+    from vqa_gs.tasks.vqa.region_choice import with_regions_of
+
+    found = with_regions_of(given.regions, questions, store, read_relevant_boxes(given.relevant_boxes))
+    if not len(found[0]):
+        raise DataError(
+            f"no question has a {given.regions} region", file=given.relevant_boxes, mend="are they its boxes?"
+        )
+    return found
 
 
 def _answer_one(model: TrainedModel, given: Namespace) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vqa_gs.cli.parsing import new_parser
 from vqa_gs.common.phases import phase
-from vqa_gs.eval.report.write import write_report
+from vqa_gs.eval.report.write import write_card, write_report
 from vqa_gs.eval.report_content.content import Options
 from vqa_gs.eval.run_files import find_runs, load_run
 
@@ -18,8 +18,10 @@ def run(words: Sequence[str]) -> None:
         "report", "Set several runs side by side.", "vqa-gs report runs/demo --image-dir runs/demo/world/images"
     )
     parser.add_argument("runs", nargs="+", type=str, help="run directories, or folders with runs inside")
-    parser.add_argument("--out", type=str, default="report.html", help="an HTML or a Markdown file")
-    parser.add_argument("--title", type=str, default="Accuracy in and out of domain", help="the report's title")
+    parser.add_argument("--out", type=str, default=None, help="an HTML or a Markdown file; report.html or card.html")
+    parser.add_argument("--title", type=str, default=None, help="the report's title")
+    card = "write a model's card in place of a report: every test of its suites in a row"
+    parser.add_argument("--card", action="store_true", help=card)
     parser.add_argument("--markdown", action="store_true", help="write a Markdown twin beside the HTML")
     parser.add_argument("--csv", action="store_true", help="write all scores, unrounded, beside it as CSV")
     parser.add_argument("--latex", action="store_true", help="write the main table beside it as LaTeX")
@@ -44,13 +46,18 @@ def run(words: Sequence[str]) -> None:
         for folder in folders:
             runs.append(load_run(folder))
             far(1)
-    files = write_report(
+    form, name, title = (
+        (write_card, "card.html", "Model card")
+        if given.card
+        else (write_report, "report.html", "Accuracy in and out of domain")
+    )
+    files = form(
         runs,
-        Path(given.out),
+        Path(given.out or name),
         markdown=given.markdown,
         csv=given.csv,
         latex=given.latex,
-        title=given.title,
+        title=title if given.title is None else given.title,
         options=options,
     )
     for path in files:

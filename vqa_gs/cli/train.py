@@ -6,10 +6,14 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from jsonargparse import Namespace
+
 from vqa_gs.cli import speaks_for_all
+from vqa_gs.cli.evaluate_suite import evaluate_run
 from vqa_gs.cli.parsing import new_parser
 from vqa_gs.common.errors import UsageError, found_in
 from vqa_gs.common.yaml_files import read_mapping
+from vqa_gs.eval.suite.spec import Suite, read_suite
 from vqa_gs.training.config import (
     add_extra_tests,
     add_run_arguments,
@@ -42,6 +46,8 @@ def run(words: Sequence[str]) -> None:
     parser.add_argument("--max-steps", type=int, default=None, help="the same as --training.max_steps")
     extra = "another file a text task is tested on"
     parser.add_argument("--extra-test", action="append", default=[], metavar="NAME=FILE", help=extra)
+    tested_on = "a suite to test the finished run on; its own in-domain questions choose the epoch, where it has any"
+    parser.add_argument("--suite", type=str, default=None, help=tested_on)
     parser.add_argument(
         "--config",
         action="config",
@@ -57,13 +63,26 @@ def run(words: Sequence[str]) -> None:
             given["training.max_steps"] = given.max_steps
         config = config_from_namespace(parser, given)
         add_extra_tests(config, given.extra_test)
+        suite = _suite(given, config.task) if given.suite else None
     except UsageError as error:
         raise UsageError(error.problem, file=_blamed(words, error.problem), mend=error.mend) from error
     from vqa_gs.training.loop import train  # here: torch is for those who train, not for those who read the options
 
+    if suite is not None:
+        from vqa_gs.tasks.vqa.suite import prepare_for
+
+        prepare_for(suite, config.data)
     folder = train(config, Path(given.out))
     if speaks_for_all():
         print(folder)
+        if suite is not None:
+            evaluate_run(suite, folder, folder, config.training.device)
+
+
+def _suite(given: Namespace, task: str) -> Suite:
+    if task != "vqa":
+        raise UsageError(f"--suite is of visual questions, the task is {task}", mend="leave it out")
+    return read_suite(given.suite, given.data_dir)
 
 
 def chosen_name(words: Sequence[str], name: str) -> str | None:

@@ -60,6 +60,19 @@ def original_of(question_id: QuestionId) -> int | None:
     return None if match is None else int(match.group(1))
 
 
+def photograph_of(image_id: ImageId) -> ImageId:
+    """Returns the image that an edit was made of, the image itself where it is none.
+
+    Edits of one photograph are no samples apart from each other.
+
+    Example:
+        >>> photograph_of("000000262148_000000000001"), photograph_of(262148)
+        (262148, 262148)
+    """
+    edited = removed_from(image_id)
+    return image_id if edited is None else edited[0]
+
+
 def removed_from(image_id: ImageId) -> tuple[int, int] | None:
     """Returns the original's id and the category removed from it, as IV-VQA's image ids say; None where one does not.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -21,11 +21,13 @@ _PEEKED = 1 << 16
 
 class _Groups(msgspec.Struct, gc=False):
     local: str | None = None
+    whole: str | None = msgspec.field(name="global", default=None)
 
 
 class _Types(msgspec.Struct, gc=False):
     structural: str | None = None
     semantic: str | None = None
+    detailed: str | None = None
 
 
 class _Record(msgspec.Struct):
@@ -46,6 +48,8 @@ class GqaSet:
             structure ``query`` and ``binary`` for the rest, as GQA's evaluation has it.
         local_groups: ``groups.local`` by question id, "none" where there is none.
         semantic_types: ``types.semantic`` by question id.
+        global_groups: ``groups.global`` by question id, where there is one.
+        common: questions for what objects have in common, as ``types.detailed`` says.
         unbalanced: how many questions were left out because they are not balanced; GQA scores balanced ones only.
     """
 
@@ -53,6 +57,8 @@ class GqaSet:
     local_groups: dict[QuestionId, str]
     semantic_types: dict[QuestionId, str]
     unbalanced: int
+    global_groups: dict[QuestionId, str] = field(default_factory=dict)
+    common: frozenset[QuestionId] = frozenset()
 
 
 def is_gqa(path: StrPath) -> bool:
@@ -96,4 +102,6 @@ def read_gqa(path: StrPath) -> GqaSet:
         {key: record.groups.local or NO_GROUP for key, record in kept.items()},
         {key: record.types.semantic or UNKNOWN_TYPE for key, record in kept.items()},
         len(records) - len(kept),
+        {key: record.groups.whole for key, record in kept.items() if record.groups.whole is not None},
+        frozenset(key for key, record in kept.items() if "Common" in (record.types.detailed or "")),
     )

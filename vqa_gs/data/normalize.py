@@ -109,14 +109,18 @@ def normalize_answer(text: str) -> str:
     return process_digit_article(process_punctuation(text))
 
 
+# Of two-way's answers, "A" would be no answer at all after the official processing.
+_AS_WRITTEN = ("exact", "one-of", "two-way")
+
+
 def answer_form(rule: str) -> Callable[[str], str]:
     """Returns the form in which answers are counted, made classes of, and compared with each other.
 
     Args:
-        rule: the scoring rule. ``exact`` takes an answer as it is written; a model that is to be right under it
-            has to learn the spellings too. All others take the official processing.
+        rule: the scoring rule. ``exact``, ``one-of`` and ``two-way`` take an answer as it is written; a model that is
+            to be right under them has to learn the spellings too. All others take the official processing.
     """
-    return str if rule == "exact" else _processed
+    return str if rule in _AS_WRITTEN else _processed
 
 
 def _processed(text: str) -> str:

@@ -283,6 +283,11 @@ class QuestionSet:
         """The image id of each question, in order; do not change the list."""
         return [question.image_id for question in self.questions]
 
+    @cached_property
+    def row_of(self) -> dict[QuestionId, int]:
+        """The row of each question id; do not change it."""
+        return {question_id: row for row, question_id in enumerate(self.question_ids)}
+
     def subset(self, indices: Sequence[int] | npt.NDArray[np.integer]) -> QuestionSet:
         """Returns the questions at ``indices``, in their order, with the same sources."""
         rows = [int(index) for index in indices]

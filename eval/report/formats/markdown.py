@@ -25,7 +25,8 @@ def fenced(text: str, language: str = "") -> str:
     return f"{fence}{language}\n{text}\n{fence}"
 
 
-def _table(table: Table) -> list[str]:
+def table_lines(table: Table) -> list[str]:
+    """Returns a table with its warnings and notes, as lines."""
     heads = []
     for column in table.columns:
         head = f"{column.group}: {column.label}" if column.group else column.label
@@ -86,7 +87,7 @@ def render_markdown(title: str, written: str, parts: Sequence[Part]) -> str:
             written_blocks: list[str] = []
             for block in section.blocks:
                 if isinstance(block, Table):
-                    written_blocks += _table(block)
+                    written_blocks += table_lines(block)
                 elif isinstance(block, Cards):
                     for card in block.cards:
                         written_blocks += _card(card, level + "#")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 from markupsafe import escape
+from vqa_gs.eval.arms import Spread
 from vqa_gs.eval.report_content.marks import ARM_COLOURS, WIDTH, Chart, Drawing, Estimate, marker, span, ticks, tip
 
 
@@ -16,6 +17,14 @@ class Point(msgspec.Struct, frozen=True):
     up: Estimate
 
 
+class Reference(msgspec.Struct, frozen=True):
+    """A published result, drawn in grey: its name, and where it stands."""
+
+    label: str
+    across: float
+    up: float
+
+
 class PlaneChart(Chart, frozen=True):
     """A marker an arm, with whiskers to both sides; one that is much longer than the arms lie apart ends at the edge.
 
@@ -24,12 +33,14 @@ class PlaneChart(Chart, frozen=True):
         points: the arms.
         across: what is measured across.
         origin: the arm whose place the plane is quartered at: to its upper right is better in both.
+        published: what others reported.
     """
 
     title: str
     points: tuple[Point, ...]
     across: str
     origin: str | None = None
+    published: tuple[Reference, ...] = ()
 
     def draw(self) -> Drawing | None:
         """Returns the panel; None if there is no point."""
@@ -40,7 +51,9 @@ class PlaneChart(Chart, frozen=True):
         def scale(values: list[Estimate]) -> list[float]:
             return ticks(*span([one.mean for one in values], [one.reach for one in values]), 5)
 
-        xs, ys = scale([one.across for one in self.points]), scale([one.up for one in self.points])
+        others = [Point(one.label, 0, _exactly(one.across), _exactly(one.up)) for one in self.published]
+        shown = [*self.points, *others]
+        xs, ys = scale([one.across for one in shown]), scale([one.up for one in shown])
 
         def place(x: float, y: float) -> tuple[float, float]:
             return (
@@ -61,6 +74,12 @@ class PlaneChart(Chart, frozen=True):
             f'<text class="tick" x="{(left + WIDTH - right) / 2:.1f}" y="{bottom + 29:.1f}" '
             f'text-anchor="middle">{escape(self.across)}</text>'
         )
+        for one in others:
+            x, y = place(one.across.mean, one.up.mean)
+            named = tip(
+                f"{one.label} (published)", f"{self.across} {one.across.text()}", f"{self.title} {one.up.text()}"
+            )
+            parts.append(f'<g>{named}<circle class="published" cx="{x:.1f}" cy="{y:.1f}" r="3.5"/></g>')
         for one in self.points:
             x, y = place(one.across.mean, one.up.mean)
             if one.label == self.origin:
@@ -80,3 +99,7 @@ class PlaneChart(Chart, frozen=True):
             parts.append(f"<g>{named}{whiskers}{marker(one.arm, x, y, 4.5)}</g>")
         names = ", ".join(one.label for one in self.points)
         return Drawing(self.title, f"Against {self.across}, for {names}", bottom + 34, parts)
+
+
+def _exactly(value: float) -> Estimate:
+    return Estimate(Spread((value,)))

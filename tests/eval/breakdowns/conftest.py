@@ -42,7 +42,7 @@ def training():
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def section_of():
     """Returns what a breakdown of scored answers stands in the metrics file as, None where the data does not allow it.
 
