@@ -14,6 +14,8 @@ from vqa_gs.tasks import TASKS
 from vqa_gs.tasks.vqa.settings import DataConfig
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from vqa_gs.contracts import Outputs, TrainingStatistics
@@ -68,6 +70,12 @@ class Vqa(Task):
             data.answer_prior,
             model.widths(),
         )
+
+    def image_of(self) -> NDArray[np.int64]:
+        """Returns a number for the image of each ordinary question."""
+        from vqa_gs.pipeline.image_plan import image_codes
+
+        return image_codes(self.data.examples.image_ids[: self.ordinary].tolist())
 
     def batcher(self, plan: Plan, requirements: frozenset[str]) -> Callable[[int], VqaBatch]:
         """Returns what reads the regions of a step's questions."""

@@ -66,13 +66,16 @@ class TrainedModel(Trained):
         folder: the run directory.
         settings: the run's settings.
         device: where to compute, see `choose_device`.
+        share: let questions share their image, see `Predictor`; None: as in training.
 
     Raises:
         DataError: files of the run are missing or damaged.
         UsageError: the device is not there.
     """
 
-    def __init__(self, folder: Path, settings: RunSettings, device: str = "auto") -> None:
+    def __init__(
+        self, folder: Path, settings: RunSettings, device: str = "auto", share: bool | None = None
+    ) -> None:
         record = read_record(folder, _Record)
         self.fingerprint = record.features_fingerprint
         self.words = WordVocabulary.load(folder / "words.json")
@@ -84,7 +87,13 @@ class TrainedModel(Trained):
         model = described_model(folder, lambda: MODELS[settings.architecture](*sizes, settings.model))
         statistics = TrainingStatistics(self.answers.answers, self.question_types.names, sizes=model.widths())
         super().__init__(folder, settings, model, statistics, device)
-        self.predictor = Predictor(self.model, self.terms.values(), record.precision == "bf16")
+        training = settings.training
+        self.predictor = Predictor(
+            self.model,
+            self.terms.values(),
+            record.precision == "bf16",
+            training.max_questions_per_image if share or (share is None and training.share_images) else 0,
+        )
 
     def results(
         self,
@@ -109,29 +118,27 @@ class TrainedModel(Trained):
         """
         examples = self._examples(questions, store)
         repeated = len(set(questions.question_ids)) < len(questions)
-        rows: list[Result] = []
+        results: list[Result | None] = [None] * len(questions)
         with phase("answering", len(questions), "questions") as advance:
-            for _, out in self.predictor.outputs(examples, store, batch_size):
+            for rows, out in self.predictor.outputs(examples, store, batch_size):
                 advance(len(out.logits))
                 best, labels = out.logits.double().max(1)
                 sure = best.sigmoid().tolist()
                 shares = torch.log_softmax(out.logits.double(), 1)
                 entropy = -(shares.exp() * shares).sum(1)
                 top = self._top(out.logits, top_k)
-                told = zip(labels.tolist(), sure, entropy.clamp_min(0).tolist(), top, strict=True)
-                for label, score, spread, best_few in told:
-                    question = questions.questions[len(rows)]
-                    rows.append(
-                        Result(
-                            question.question_id,
-                            self.answers.answers[label],
-                            score if scores else None,
-                            spread if scores else None,
-                            question.image_id if repeated else None,
-                            best_few,
-                        )
+                told = zip(rows.tolist(), labels.tolist(), sure, entropy.clamp_min(0).tolist(), top, strict=True)
+                for row, label, score, spread, best_few in told:
+                    question = questions.questions[row]
+                    results[row] = Result(
+                        question.question_id,
+                        self.answers.answers[label],
+                        score if scores else None,
+                        spread if scores else None,
+                        question.image_id if repeated else None,
+                        best_few,
                     )
-        return rows
+        return [result for result in results if result is not None]
 
     def _top(self, logits: Tensor, count: int) -> Sequence[Top | None]:
         """Returns the best answers of (b, answers) logits."""
@@ -148,11 +155,11 @@ class TrainedModel(Trained):
         """Returns the logits (n, answers) float16 of some answers on the CPU, see `columns_of`."""
         examples = self._examples(questions, store)
         with phase("asking another run", len(questions), "questions") as advance:
-            parts = []
-            for _, out in self.predictor.outputs(examples, store, 512):
+            found = torch.empty(len(questions), len(answers), dtype=torch.float16)
+            for rows, out in self.predictor.outputs(examples, store, 512):
                 advance(len(out.logits))
-                parts.append(columns_of(out.logits.float().cpu(), self.answers.answers, answers))
-        return torch.cat(parts)
+                found[torch.from_numpy(rows)] = columns_of(out.logits.float().cpu(), self.answers.answers, answers)
+        return found
 
     def guesses(
         self, questions: QuestionSet, store: RegionStore, top: int = 5, batch_size: int = 512
@@ -160,11 +167,11 @@ class TrainedModel(Trained):
         """Returns for each question the answers with the highest scores, the best first; see `results`."""
         if top < 1:
             raise UsageError(f"the first {top} answers are none", mend="ask for 1 or more")
-        found = []
-        for _, out in self.predictor.outputs(self._examples(questions, store), store, batch_size):
+        found: list[list[Guess]] = [[] for _ in range(len(questions))]
+        for rows, out in self.predictor.outputs(self._examples(questions, store), store, batch_size):
             scores, labels = out.logits.double().sigmoid().topk(min(top, len(self.answers)))
-            for row, best in zip(scores.tolist(), labels.tolist(), strict=True):
-                found.append([Guess(self.answers.answers[at], score) for at, score in zip(best, row, strict=True)])
+            for row, few, best in zip(rows.tolist(), scores.tolist(), labels.tolist(), strict=True):
+                found[row] = [Guess(self.answers.answers[at], score) for at, score in zip(best, few, strict=True)]
         return found
 
     def ground(
