@@ -81,7 +81,9 @@ class TrainingConfig(OptimizationConfig):
             raise UsageError(f"training.report_priors must be numbers other than 0, not {self.report_priors}")
         if len(set(self.report_priors)) < len(self.report_priors):
             raise UsageError("training.report_priors names a number twice")
-        at_least(self, "training", 1, "epochs", "batch_size", "log_every", "statistics_images", "max_questions_per_image")
+        at_least(
+            self, "training", 1, "epochs", "batch_size", "log_every", "statistics_images", "max_questions_per_image"
+        )
         at_least(self, "training", 0, "pairs_per_batch", "patience", "max_steps", "checkpoint_every")
         if not 0 < self.clip < math.inf:
             raise UsageError(f"training.clip must be a positive number, not {self.clip}")

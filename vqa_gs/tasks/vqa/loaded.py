@@ -64,7 +64,6 @@ class LoadedModel(TrainedModel):
         folder: the run directory.
         settings: the run's settings.
         device: where to compute, see `choose_device`.
-        share: let questions share their image, see `Predictor`; None: as in training.
         how: what the store's fingerprint does not say, or what is wanted otherwise; fields of
             `vqa_gs.features.extract.again.Wishes`, such as ``boxes="table:boxes.json"``.
 
@@ -74,10 +73,8 @@ class LoadedModel(TrainedModel):
         model.answer("photo.jpg", "What color is the ball?", top=3)  # [Guess(answer='red', score=0.93), ...]
     """
 
-    def __init__(
-        self, folder: Path, settings: RunSettings, device: str = "auto", share: bool | None = None, **how: Any
-    ) -> None:
-        super().__init__(folder, settings, device, share)
+    def __init__(self, folder: Path, settings: RunSettings, device: str = "auto", **how: Any) -> None:
+        super().__init__(folder, settings, device)
         self._how = how
 
     def answer(self, image: Asked, question: str, top: int = 5) -> list[Guess]:

@@ -51,8 +51,12 @@ class Predictor:
         self, model: VqaModel, terms: Collection[Objective] = (), bf16: bool | None = None, share: int = 0
     ) -> None:
         self.model, self.terms, self.bf16 = model, terms, bf16
-        self.share = share if SHARED_IMAGES in model.provides(model.settings) else 0
+        self.let_share(share)
         self.device = next(model.parameters()).device
+
+    def let_share(self, most: int) -> None:
+        """Lets so many questions share an image from now on, where the model can."""
+        self.share = most if SHARED_IMAGES in self.model.provides(self.model.settings) else 0
 
     def outputs(
         self, examples: Examples, store: RegionStore, batch_size: int, rank: int = 0, world: int = 1

@@ -66,16 +66,13 @@ class TrainedModel(Trained):
         folder: the run directory.
         settings: the run's settings.
         device: where to compute, see `choose_device`.
-        share: let questions share their image, see `Predictor`; None: as in training.
 
     Raises:
         DataError: files of the run are missing or damaged.
         UsageError: the device is not there.
     """
 
-    def __init__(
-        self, folder: Path, settings: RunSettings, device: str = "auto", share: bool | None = None
-    ) -> None:
+    def __init__(self, folder: Path, settings: RunSettings, device: str = "auto") -> None:
         record = read_record(folder, _Record)
         self.fingerprint = record.features_fingerprint
         self.words = WordVocabulary.load(folder / "words.json")
@@ -87,13 +84,13 @@ class TrainedModel(Trained):
         model = described_model(folder, lambda: MODELS[settings.architecture](*sizes, settings.model))
         statistics = TrainingStatistics(self.answers.answers, self.question_types.names, sizes=model.widths())
         super().__init__(folder, settings, model, statistics, device)
-        training = settings.training
-        self.predictor = Predictor(
-            self.model,
-            self.terms.values(),
-            record.precision == "bf16",
-            training.max_questions_per_image if share or (share is None and training.share_images) else 0,
-        )
+        self.predictor = Predictor(self.model, self.terms.values(), record.precision == "bf16")
+        if settings.training.share_images:
+            self.share_images()
+
+    def share_images(self) -> None:
+        """Lets questions share their images from now on, as runs do that were trained so; see `Predictor`."""
+        self.predictor.let_share(self.settings.training.max_questions_per_image)
 
     def results(
         self,
