@@ -66,6 +66,7 @@ def outcome(processes, tiny, crowded, tmp_path_factory):
     # other one without questions.
     common = ["--model.dropout_attention", "0", "--training.epochs", "3", "--training.batch_size", "79"]
     common += ["--training.pairs_per_batch", "3", "--training.checkpoint_every", "1"]
+    six = ["--training.max_steps", "6"]
     foreign = folder / "foreign"
     foreign.mkdir()
     (foreign / "thesis.txt").write_text("not a run")
@@ -76,7 +77,7 @@ def outcome(processes, tiny, crowded, tmp_path_factory):
     commands = {
         "gs": [*words, "--out", str(folder / "gs")],
         "baseline": [*words, "--objectives.gradient_supervision.weight", "0", "--out", str(folder / "baseline")],
-        "shared": ["train", "--config", crowded_file(crowded, folder), *common[:4], "--out", str(folder / "shared")],
+        "shared": ["train", "--config", crowded_file(crowded, folder), *common[:2], *six, "--out", str(folder / "shared")],
         "foreign": [*words, "--out", str(foreign)],
         "missing": [*words, "--out", str(folder / "missing"), "--data.features", str(folder / "nowhere.h5")],
         "spoilt": [*words, "--out", str(folder / "spoilt"), "--data.features", str(spoilt)],
@@ -93,8 +94,10 @@ def crowded_file(crowded, folder):
 def alone(tiny, out, weight):
     values = {key: value for key, value in tiny.items() if key != "file"}
     values["model"] = {**values["model"], "dropout_attention": 0.0}
-    sizes = {} if values["training"].get("share_images") else {"batch_size": 79, "pairs_per_batch": 3}
-    values["training"] = {**values["training"], "epochs": 3, **sizes}
+    sizes = {"epochs": 3, "batch_size": 79, "pairs_per_batch": 3}
+    if values["training"].get("share_images"):
+        sizes = {"max_steps": 6}
+    values["training"] = {**values["training"], **sizes}
     values["objectives"] = {"gradient_supervision": {"weight": weight}}
     return train(config_from_dict(values), out, quiet=True)
 
@@ -112,7 +115,7 @@ def test_two_processes_train_what_one_trains(outcome, tiny, crowded, tmp_path, a
         # so it does where another gradient is nearly zero, but less. One step moves a weight by up to 0.02.
         if name != "attention_score.bias":
             torch.testing.assert_close(
-                found[name], tensor, rtol=1e-5, atol=1e-4, msg=lambda text, n=name: f"{n} {text}"
+                found[name], tensor, rtol=1e-5, atol=2e-4, msg=lambda text, n=name: f"{n} {text}"
             )
     for split in ("iid_val", "ood_test"):
         here, there = (json.loads((run / "metrics" / f"{split}.json").read_text()) for run in (one, two))
