@@ -36,7 +36,7 @@ def region_statistics(
     squares, count, batch = torch.zeros_like(total), 0, None
     for start in range(0, len(order), 256):
         batch = store.read_batch([distinct[row] for row in order[start : start + 256]], out=batch)
-        regions = batch.features[batch.mask].double()
+        regions = batch.features[batch.mask].double().cpu()
         total += regions.sum(0)
         squares += (regions * regions).sum(0)
         count += len(regions)

@@ -77,7 +77,15 @@ def outcome(processes, tiny, crowded, tmp_path_factory):
     commands = {
         "gs": [*words, "--out", str(folder / "gs")],
         "baseline": [*words, "--objectives.gradient_supervision.weight", "0", "--out", str(folder / "baseline")],
-        "shared": ["train", "--config", crowded_file(crowded, folder), *common[:2], *six, "--out", str(folder / "shared")],
+        "shared": [
+            "train",
+            "--config",
+            crowded_file(crowded, folder),
+            *common[:2],
+            *six,
+            "--out",
+            str(folder / "shared"),
+        ],
         "foreign": [*words, "--out", str(foreign)],
         "missing": [*words, "--out", str(folder / "missing"), "--data.features", str(folder / "nowhere.h5")],
         "spoilt": [*words, "--out", str(folder / "spoilt"), "--data.features", str(spoilt)],

@@ -82,11 +82,14 @@ class UpDn(RecurrentVqaModel):
         layer, traced = self.attention_regions, None
         if isinstance(layer, WeightNormReLU):
             z = layer.linear(regions)
-            slope, factor = relu_slope(z, self.attention_dropout.p if self.training else 0.0)
-            signal = signal * factor
-            dropped = z * slope
-            if trace:
-                traced = z, slope, signal, layer.linear.weight(), layer.linear.bias
+            if torch.is_grad_enabled() or self.training:
+                slope, factor = relu_slope(z, self.attention_dropout.p if self.training else 0.0)
+                signal = signal * factor
+                dropped = z * slope
+                if trace:
+                    traced = z, slope, signal, layer.linear.weight(), layer.linear.bias
+            else:
+                dropped = torch.relu_(z)  # the same in one pass over what is large
         else:
             dropped = self.attention_dropout(layer(regions))
         # The vector comes first: on the CPU this product and its gradients run several times faster so.

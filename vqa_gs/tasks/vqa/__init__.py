@@ -37,12 +37,15 @@ class Vqa(Task):
     tests_are_files = False
 
     def __init__(self, settings: RunSettings) -> None:
+        from vqa_gs.common.devices import choose_device
         from vqa_gs.features.joined import open_stores
+        from vqa_gs.features.resident import resident
         from vqa_gs.tasks.vqa.examples import load_training_data, read_split
         from vqa_gs.tasks.vqa.splits import prepare_split
 
         self.settings, config = settings, settings.data
-        self.store = open_stores(config.stores())
+        self.resident = resident(open_stores(config.stores()), config.resident, choose_device(settings.training.device))
+        self.store = self.resident.store
         self.data = load_training_data(config, self.store, settings.seed, bool(config.pairs), settings.scoring)
         self.sources = {**self.data.sources, config.features: self.store.content_hash}
         self.ordinary = self.data.ordinary
@@ -114,6 +117,7 @@ class Vqa(Task):
         """Returns what the store is and how large the vocabularies are."""
         return {
             "features_fingerprint": self.store.fingerprint,
+            "features_resident": self.resident.told,
             "region_dim": self.store.dim,
             "words": len(self.data.words),
             "answers": len(self.data.answers),

@@ -130,7 +130,7 @@ class BatchReader:
                 kept = torch.from_numpy(remaining_regions(data.pairs, pairs, held[count : 2 * count], width_b=width))
                 mask = mask.clone()
                 mask[count : 2 * count] &= kept
-                features[count : 2 * count].masked_fill_(~kept.unsqueeze(-1), 0)
+                features[count : 2 * count].masked_fill_(~kept.unsqueeze(-1).to(features.device), 0)
             if data.pairs.answer_b is not None:
                 self._override_answers(pairs, targets, labels)
         return VqaBatch(
