@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from vqa_gs.common.collector import uncollected
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import atomic_path, sha256_file
 from vqa_gs.common.phases import FileHandler, listening, phase
@@ -94,7 +95,7 @@ class _Run:
         self.config, self.settings, self.processes, self.directory = config, config.training, processes, directory
         self.log, self.shown = log, processes.is_main and not quiet
 
-        with phase("reading and checking the data"):
+        with phase("reading and checking the data"), uncollected():
             self.task = TASKS[config.task](config)
         self.validation, self.tests = self.task.validation, self.task.tests
         self.notes = list(self.task.notes)
