@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 
@@ -51,16 +51,17 @@ class QuestionTypes:
             codes: the n codes of their types.
             names: the types, by code.
         """
-        counts: dict[str, Counter[int]] = defaultdict(Counter)
+        counts: dict[str, dict[int, int]] = {}  # half a million of them: counters would take a second
         asked = Counter(zip(questions, codes, strict=True))  # many questions are asked more than once
         begun: Counter[tuple[tuple[str, ...], int]] = Counter()
         for (question, code), times in asked.items():
             begun[tuple(tokenize(question)[:_LONGEST]), code] += times
         for (words, code), times in begun.items():
             for beginning in _beginnings(words):
-                counts[beginning][code] += times
+                found = counts.setdefault(beginning, {})
+                found[code] = found.get(code, 0) + times
         own = {" ".join(tokenize(name)): code for code, name in enumerate(names)}
-        best = {text: own.get(text, found.most_common(1)[0][0]) for text, found in counts.items()}
+        best = {text: own.get(text, max(found, key=found.__getitem__)) for text, found in counts.items()}
         kept: dict[str, int] = {}
         for text, code in sorted(best.items(), key=lambda item: item[0].count(" ")):
             if _longest(text.rpartition(" ")[0], kept) != code:
