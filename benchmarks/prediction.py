@@ -82,9 +82,8 @@ def main() -> None:
             for name, cost in costs.items():
                 unit.time(product)
                 cost.time(lambda name=name: answer(8 if name == "shared" else 0))
-    print(
-        f"{count:,} questions, {images:,} images, {options.threads} threads, {options.device}, load {os.getloadavg()[0]:.1f}"
-    )
+    where = f"{options.threads} threads, {options.device}, load {os.getloadavg()[0]:.1f}"
+    print(f"{count:,} questions, {images:,} images, {where}")
     print(f"{'images':14s}{'arith':>8s}{'clock':>8s}{'CPU':>8s}   times the arithmetic{'':4s}for {TEST:,} questions")
     rows = []
     for name, cost in costs.items():

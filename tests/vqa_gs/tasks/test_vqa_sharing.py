@@ -183,6 +183,17 @@ def test_a_model_that_cannot_share_has_its_batches_as_ever(crowded, tmp_path):
     assert json.loads((runs[0] / "run.json").read_text())["images_shared"] is False
 
 
+def test_features_on_the_device_change_nothing(crowded, tmp_path):
+    runs = {}
+    for where in ("none", "device"):
+        config = config_of(crowded, data__resident=where, training__max_steps=5)
+        runs[where] = train(config, tmp_path / where, quiet=True)
+    told = [json.loads((run / "run.json").read_text())["features_resident"] for run in runs.values()]
+    assert told == ["read from the file", "on cpu, 0.00 GB"]
+    for name in ("model.safetensors", "predictions/ood_test.json", "metrics/iid_val.json"):
+        assert (runs["none"] / name).read_bytes() == (runs["device"] / name).read_bytes()
+
+
 @pytest.fixture(scope="module")
 def plain_run(crowded, tmp_path_factory):
     return train(config_of(crowded, training__share_images=False), tmp_path_factory.mktemp("plain") / "run", quiet=True)
