@@ -40,6 +40,7 @@ fuzz: install
 
 session: install
 	$(BIN)/python -m tests.session --out runs/session
+
 gpu-check: install
 	$(BIN)/python benchmarks/gpu_check.py --out runs/gpu-check $(if $(DEVICE),--device $(DEVICE)) $(if $(SCALE),--scale $(SCALE))
 
