@@ -2,6 +2,7 @@
 # make check  style, types, floors                make test-all   the slow tests too
 # make docs   the documentation site, in build/site
 # make session  twenty commands in a terminal, written down to be looked at: runs/session
+# make gpu-check   ten minutes on a GPU: tests, speeds, a demo (DEVICE=cpu SCALE=0.02 checks the script)
 # make fuzz   damaged files of every kind, SECONDS=60 SEED=0, or CASES=50 of each
 PYTHON ?= python3
 VENV ?= .venv
@@ -10,7 +11,7 @@ BIN := $(VENV)/bin
 SECONDS ?= 60
 SEED ?= 0
 
-.PHONY: demo test test-all fuzz session check docs tree install install-dev clean
+.PHONY: demo test test-all fuzz session gpu-check check docs tree install install-dev clean
 
 $(VENV)/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -39,6 +40,9 @@ fuzz: install
 
 session: install
 	$(BIN)/python -m tests.session --out runs/session
+
+gpu-check: install
+	$(BIN)/python benchmarks/gpu_check.py --out runs/gpu-check $(if $(DEVICE),--device $(DEVICE)) $(if $(SCALE),--scale $(SCALE))
 
 # features/, pair_builders/ and eval/ are imported from vqa_gs: tools that read files see them where they are imported.
 TREE := build/tree

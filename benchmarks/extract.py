@@ -26,6 +26,8 @@ from vqa_gs.features.extract.listing import list_images
 from vqa_gs.features.extract.regions import Found, RegionLimits
 from vqa_gs.features.extract.run import extract_regions
 
+from vqa_gs.common.files import write_json
+
 
 def draw(folder: Path, count: int) -> Path:
     """Writes photographs nobody took: smooth noise, 640 x 480, about as large as COCO's files."""
@@ -60,6 +62,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", type=Path, default=None, help="write the figures to a file too")
     options = parser.parse_args()
     backbone = load_backbone(options.backbone, options.weights, short_side=options.short_side, device=options.device)
     source = load_boxes(options.boxes, BoxSettings(RegionLimits.parse(options.regions), backbone, options.device))
@@ -106,6 +109,9 @@ def main() -> None:
             f"  extraction took {np.median(times[:, 2] / times[:, 0]):.3f} of the network's time,"
             f" {np.median(times[:, 3] / times[:, 1]):.3f} of its processor time"
         )
+        if options.json is not None:
+            speeds = {name: count / float(np.median(times[:, at])) for at, name in ((0, "network"), (2, "extraction"))}
+            write_json(options.json, {"backbone": backbone.name, "images_per_second": speeds})
 
 
 if __name__ == "__main__":

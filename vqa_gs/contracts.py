@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, TypedDict, TypeVar
 
@@ -24,11 +25,13 @@ from vqa_gs.requirements import (  # noqa: F401 - who writes a term or a model f
     PAIRS,
     PRIOR,
     QUESTION,
+    SHARED_IMAGES,
     TRACE,
     direction_of,
     gradient_by,
     missing,
 )
+from vqa_gs.seen import Seen, Sharing, mean_of_regions  # noqa: F401 - likewise
 
 SomeBatch = TypeVar("SomeBatch", bound="Batch")
 
@@ -72,7 +75,7 @@ class Batch:
         """Returns the batch on a device."""
 
         def move(value: Any) -> Any:
-            if isinstance(value, Tensor):
+            if isinstance(value, Tensor | Sharing):
                 return value.to(device, non_blocking=True)
             return tuple(move(part) for part in value) if isinstance(value, tuple) else value
 
@@ -126,12 +129,6 @@ class ModelOutput:
     pick: Callable[[Tensor], Tensor] | None = None
     trace: AttentionTrace | None = None
     image: Callable[[], Tensor] | None = None
-
-
-def mean_of_regions(regions: Tensor, mask: Tensor) -> Tensor:
-    """Returns the mean (n, dim) of the regions (n, regions, dim) that are there, zero where none is."""
-    there = mask.unsqueeze(-1).to(regions.dtype)
-    return (regions * there).sum(1) / there.sum(1).clamp_min(1)
 
 
 @dataclass
@@ -206,10 +203,10 @@ class Outputs:
         row_weight: (n,) float32, the weight of a row in the answer loss.
         ends: the pairs, None when there are none.
         model: the model's output in parts: of the pair ends, if there are any, then of the ordinary examples.
-        regions: (n, regions, dim) float32, prepared, no gradient; None for tasks without regions.
-        mask: (n, regions) bool.
+        seen: the images that rows are about; None for tasks without regions.
         again: (rows, regions, mask) -> the model's output for the questions of some rows, a slice, about other
-            regions; draws new dropout. None where `ANOTHER_PASS` is not provided.
+            regions, of which each row has its own; draws new dropout. With a fourth argument, ``sharing`` of ``seen``,
+            the rows are the ordinary ones and share images as it says. None where `ANOTHER_PASS` is not provided.
     """
 
     batch: Batch
@@ -218,9 +215,18 @@ class Outputs:
     row_weight: Tensor
     ends: PairEnds | None = None
     model: Sequence[ModelOutput] = ()
-    regions: Tensor | None = None
-    mask: Tensor | None = None
-    again: Callable[[slice, Tensor, Tensor], ModelOutput] | None = None
+    seen: Seen | None = None
+    again: Callable[..., ModelOutput] | None = None
+
+    @cached_property
+    def regions(self) -> Tensor | None:
+        """(n, regions, dim) float32, prepared, no gradient; a copy for each row where rows share images."""
+        return None if self.seen is None else self.seen.of_rows(slice(None))[0]
+
+    @cached_property
+    def mask(self) -> Tensor | None:
+        """(n, regions) bool, which of ``regions`` are there."""
+        return None if self.seen is None else self.seen.of_rows(slice(None))[1]
 
     def of_rows(self, name: str) -> Tensor:
         """Returns a part of the model's output for all rows, such as ``joint``: (n, ...)."""

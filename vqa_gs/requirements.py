@@ -14,9 +14,10 @@ ANOTHER_RUN = "what another run says of the training examples"  # of the task: `
 ANOTHER_PASS = "another forward pass"  # of model and task: `Outputs.again`
 JOINT = "the joint vector"  # of the model: `ModelOutput.joint`
 QUESTION = "the question vector"  # of the model: `ModelOutput.question`
-IMAGE = "the mean of the regions"  # of the task: `Outputs.regions` and `ModelOutput.image`
+IMAGE = "the mean of the regions"  # of the task: `Outputs.seen` and `ModelOutput.image`
 ATTENTION = "the attention"  # of the model: `ModelOutput.attention`
 TRACE = "the attention's trace"  # of the model: `ModelOutput.trace`
+SHARED_IMAGES = "images shared by their questions"  # of the model: `VqaModel.answer_shared`
 
 
 def gradient_by(name: str) -> str:

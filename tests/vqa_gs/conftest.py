@@ -29,11 +29,11 @@ def one_thread():
         os.environ["OMP_NUM_THREADS"] = before[1]
 
 
-def write_split(folder, name, images, colours, start):
+def write_split(folder, name, images, colours, start, texts=("What color is the car?",)):
     questions, annotations = [], []
     for offset, (image, colour) in enumerate(zip(images, colours, strict=True)):
         qid = start + offset
-        questions.append({"image_id": int(image), "question": "What color is the car?", "question_id": qid})
+        questions.append({"image_id": int(image), "question": texts[offset % len(texts)], "question_id": qid})
         answers = [{"answer": COLOURS[colour], "answer_confidence": "yes", "answer_id": i + 1} for i in range(10)]
         annotations.append(
             {
@@ -104,3 +104,32 @@ def tiny(tmp_path_factory):
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     config["file"] = str(folder / "config.yaml")
     return config
+
+
+@pytest.fixture(scope="session")
+def crowded(tiny, tmp_path_factory):
+    """The world of `tiny` with one to five questions about an image, eleven about one, in no order of images."""
+    folder, rng = tmp_path_factory.mktemp("crowded"), np.random.default_rng(1)
+    colours = np.random.default_rng(0).integers(0, 4, 120)
+    texts = ["What color is the car?", "Which color has the car?", "Tell the car's color, please.", "Color?"]
+    splits = {}
+    for number, (name, images) in enumerate(
+        (("train", range(50)), ("iid_val", range(80, 95)), ("ood_test", range(100, 120)))
+    ):
+        about = np.repeat(images, np.where(np.array(images) == 7, 11, rng.integers(1, 6, len(images))))
+        about = rng.permutation(about)
+        splits[name] = write_split(folder, name, about, colours[about], 1000 * number, texts)
+    questions = read_question_set(splits["train"]["questions"], splits["train"]["annotations"])
+    from vqa_gs.features.store import RegionStore
+
+    store = tiny["data"]["features"]
+    table = BUILDERS["same-question"].build(PairSources(questions, RegionStore(store)))
+    write_pair_table(folder / "pairs.h5", table)
+    data = {"train": splits["train"], "iid_val": splits["iid_val"], "tests": {"ood_test": splits["ood_test"]}}
+    training = {"epochs": 4, "batch_size": 40, "share_images": True, "max_questions_per_image": 4}
+    config = {name: value for name, value in tiny.items() if name != "file"}
+    return {
+        **config,
+        "data": {**tiny["data"], **data, "pairs": [str(folder / "pairs.h5")]},
+        "training": {**tiny["training"], **training},
+    }

@@ -40,6 +40,9 @@ def run(words: Sequence[str]) -> None:
     add("--out", type=str, default=None, help="results file to write")
     add("--device", type=str, default="auto", help="auto, cpu, cuda or cuda:n; auto takes CUDA where there is one")
     add("--batch-size", type=int, default=512, help="questions at once")
+    add(
+        "--share-images", action="store_true", help="read an image once for all its questions; moves logits by rounding"
+    )
     add("--allow-other-features", action="store_true", help="accept features made otherwise than the run's")
     add("--scores", action="store_true", help="write each answer's probability and the answers' entropy")
     add("--top-k", type=int, default=0, help="write the K best answers of each question with their logits")
@@ -129,6 +132,8 @@ def _answer(model: TrainedModel, given: Namespace) -> None:
     asked = questions
     if given.regions != "all":
         asked, store = _some_regions(questions, store, given)
+    if given.share_images:
+        model.share_images()
     rows = model.results(asked, store, given.batch_size, given.scores, given.top_k)
     write_rows(given.out, rows)
     print(f"{given.out}: {len(rows):,} answers")

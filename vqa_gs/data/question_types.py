@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 
@@ -23,9 +23,9 @@ class _File(msgspec.Struct):
     beginnings: dict[str, int]
 
 
-def _beginnings(question: str) -> list[str]:
-    """Returns the first word of a question, its first two, and so on."""
-    return list(accumulate(tokenize(question)[:_LONGEST], lambda before, word: f"{before} {word}"))
+def _beginnings(words: Iterable[str]) -> list[str]:
+    """Returns the first of a question's words, the first two, and so on."""
+    return list(accumulate(words, lambda before, word: f"{before} {word}"))
 
 
 class QuestionTypes:
@@ -51,12 +51,17 @@ class QuestionTypes:
             codes: the n codes of their types.
             names: the types, by code.
         """
-        counts: dict[str, Counter[int]] = defaultdict(Counter)
-        for question, code in zip(questions, codes, strict=True):
-            for beginning in _beginnings(question):
-                counts[beginning][code] += 1
+        counts: dict[str, dict[int, int]] = {}  # half a million of them: counters would take a second
+        asked = Counter(zip(questions, codes, strict=True))  # many questions are asked more than once
+        begun: Counter[tuple[tuple[str, ...], int]] = Counter()
+        for (question, code), times in asked.items():
+            begun[tuple(tokenize(question)[:_LONGEST]), code] += times
+        for (words, code), times in begun.items():
+            for beginning in _beginnings(words):
+                found = counts.setdefault(beginning, {})
+                found[code] = found.get(code, 0) + times
         own = {" ".join(tokenize(name)): code for code, name in enumerate(names)}
-        best = {text: own.get(text, found.most_common(1)[0][0]) for text, found in counts.items()}
+        best = {text: own.get(text, max(found, key=found.__getitem__)) for text, found in counts.items()}
         kept: dict[str, int] = {}
         for text, code in sorted(best.items(), key=lambda item: item[0].count(" ")):
             if _longest(text.rpartition(" ")[0], kept) != code:
@@ -65,11 +70,12 @@ class QuestionTypes:
 
     def of(self, questions: Sequence[str]) -> NDArray[np.int64]:
         """Returns the codes (n,) of questions; -1 for one that begins as no training question does."""
-        return np.array([self._of(question) for question in questions], np.int64)
+        codes = {question: self._of(question) for question in set(questions)}
+        return np.array([codes[question] for question in questions], np.int64)
 
     def _of(self, question: str) -> int:
-        found = [self.beginnings[text] for text in _beginnings(question) if text in self.beginnings]
-        return found[-1] if found else -1
+        texts = _beginnings(tokenize(question)[:_LONGEST])
+        return next((self.beginnings[text] for text in reversed(texts) if text in self.beginnings), -1)
 
     def save(self, path: StrPath) -> None:
         """Writes a JSON file."""

@@ -48,9 +48,10 @@ def hold_out(
         types = [UNKNOWN_TYPE] * len(question_set)
     else:
         types = [annotation.question_type for annotation in question_set.annotations]
-    of_image: dict[ImageId, Counter[str]] = {}
+    of_image: dict[ImageId, dict[str, int]] = {}  # a hundred thousand of them: counters would take a second
     for image, kind in zip(images, types, strict=True):
-        of_image.setdefault(image, Counter())[kind] += 1
+        counts = of_image.setdefault(image, {})
+        counts[kind] = counts.get(kind, 0) + 1
     if len(of_image) < 2:
         raise UsageError(
             "the questions are about one image only, which cannot be on both sides",
@@ -69,7 +70,8 @@ def hold_out(
         change = sum(count * (2 * (taken[kind] - wish[kind]) + count) / wish[kind] for kind, count in counts.items())
         if change < 0:
             held.add(image)
-            taken.update(counts)
+            for kind, count in counts.items():
+                taken[kind] += count
     if not held:
         held.add(ordered[order[0]])
     elif len(held) == len(ordered):

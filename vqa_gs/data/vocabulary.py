@@ -84,7 +84,10 @@ class WordVocabulary:
         """
         if min_count < 1:
             raise UsageError(f"min_count is {min_count}", mend="choose 1 or more")
-        counts = Counter(word for text in texts for word in tokenize(text))
+        counts: Counter[str] = Counter()
+        for text, times in Counter(texts).items():  # many questions are asked more than once
+            for word in tokenize(text):
+                counts[word] += times
         # Questions can hold the special entries as words; they must not take a second index.
         kept = [word for word, count in counts.items() if count >= min_count and word not in (PADDING, UNKNOWN)]
         if not kept:
@@ -110,14 +113,16 @@ class WordVocabulary:
         """
         if length < 1:
             raise UsageError(f"a question length of {length} tokens", mend="choose 1 or more")
-        encoded = np.zeros((len(texts), length), np.int64)
+        rows: dict[str, int] = {}
+        row_of = [rows.setdefault(text, len(rows)) for text in texts]
+        encoded = np.zeros((len(rows), length), np.int64)
         find = self.index.get
-        for row, text in enumerate(texts):
+        for text, row in rows.items():
             indices = [find(word, 1) for word in tokenize(text)[:length]]
             if indices:
                 # A question may say "<pad>"; padding in its midst would cut it in two.
                 encoded[row, length - len(indices) :] = [index or 1 for index in indices]
-        return encoded
+        return encoded[np.array(row_of, np.int64)]
 
     def save(self, path: StrPath) -> None:
         """Writes the vocabulary as JSON, atomically."""

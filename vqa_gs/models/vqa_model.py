@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from vqa_gs.contracts import ModelOutput, mean_of_regions
+from vqa_gs.contracts import ModelOutput, Seen, Sharing
 from vqa_gs.features.geometry import normalized_boxes
 from vqa_gs.models.regions_and_words import StandardizedRegions, WordVectors
 from vqa_gs.models.shared_settings import VqaModelSettings  # noqa: F401 - models derive theirs from it
@@ -112,19 +111,52 @@ class VqaModel(StandardizedRegions, WordVectors):
         """
         raise NotImplementedError
 
+    def answer_shared(self, regions: Tensor, mask: Tensor, question: Encoded, sharing: Sharing) -> ModelOutput:
+        """Answers n questions about fewer images; needed of models that provide `SHARED_IMAGES` alone.
+
+        Without dropout it says what `answer` says of a copy of each image for each question. What is dropped of an
+        image's regions before a question is looked at may be drawn once for all its questions.
+
+        Args:
+            regions: (images, regions, dim), as `prepare_regions` returns them.
+            mask: (images, regions) bool.
+            question: of the n questions, as `encode` returns it.
+            sharing: which image each question is about.
+
+        Returns:
+            The output, a row a question.
+        """
+        raise NotImplementedError
+
     def encode_tokens(self, tokens: Tensor) -> Encoded:
         """Encodes ``tokens: (batch, length) int64``, padding (0) in front; differentiable once."""
         return self.encode(self.embed_words(tokens), tokens != 0, False)
 
-    def forward(self, features: Tensor, boxes: Tensor, sizes: Tensor, mask: Tensor, tokens: Tensor) -> ModelOutput:
-        """Answers from the store's features (batch, regions, region_dim) and tokens (batch, length)."""
+    def forward(
+        self,
+        features: Tensor,
+        boxes: Tensor,
+        sizes: Tensor,
+        mask: Tensor,
+        tokens: Tensor,
+        sharing: Sharing | None = None,
+    ) -> ModelOutput:
+        """Answers from the store's features (batch, regions, region_dim) and tokens (batch, length).
+
+        With ``sharing`` the features are of the images, fewer than the questions.
+        """
         regions = self.prepare_regions(features, boxes, sizes, mask)
-        return seeing(self.answer(regions, mask, self.encode_tokens(tokens)), regions, mask)
+        question = self.encode_tokens(tokens)
+        if sharing is None:
+            out = self.answer(regions, mask, question)
+        else:
+            out = self.answer_shared(regions, mask, question, sharing)
+        return seeing(out, Seen(regions, mask, sharing))
 
 
-def seeing(out: ModelOutput, regions: Tensor, mask: Tensor) -> ModelOutput:
+def seeing(out: ModelOutput, seen: Seen) -> ModelOutput:
     """Returns a model's output that can tell the mean of the regions it saw, for terms that ask at test time."""
-    return replace(out, image=partial(mean_of_regions, regions, mask))
+    return replace(out, image=seen.mean)
 
 
 def take(question: Encoded, rows: slice) -> Encoded:

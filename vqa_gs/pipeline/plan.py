@@ -24,7 +24,13 @@ class Plan:
         world: of how many.
         lengths: of ordinary examples and of pairs, where a step costs what its longest example is long; its examples
             are then of about one length.
+
+    Attributes:
+        steps_per_epoch: steps in which each ordinary example is taken once.
+        by_image: whether examples about one image stand together, and are few enough to share it.
     """
+
+    by_image = False
 
     def __init__(
         self,
@@ -58,13 +64,15 @@ class Plan:
 
     def step(self, step: int) -> tuple[NDArray[np.int64], NDArray[np.int64], int, int]:
         """Returns this process's examples and pairs of a step, and how many all processes have of each."""
-        epoch, at = divmod(step, self.steps_per_epoch)
-        order = self._order(0, epoch, self.ordinary)
-        examples = order[at * self.batch_size : (at + 1) * self.batch_size]
+        examples, count = self._examples(*divmod(step, self.steps_per_epoch))
         wanted = np.arange(step * self.pairs_per_batch, (step + 1) * self.pairs_per_batch)
         chosen = np.array([self._order(1, int(n // self.pairs), self.pairs)[n % self.pairs] for n in wanted], np.int64)
-        mine = slice(self.rank, None, self.world)
-        return examples[mine], chosen[mine], len(examples), len(chosen)
+        return examples, chosen[self.rank :: self.world], count, len(chosen)
+
+    def _examples(self, epoch: int, at: int) -> tuple[NDArray[np.int64], int]:
+        """Returns this process's examples of a step of an epoch, and how many all processes have."""
+        examples = self._order(0, epoch, self.ordinary)[at * self.batch_size : (at + 1) * self.batch_size]
+        return examples[self.rank :: self.world], len(examples)
 
     def step_seed(self, step: int) -> int:
         """Returns the seed of a step's dropout in this process.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 
 import numpy as np
 import torch
@@ -10,7 +11,9 @@ from numpy.typing import NDArray
 
 from vqa_gs.features.layout import ImageId
 from vqa_gs.features.store import RegionBatch, RegionStore
+from vqa_gs.pipeline.image_plan import Parts, image_codes
 from vqa_gs.pipeline.read_ahead import BUFFERS, read_ahead
+from vqa_gs.seen import Sharing, runs
 
 
 def region_statistics(
@@ -33,7 +36,7 @@ def region_statistics(
     squares, count, batch = torch.zeros_like(total), 0, None
     for start in range(0, len(order), 256):
         batch = store.read_batch([distinct[row] for row in order[start : start + 256]], out=batch)
-        regions = batch.features[batch.mask].double()
+        regions = batch.features[batch.mask].double().cpu()
         total += regions.sum(0)
         squares += (regions * regions).sum(0)
         count += len(regions)
@@ -45,12 +48,59 @@ def image_batches(
     image_ids: Sequence[ImageId], store: RegionStore, batch_size: int, rank: int, world: int
 ) -> Generator[tuple[NDArray[np.int64], RegionBatch], None, None]:
     """Yields rows and regions of images in order; of several processes, each gets a share of them."""
+
+    def make(number: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        rows = np.arange(number * batch_size, min(len(image_ids), (number + 1) * batch_size))
+        return rows, rows
+
+    batches = -(-len(image_ids) // batch_size)
+    return _read(make, batches, image_ids, store, rank, world)
+
+
+def shared_batches(
+    image_ids: Sequence[ImageId], store: RegionStore, batch_size: int, most: int, rank: int, world: int
+) -> Generator[tuple[NDArray[np.int64], RegionBatch, Sharing], None, None]:
+    """Yields rows, the regions of the images they are about, and which rows share which.
+
+    Every row comes once, those of one image together.
+
+    Args:
+        image_ids: (n,) the image of each row.
+        store: the region store.
+        batch_size: rows of a batch, about.
+        most: rows that share an image, at the most.
+        rank: which process this is.
+        world: of how many, of which each gets a share of the batches.
+    """
+    codes = image_codes(image_ids)
+    batches = -(-len(codes) // batch_size)
+    parts = Parts.of(codes, np.arange(len(codes)), max(1, min(most, len(codes) // max(1, batches))))
+    bounds = parts.first[parts.cut(batches)]
+
+    def make(number: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        rows = parts.examples[bounds[number] : bounds[number + 1]]
+        return rows, rows[runs(codes[rows])[0]]
+
+    with closing(_read(make, batches, image_ids, store, rank, world)) as read:
+        for rows, regions in read:
+            yield rows, regions, Sharing.of_counts(runs(codes[rows])[1])
+
+
+def _read(
+    make: Callable[[int], tuple[NDArray[np.int64], NDArray[np.int64]]],
+    batches: int,
+    image_ids: Sequence[ImageId],
+    store: RegionStore,
+    rank: int,
+    world: int,
+) -> Generator[tuple[NDArray[np.int64], RegionBatch], None, None]:
+    """Yields the rows of this process's batches and the regions of some of them; ``make`` says which, by number."""
     buffers: list[RegionBatch | None] = [None] * BUFFERS
 
-    def make(number: int) -> tuple[NDArray[np.int64], RegionBatch]:
-        rows = np.arange(number * batch_size, min(len(image_ids), (number + 1) * batch_size))
+    def read(number: int) -> tuple[NDArray[np.int64], RegionBatch]:
+        rows, shown = make(number)
         slot = number // world % BUFFERS
-        buffers[slot] = batch = store.read_batch([image_ids[row] for row in rows.tolist()], out=buffers[slot])
+        buffers[slot] = batch = store.read_batch([image_ids[row] for row in shown.tolist()], out=buffers[slot])
         return rows, batch
 
-    return read_ahead(make, range(rank, -(-len(image_ids) // batch_size), world))
+    return read_ahead(read, range(rank, batches, world))

@@ -14,6 +14,8 @@ from vqa_gs.eval.runs import SplitMetrics
 from vqa_gs.pipeline.plan import Lengths, Plan
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor, nn
 
     from vqa_gs.contracts import Batch, Objective, Outputs, TrainingStatistics
@@ -139,6 +141,14 @@ class Task(ABC):
     @abstractmethod
     def statistics(self, model: Any) -> TrainingStatistics:
         """Returns what terms may know of the training data and the model."""
+
+    def image_of(self) -> NDArray[np.int64] | None:
+        """Returns a number for the image of each ordinary example, (ordinary,), None where there are no images.
+
+        With it images can be drawn instead of examples, see `vqa_gs.pipeline.image_plan.ImagePlan`: the batcher is
+        given such a plan then, if the model provides `vqa_gs.requirements.SHARED_IMAGES`.
+        """
+        return None
 
     @abstractmethod
     def batcher(self, plan: Plan, requirements: frozenset[str]) -> Callable[[int], Batch]:

@@ -41,6 +41,10 @@ class TrainingConfig(OptimizationConfig):
         epochs: passes over the training questions at the most.
         batch_size: ordinary questions in a step, over all processes.
         pairs_per_batch: whole pairs in a step beside them, over all processes.
+        share_images: draw images with all their questions, about ``batch_size`` of these in a step, and read and
+            project an image once for all of them. A step is cheaper; its questions are about fewer images. A model
+            that cannot share has its batches as ever, which is told.
+        max_questions_per_image: questions of an image that share it, at the most; an image with more is drawn in parts.
         clip: largest norm of the gradient.
         patience: stop after so many epochs without a better in-domain accuracy; 0 never stops early.
         max_steps: stop after so many steps; 0 does not.
@@ -58,6 +62,8 @@ class TrainingConfig(OptimizationConfig):
     epochs: int = 20
     batch_size: int = 512
     pairs_per_batch: int = 64
+    share_images: bool = False
+    max_questions_per_image: int = 8
     clip: float = 0.25
     patience: int = 5
     max_steps: int = 0
@@ -75,7 +81,9 @@ class TrainingConfig(OptimizationConfig):
             raise UsageError(f"training.report_priors must be numbers other than 0, not {self.report_priors}")
         if len(set(self.report_priors)) < len(self.report_priors):
             raise UsageError("training.report_priors names a number twice")
-        at_least(self, "training", 1, "epochs", "batch_size", "log_every", "statistics_images")
+        at_least(
+            self, "training", 1, "epochs", "batch_size", "log_every", "statistics_images", "max_questions_per_image"
+        )
         at_least(self, "training", 0, "pairs_per_batch", "patience", "max_steps", "checkpoint_every")
         if not 0 < self.clip < math.inf:
             raise UsageError(f"training.clip must be a positive number, not {self.clip}")

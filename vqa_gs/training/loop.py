@@ -15,14 +15,17 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from vqa_gs.common.collector import uncollected
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import atomic_path, sha256_file
 from vqa_gs.common.phases import FileHandler, listening, phase
 from vqa_gs.contracts import Batch, Objective
 from vqa_gs.objectives import OBJECTIVES
+from vqa_gs.pipeline.image_plan import ImagePlan
 from vqa_gs.pipeline.plan import Plan
 from vqa_gs.pipeline.read_ahead import read_ahead
 from vqa_gs.pipeline.task import Split
+from vqa_gs.requirements import SHARED_IMAGES
 from vqa_gs.tasks import TASKS
 from vqa_gs.training.checkpoint import Checkpoint
 from vqa_gs.training.config import RunConfig
@@ -92,19 +95,11 @@ class _Run:
         self.config, self.settings, self.processes, self.directory = config, config.training, processes, directory
         self.log, self.shown = log, processes.is_main and not quiet
 
-        with phase("reading and checking the data"):
+        with phase("reading and checking the data"), uncollected():
             self.task = TASKS[config.task](config)
         self.validation, self.tests = self.task.validation, self.task.tests
-        self.plan = Plan(
-            self.task.ordinary,
-            self.task.pairs,
-            self.settings.batch_size,
-            self.settings.pairs_per_batch,
-            config.seed,
-            processes.rank,
-            processes.size,
-            self.task.lengths,
-        )
+        self.notes = list(self.task.notes)
+        self.plan = self._make_plan()
         self.total_steps = self.settings.epochs * self.plan.steps_per_epoch
         if self.settings.max_steps:
             self.total_steps = min(self.total_steps, self.settings.max_steps)
@@ -125,6 +120,20 @@ class _Run:
         self.steps_log: list[Row] = []
         self.epochs_log: list[Row] = []
 
+    def _make_plan(self) -> Plan:
+        """Returns the plan of steps: of images where they are to be shared and can be, else of examples."""
+        config, settings, task = self.config, self.settings, self.task
+        sizes = task.pairs, settings.batch_size, settings.pairs_per_batch, config.seed
+        ours = self.processes.rank, self.processes.size
+        if settings.share_images:
+            images = task.image_of()
+            if images is not None and SHARED_IMAGES in task.models[config.architecture].provides(config.model):
+                return ImagePlan(images, settings.max_questions_per_image, *sizes, *ours)
+            self.notes.append(
+                f"questions do not share images: the model {config.architecture} of the task {config.task} cannot"
+            )
+        return Plan(task.ordinary, *sizes, *ours, task.lengths)
+
     def train(self) -> None:
         """Trains what is left to train, then looks at the tests."""
         self.step, self.optimizer = self.processes.accelerator.prepare(self.step, self.optimizer)
@@ -138,7 +147,7 @@ class _Run:
         batches = read_ahead(self.batcher, range(self.done_steps, self.total_steps))
         self.questions, self.clock, self.epoch_clock = 0, time.perf_counter(), time.perf_counter()
         with TrainingBar(self.total_steps, self.done_steps, self.shown) as self.bar:
-            for note in self.task.notes:
+            for note in self.notes:
                 self.bar.say(f"note: {note}")
             with closing(batches):
                 for batch in self.processes.each(batches):
@@ -263,6 +272,7 @@ class _Run:
                 **self.task.facts(),
                 "questions": self.task.ordinary,
                 "pairs": self.task.pairs,
+                "images_shared": self.plan.by_image,
                 "parameters": sum(parameter.numel() for parameter in self.parameters),
                 "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
                 "processes": self.processes.size,

@@ -16,7 +16,7 @@ from vqa_gs.training.config import config_from_dict
 CONFIGS = Path(__file__).parents[3] / "configs"
 
 
-@pytest.mark.parametrize("name", ["study-demo", "study-demo-noise", "study-vqa2-mini"])
+@pytest.mark.parametrize("name", ["study-demo", "study-demo-noise", "study-vqa2-mini", "study-share-images"])
 def test_the_studies_of_the_project_are_valid(name, monkeypatch):
     monkeypatch.chdir(CONFIGS.parent)
     monkeypatch.setenv("VQA_DATA", "/data/vqa")

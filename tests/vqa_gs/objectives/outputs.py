@@ -2,7 +2,7 @@
 
 import torch
 
-from vqa_gs.contracts import Batch, Outputs, PairEnds
+from vqa_gs.contracts import Batch, Outputs, PairEnds, Seen
 
 
 def make_ends(logits, targets, labels, inputs=None, weight=None):
@@ -28,4 +28,5 @@ def make_outputs(logits, targets, ends=None, **more):
         epoch=1.0,
         seed=0,
     )
-    return Outputs(batch, logits, targets, torch.ones(rows), ends, **more)
+    seen = Seen(more.pop("regions"), more.pop("mask")) if "regions" in more else None
+    return Outputs(batch, logits, targets, torch.ones(rows), ends, seen=seen, **more)

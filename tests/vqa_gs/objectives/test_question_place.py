@@ -68,6 +68,7 @@ def test_equal_questions_teach_nothing(make_model, make_batch, run_step):
     assert "gs_loss" not in means
 
 
+@pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_second_derivative_through_the_recurrent_network_on_cuda(make_model, make_batch, run_step):
     gs = GradientSupervisionSettings(weight=1.0, place="question")

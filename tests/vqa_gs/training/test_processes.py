@@ -59,13 +59,14 @@ def spoil_image(store, image):
 
 
 @pytest.fixture(scope="module")
-def outcome(processes, tiny, tmp_path_factory):
+def outcome(processes, tiny, crowded, tmp_path_factory):
     """Runs everything once; returns the folder and what both processes said."""
     folder = tmp_path_factory.mktemp("two")
     # 79 questions and 3 pairs a step: one process's share is larger, and the second step of an epoch leaves the
     # other one without questions.
     common = ["--model.dropout_attention", "0", "--training.epochs", "3", "--training.batch_size", "79"]
     common += ["--training.pairs_per_batch", "3", "--training.checkpoint_every", "1"]
+    six = ["--training.max_steps", "6"]
     foreign = folder / "foreign"
     foreign.mkdir()
     (foreign / "thesis.txt").write_text("not a run")
@@ -76,6 +77,15 @@ def outcome(processes, tiny, tmp_path_factory):
     commands = {
         "gs": [*words, "--out", str(folder / "gs")],
         "baseline": [*words, "--objectives.gradient_supervision.weight", "0", "--out", str(folder / "baseline")],
+        "shared": [
+            "train",
+            "--config",
+            crowded_file(crowded, folder),
+            *common[:2],
+            *six,
+            "--out",
+            str(folder / "shared"),
+        ],
         "foreign": [*words, "--out", str(foreign)],
         "missing": [*words, "--out", str(folder / "missing"), "--data.features", str(folder / "nowhere.h5")],
         "spoilt": [*words, "--out", str(folder / "spoilt"), "--data.features", str(spoilt)],
@@ -84,19 +94,27 @@ def outcome(processes, tiny, tmp_path_factory):
     return folder, {name: (ranks[0][at], ranks[1][at]) for at, name in enumerate(commands)}
 
 
+def crowded_file(crowded, folder):
+    (folder / "crowded.yaml").write_text(json.dumps(crowded))
+    return str(folder / "crowded.yaml")
+
+
 def alone(tiny, out, weight):
     values = {key: value for key, value in tiny.items() if key != "file"}
     values["model"] = {**values["model"], "dropout_attention": 0.0}
-    values["training"] = {**values["training"], "epochs": 3, "batch_size": 79, "pairs_per_batch": 3}
+    sizes = {"epochs": 3, "batch_size": 79, "pairs_per_batch": 3}
+    if values["training"].get("share_images"):
+        sizes = {"max_steps": 6}
+    values["training"] = {**values["training"], **sizes}
     values["objectives"] = {"gradient_supervision": {"weight": weight}}
     return train(config_from_dict(values), out, quiet=True)
 
 
-@pytest.mark.parametrize(("arm", "weight"), [("gs", 1.0), ("baseline", 0.0)])
-def test_two_processes_train_what_one_trains(outcome, tiny, tmp_path, arm, weight):
+@pytest.mark.parametrize(("arm", "weight"), [("gs", 1.0), ("baseline", 0.0), ("shared", 1.0)])
+def test_two_processes_train_what_one_trains(outcome, tiny, crowded, tmp_path, arm, weight):
     folder, said = outcome
     assert [code for code, _ in said[arm]] == [0, 0]
-    one = alone(tiny, tmp_path / arm, weight)
+    one = alone(crowded if arm == "shared" else tiny, tmp_path / arm, weight)
     two = folder / arm
     assert json.loads((two / "run.json").read_text())["processes"] == 2
     expected, found = load_file(one / "model.safetensors"), load_file(two / "model.safetensors")
@@ -105,7 +123,7 @@ def test_two_processes_train_what_one_trains(outcome, tiny, tmp_path, arm, weigh
         # so it does where another gradient is nearly zero, but less. One step moves a weight by up to 0.02.
         if name != "attention_score.bias":
             torch.testing.assert_close(
-                found[name], tensor, rtol=1e-5, atol=1e-4, msg=lambda text, n=name: f"{n} {text}"
+                found[name], tensor, rtol=1e-5, atol=2e-4, msg=lambda text, n=name: f"{n} {text}"
             )
     for split in ("iid_val", "ood_test"):
         here, there = (json.loads((run / "metrics" / f"{split}.json").read_text()) for run in (one, two))

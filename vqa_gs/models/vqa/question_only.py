@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from vqa_gs.contracts import JOINT, QUESTION, ModelOutput, gradient_by
+from vqa_gs.contracts import JOINT, QUESTION, SHARED_IMAGES, ModelOutput, Sharing, gradient_by
 from vqa_gs.models.recurrent_vqa import RecurrentVqaModel
 from vqa_gs.models.settings.question_only import QuestionOnlySettings
 from vqa_gs.models.vqa import MODELS
@@ -27,7 +27,7 @@ class QuestionOnly(RecurrentVqaModel):
     @classmethod
     def provides(cls, settings: QuestionOnlySettings) -> frozenset[str]:
         """Returns the gradient by the word vectors, and the question; the joint vector is of the question alone."""
-        return frozenset({gradient_by("question"), JOINT, QUESTION})
+        return frozenset({gradient_by("question"), JOINT, QUESTION, SHARED_IMAGES})
 
     def sizes(self) -> dict[str, int]:
         """Returns the widths of question and joint vector."""
@@ -38,3 +38,7 @@ class QuestionOnly(RecurrentVqaModel):
         joint = self.question_net(question)
         logits, pick = self.classifier.answers(joint)
         return ModelOutput(logits, question=question, joint=joint, pick=pick)
+
+    def answer_shared(self, regions: Tensor, mask: Tensor, question: Tensor, sharing: Sharing) -> ModelOutput:
+        """The same: whoever does not look can share."""
+        return self.answer(regions, mask, question)

@@ -10,9 +10,11 @@ from vqa_gs.contracts import (
     ATTENTION,
     JOINT,
     QUESTION,
+    SHARED_IMAGES,
     TRACE,
     AttentionTrace,
     ModelOutput,
+    Sharing,
     gradient_by,
 )
 from vqa_gs.models.layers import WeightNormLinear, WeightNormReLU, masked_softmax, relu_slope
@@ -51,7 +53,7 @@ class UpDn(RecurrentVqaModel):
         """Returns all there is; the trace of the closed form with ReLU alone."""
         inputs = {gradient_by(name) for name in ("regions", "attended", "question")}
         trace = {TRACE} if settings.activation == "relu" else set()
-        return frozenset(inputs | trace | {JOINT, QUESTION, ATTENTION, ANOTHER_PASS})
+        return frozenset(inputs | trace | {JOINT, QUESTION, ATTENTION, ANOTHER_PASS, SHARED_IMAGES})
 
     def sizes(self) -> dict[str, int]:
         """Returns the widths of question, joint and attended vector."""
@@ -59,6 +61,19 @@ class UpDn(RecurrentVqaModel):
 
     def answer(self, regions: Tensor, mask: Tensor, question: Tensor, trace: bool = False) -> ModelOutput:
         """Attention over the regions, joint vector, answers; twice differentiable by ``regions``."""
+        return self._answer(regions, mask, question, trace)
+
+    def answer_shared(self, regions: Tensor, mask: Tensor, question: Tensor, sharing: Sharing) -> ModelOutput:
+        """The same of questions that share images: these are projected once.
+
+        Dropout on the attention's joint vector is drawn once an image: what is dropped of a region is hidden from all
+        of its questions. The classifier's is drawn for each question.
+        """
+        return self._answer(regions, mask, question, sharing=sharing)
+
+    def _answer(
+        self, regions: Tensor, mask: Tensor, question: Tensor, trace: bool = False, sharing: Sharing | None = None
+    ) -> ModelOutput:
         if torch.is_autocast_enabled(regions.device.type):
             # Autocast would make a copy for each product.
             regions = regions.to(torch.get_autocast_dtype(regions.device.type))
@@ -67,17 +82,26 @@ class UpDn(RecurrentVqaModel):
         layer, traced = self.attention_regions, None
         if isinstance(layer, WeightNormReLU):
             z = layer.linear(regions)
-            slope, factor = relu_slope(z, self.attention_dropout.p if self.training else 0.0)
-            signal = signal * factor
-            dropped = z * slope
-            if trace:
-                traced = z, slope, signal, layer.linear.weight(), layer.linear.bias
+            if torch.is_grad_enabled() or self.training:
+                slope, factor = relu_slope(z, self.attention_dropout.p if self.training else 0.0)
+                signal = signal * factor
+                dropped = z * slope
+                if trace:
+                    traced = z, slope, signal, layer.linear.weight(), layer.linear.bias
+            else:
+                dropped = torch.relu_(z)  # the same in one pass over what is large
         else:
             dropped = self.attention_dropout(layer(regions))
         # The vector comes first: on the CPU this product and its gradients run several times faster so.
-        scores = torch.bmm(signal.to(dropped.dtype).unsqueeze(1), dropped.transpose(1, 2)).squeeze(1)
-        attention = masked_softmax(scores + self.attention_score.bias, mask)
-        attended = torch.bmm(attention.to(regions.dtype).unsqueeze(1), regions).squeeze(1)
+        signals = signal.to(dropped.dtype)
+        signals = signals.unsqueeze(1) if sharing is None else sharing.spread(signals)  # (images, questions, hidden)
+        scores = torch.bmm(signals, dropped.transpose(1, 2))
+        weights = masked_softmax(scores + self.attention_score.bias, mask.unsqueeze(1))
+        pooled = torch.bmm(weights.to(regions.dtype), regions)
+        if sharing is None:
+            attention, attended = weights.squeeze(1), pooled.squeeze(1)
+        else:
+            attention, attended = sharing.collect(weights), sharing.collect(pooled)
         joint = self.question_net(question) * self.region_net(attended)
         logits, pick = self.classifier.answers(joint)
         traced_attention = traced and AttentionTrace(*traced, attention)

@@ -63,9 +63,9 @@ class MaskedImage(Objective):
         scale, ends, settings = self.settings.scale(outputs.batch.epoch), outputs.ends, self.settings
         if not scale or ends is None:
             return self.nothing(outputs)
-        assert outputs.regions is not None and outputs.mask is not None  # noqa: PT018
+        assert outputs.seen is not None
         rows = slice(len(ends.labels))
-        regions, there = outputs.regions[rows], outputs.mask[rows]
+        regions, there = outputs.seen.of_rows(rows)
         masked = self._masked(ends, there, outputs.model[0].attention)
         counted = masked.any(1).to(ends.logits.dtype)
         total, report = outputs.logits.new_zeros(()), dict.fromkeys(self.logged, (counted * 0, counted * 0))

@@ -2,7 +2,7 @@
 
 ``random_image`` is the regulariser that Teney et al. (NeurIPS 2020) offer as a control that needs no pairs, with the
 warning that a part of what it gains on VQA-CP comes from inverting priors: ``sum_a y_a sigmoid(z_a)``. An image is
-never its question's own.
+never its question's own. Where questions share images, those of one image meet another one together.
 
 ``ssl`` is that of SSL-VQA (Zhu et al., IJCAI 2020): ``softmax(z)_a`` of the best answer a, which its authors weigh by 3
 and begin with after 12 of 40 epochs. The images are permuted, so one may meet its own question, as there. Questions
@@ -50,13 +50,15 @@ class NegativeImage(Objective):
         return frozenset({ANOTHER_PASS})
 
     def forward(self, outputs: Outputs) -> ObjectiveOutput:
-        """Averages over the ordinary rows; each gets the image of the row a random number of places on, or of any."""
-        scale, rows = self.settings.scale(outputs.batch.epoch), outputs.ordinary
-        count = len(outputs.logits[rows])
-        if not scale or count < 2:
+        """Averages over the ordinary rows; each gets the image a random number of places on, or any."""
+        scale, rows, seen = self.settings.scale(outputs.batch.epoch), outputs.ordinary, outputs.seen
+        if not scale or len(outputs.logits[rows]) < 2:
             return self.nothing(outputs)
-        assert outputs.again is not None and outputs.regions is not None and outputs.mask is not None  # noqa: PT018
-        regions, mask = outputs.regions[rows], outputs.mask[rows]
+        assert outputs.again is not None and seen is not None  # noqa: PT018
+        regions, mask = seen.regions[rows], seen.mask[rows]  # the images of pair ends stand in front, as their rows do
+        count = len(regions)
+        if count < 2:
+            return self.nothing(outputs)
         # The batch's generator was seeded on the CPU and on the GPU alike; what the CPU draws costs no wait.
         if self.settings.kind == "random_image":
             shift = int(torch.randint(1, count, ()))
@@ -64,7 +66,7 @@ class NegativeImage(Objective):
         else:
             order = torch.randperm(count).to(regions.device)
             regions, mask = regions[order], mask[order]
-        logits = outputs.again(rows, regions, mask).logits
+        logits = outputs.again(rows, regions, mask, *([] if seen.sharing is None else [seen.sharing])).logits
         score = answer_scores(logits, outputs.targets[rows], self.settings.kind)
         report = reported(negative_image_score=(score, torch.ones_like(score)))
         return ObjectiveOutput(score.sum() / outputs.ordinary_rows, **report, scale=scale)

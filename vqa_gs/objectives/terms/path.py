@@ -55,10 +55,11 @@ class Path(Objective):
         scale, ends = self.settings.scale(outputs.batch.epoch), outputs.ends
         if not scale or ends is None:
             return self.nothing(outputs)
-        assert outputs.again is not None and outputs.regions is not None and outputs.mask is not None  # noqa: PT018
+        assert outputs.again is not None and outputs.seen is not None  # noqa: PT018
         count, variant = len(ends.labels), self.settings.variant
         direction = ends.directions["regions"]
-        regions, mask = outputs.regions[:count].detach(), outputs.mask[:count]
+        regions, mask = outputs.seen.of_rows(slice(count))
+        regions = regions.detach()
         total = cosines = counts = torch.zeros((), device=regions.device)
         for stratum in range(self.settings.points):
             drawn = torch.rand(count, 1, 1, device=regions.device, dtype=regions.dtype)

@@ -46,7 +46,6 @@ from vqa_gs.contracts import (
     ObjectiveOutput,
     Outputs,
     TrainingStatistics,
-    mean_of_regions,
     reported,
 )
 from vqa_gs.objectives import OBJECTIVES
@@ -131,8 +130,8 @@ class QuestionBranch(Objective):
         own_targets = targets if prior is None else residual_targets(settings.output, targets, prior)
         own = loss_of(settings.output, branch, own_targets)
         if self.image is not None:
-            assert outputs.regions is not None and outputs.mask is not None  # noqa: PT018
-            image_states, image_answers = self.image(mean_of_regions(outputs.regions, outputs.mask))
+            assert outputs.seen is not None
+            image_states, image_answers = self.image(outputs.seen.mean())
             seen = [image_states]
             own = own + loss_of(settings.output, image_answers, targets)
         if outputs.batch.epoch < settings.start_epoch:

@@ -14,6 +14,8 @@ from vqa_gs.tasks import TASKS
 from vqa_gs.tasks.vqa.settings import DataConfig
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from vqa_gs.contracts import Outputs, TrainingStatistics
@@ -35,12 +37,15 @@ class Vqa(Task):
     tests_are_files = False
 
     def __init__(self, settings: RunSettings) -> None:
+        from vqa_gs.common.devices import choose_device
         from vqa_gs.features.joined import open_stores
+        from vqa_gs.features.resident import resident
         from vqa_gs.tasks.vqa.examples import load_training_data, read_split
         from vqa_gs.tasks.vqa.splits import prepare_split
 
         self.settings, config = settings, settings.data
-        self.store = open_stores(config.stores())
+        self.resident = resident(open_stores(config.stores()), config.resident, choose_device(settings.training.device))
+        self.store = self.resident.store
         self.data = load_training_data(config, self.store, settings.seed, bool(config.pairs), settings.scoring)
         self.sources = {**self.data.sources, config.features: self.store.content_hash}
         self.ordinary = self.data.ordinary
@@ -68,6 +73,12 @@ class Vqa(Task):
             data.answer_prior,
             model.widths(),
         )
+
+    def image_of(self) -> NDArray[np.int64]:
+        """Returns a number for the image of each ordinary question."""
+        from vqa_gs.pipeline.image_plan import image_codes
+
+        return image_codes(self.data.examples.image_ids[: self.ordinary].tolist())
 
     def batcher(self, plan: Plan, requirements: frozenset[str]) -> Callable[[int], VqaBatch]:
         """Returns what reads the regions of a step's questions."""
@@ -106,6 +117,7 @@ class Vqa(Task):
         """Returns what the store is and how large the vocabularies are."""
         return {
             "features_fingerprint": self.store.fingerprint,
+            "features_resident": self.resident.told,
             "region_dim": self.store.dim,
             "words": len(self.data.words),
             "answers": len(self.data.answers),

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vqa_gs.contracts import Batch
+from vqa_gs.contracts import Batch, Sharing
 from vqa_gs.data.vocabulary import AnswerVocabulary
 from vqa_gs.features.store import RegionBatch, RegionStore
 from vqa_gs.pair_builders.alignment.directions import alignment_index, remaining_regions
@@ -19,6 +19,7 @@ from vqa_gs.pair_builders.alignment.tokens import align_tokens
 from vqa_gs.pair_builders.table import PairTable
 from vqa_gs.pipeline.plan import Plan
 from vqa_gs.pipeline.read_ahead import BUFFERS
+from vqa_gs.seen import runs
 from vqa_gs.tasks.vqa.examples import Examples
 
 
@@ -27,12 +28,14 @@ class VqaBatch(Batch):
     """One step's questions, see `Batch`, with the regions of their images.
 
     Attributes:
-        features: (n, regions, dim) float32, zero-padded.
-        boxes: (n, regions, 4) float32 pixels.
-        sizes: (n, 2) float32 width, height.
-        mask: (n, regions) bool.
+        features: (m, regions, dim) float32, zero-padded. Without ``sharing`` m is n; with it the pair ends have a row
+            each and behind them stand the images of the ordinary questions, each once.
+        boxes: (m, regions, 4) float32 pixels.
+        sizes: (m, 2) float32 width, height.
+        mask: (m, regions) bool.
         tokens: (n, length) int64.
         word_alignment: as ``alignment``, of the words of the two questions.
+        sharing: which image each ordinary question is about; None: each has its own.
     """
 
     features: Tensor
@@ -41,6 +44,7 @@ class VqaBatch(Batch):
     mask: Tensor
     tokens: Tensor
     word_alignment: tuple[Tensor, ...]
+    sharing: Sharing | None = None
 
 
 class PairedExamples(Protocol):
@@ -81,6 +85,7 @@ class BatchReader:
         end_rows: float = 1.0,
         epoch: float = 0.0,
         seed: int = 0,
+        share: bool = False,
     ) -> VqaBatch:
         """Reads one batch.
 
@@ -92,11 +97,16 @@ class BatchReader:
             end_rows: for pair ends.
             epoch: how far training has come.
             seed: of dropout.
+            share: read an image once for ordinary questions about it that stand one after the other.
         """
         data, examples = self.data, self.data.examples
         ends = data.pair_rows[pairs].T.reshape(-1)
         of = np.concatenate([ends, ordinary])
-        regions = self.store.read_batch(list(examples.image_ids[of]), out=self._buffers[slot])
+        shown, sharing = of, None
+        if share and len(ordinary):
+            first, counts = runs(examples.image_ids[ordinary])
+            shown, sharing = np.concatenate([ends, ordinary[first]]), Sharing.of_counts(counts)
+        regions = self.store.read_batch(list(examples.image_ids[shown]), out=self._buffers[slot])
         self._buffers[slot] = regions
         assert examples.targets is not None
         targets = torch.from_numpy(np.ascontiguousarray(examples.targets.dense(of)))
@@ -108,19 +118,19 @@ class BatchReader:
         weight = torch.ones(0)
         if data.pairs is not None and len(pairs):
             count = len(pairs)
-            counts = regions.counts.numpy()
+            held = regions.counts.numpy()
             width = mask.shape[1]
             alignment = alignment_index(
-                data.pairs, pairs, counts[:count], counts[count : 2 * count], width_a=width, width_b=width
+                data.pairs, pairs, held[:count], held[count : 2 * count], width_a=width, width_b=width
             ).to("cpu")
             if self.align_words:
                 word_alignment = align_tokens(tokens[:count].numpy(), tokens[count : 2 * count].numpy()).to("cpu")
             weight = torch.from_numpy(np.tile(data.pairs.weight[pairs], 2))
             if data.pairs.mask_first is not None:
-                kept = torch.from_numpy(remaining_regions(data.pairs, pairs, counts[count : 2 * count], width_b=width))
+                kept = torch.from_numpy(remaining_regions(data.pairs, pairs, held[count : 2 * count], width_b=width))
                 mask = mask.clone()
                 mask[count : 2 * count] &= kept
-                features[count : 2 * count].masked_fill_(~kept.unsqueeze(-1), 0)
+                features[count : 2 * count].masked_fill_(~kept.unsqueeze(-1).to(features.device), 0)
             if data.pairs.answer_b is not None:
                 self._override_answers(pairs, targets, labels)
         return VqaBatch(
@@ -141,6 +151,7 @@ class BatchReader:
             examples=torch.from_numpy(of),
             question_type=torch.from_numpy(examples.question_type[of]),
             answer_type=torch.from_numpy(examples.answer_type[of]),
+            sharing=sharing,
         )
 
     def _override_answers(self, pairs: NDArray[np.int64], targets: Tensor, labels: Tensor) -> None:
@@ -170,6 +181,7 @@ class BatchReader:
                 2 * all_pairs / plan.world,
                 step / plan.steps_per_epoch,
                 plan.step_seed(step),
+                plan.by_image,
             )
 
         return step_batch

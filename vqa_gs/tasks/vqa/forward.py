@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vqa_gs.contracts import TRACE, ModelOutput, Outputs, PairEnds, direction_of, gradient_by
+from vqa_gs.contracts import TRACE, ModelOutput, Outputs, PairEnds, Seen, Sharing, direction_of, gradient_by
 from vqa_gs.models.vqa_model import Encoded, VqaModel, join, take
 from vqa_gs.pair_builders.alignment.directions import differences
 from vqa_gs.pipeline.pair_ends import counterparts, pair_ends
@@ -26,10 +26,16 @@ def forward(model: VqaModel, batch: VqaBatch, requirements: frozenset[str]) -> O
     # Only the pair ends are differentiated by their regions, so only they go through a graph that allows it.
     leaf = regions[:ends].detach().requires_grad_(gradient_by("regions") in requirements)
     parts = []
+
+    def ask(rows: slice, others: Tensor, mask: Tensor, sharing: Sharing | None = None) -> ModelOutput:
+        if sharing is None:
+            return model.answer(others, mask, take(question, rows))
+        return model.answer_shared(others, mask, take(question, rows), sharing)
+
     if ends:
         parts.append(model.answer(leaf, batch.mask[:ends], take(question, slice(ends)), TRACE in requirements))
-    if ends < len(regions):
-        parts.append(model.answer(regions[ends:], batch.mask[ends:], take(question, slice(ends, None))))
+    if ends < len(batch):
+        parts.append(ask(slice(ends, None), regions[ends:], batch.mask[ends:], batch.sharing))
     logits = parts[0].logits if len(parts) == 1 else torch.cat([part.logits for part in parts])
     return Outputs(
         batch,
@@ -38,9 +44,8 @@ def forward(model: VqaModel, batch: VqaBatch, requirements: frozenset[str]) -> O
         torch.ones(len(logits), device=logits.device),
         _ends(batch, parts[0], leaf, words, requirements) if ends else None,
         parts,
-        regions,
-        batch.mask,
-        lambda rows, others, mask: model.answer(others, mask, take(question, rows)),
+        Seen(regions, batch.mask, batch.sharing),
+        ask,
     )
 
 

@@ -11,14 +11,24 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vqa_gs.contracts import ModelOutput, Objective, asked, direction_of, gradient_by, input_gradient
+from vqa_gs.contracts import (
+    SHARED_IMAGES,
+    ModelOutput,
+    Objective,
+    Seen,
+    Sharing,
+    asked,
+    direction_of,
+    gradient_by,
+    input_gradient,
+)
 from vqa_gs.data.questions import QuestionId
 from vqa_gs.eval.grounding_file import GroundingFile
 from vqa_gs.features.store import RegionBatch, RegionStore
 from vqa_gs.models.vqa_model import VqaModel, seeing
 from vqa_gs.objectives.choices import Variant
 from vqa_gs.objectives.decision import cosine, end_decision
-from vqa_gs.pipeline.region_batches import image_batches
+from vqa_gs.pipeline.region_batches import image_batches, shared_batches
 from vqa_gs.tasks.vqa.batches import BatchReader, PairedExamples
 from vqa_gs.tasks.vqa.examples import Examples
 from vqa_gs.tasks.vqa.forward import forward
@@ -33,24 +43,44 @@ class Predictor:
         model: the network, on its device.
         terms: of the loss, on the same device, which may have a say in the logits, see `Objective.at_test`.
         bf16: multiply in bfloat16; None leaves that to whoever calls. Gradients are taken in float32 all the same.
+        share: let so many questions share an image in `outputs`, where the model can; 0: each has its own. It saves
+            reading and projecting an image anew for each question, and moves logits by rounding.
     """
 
-    def __init__(self, model: VqaModel, terms: Collection[Objective] = (), bf16: bool | None = None) -> None:
+    def __init__(
+        self, model: VqaModel, terms: Collection[Objective] = (), bf16: bool | None = None, share: int = 0
+    ) -> None:
         self.model, self.terms, self.bf16 = model, terms, bf16
+        self.let_share(share)
         self.device = next(model.parameters()).device
+
+    def let_share(self, most: int) -> None:
+        """Lets so many questions share an image from now on, where the model can."""
+        self.share = most if SHARED_IMAGES in self.model.provides(self.model.settings) else 0
 
     def outputs(
         self, examples: Examples, store: RegionStore, batch_size: int, rank: int = 0, world: int = 1
     ) -> Generator[tuple[NDArray[np.int64], ModelOutput], None, None]:
-        """Yields rows and what the model says of them, in order; of several processes, each gets a share."""
+        """Yields rows and what the model says of them; of several processes, each gets a share.
 
-        def ask(regions: RegionBatch, tokens: Tensor, types: Tensor) -> ModelOutput:
+        Every row comes once: in order, or where images are shared those of one image together.
+        """
+
+        def ask(regions: RegionBatch, tokens: Tensor, types: Tensor, sharing: Sharing | None = None) -> ModelOutput:
             with torch.no_grad(), self._precision():
-                out = self.model(regions.features, regions.boxes, regions.sizes, regions.mask, tokens)
+                out = self.model(regions.features, regions.boxes, regions.sizes, regions.mask, tokens, sharing)
                 return asked(self.terms, out, types)
 
-        for rows, _, out in self._batches(ask, examples, store, batch_size, rank, world):
-            yield rows, out
+        if not self.share:
+            for rows, _, out in self._batches(ask, examples, store, batch_size, rank, world):
+                yield rows, out
+            return
+        images = list(examples.image_ids)
+        with closing(shared_batches(images, store, batch_size, self.share, rank, world)) as batches:
+            for rows, regions, sharing in batches:
+                with self._asked():
+                    out = ask(regions.to(self.device), *self._questions(examples, rows), sharing.to(self.device))
+                yield rows, out
 
     def regions(
         self, examples: Examples, store: RegionStore, ids: Sequence[QuestionId], batch_size: int = 512
@@ -77,7 +107,7 @@ class Predictor:
                 prepared = model.prepare_regions(regions.features, regions.boxes, regions.sizes, regions.mask)
             leaf = prepared.detach().requires_grad_()
             with torch.enable_grad():
-                seen = seeing(model.answer(leaf, regions.mask, question), leaf, regions.mask)
+                seen = seeing(model.answer(leaf, regions.mask, question), Seen(leaf, regions.mask))
                 out = asked(self.terms, seen, types)
                 score = out.logits.max(1).values
                 by_region = None
@@ -142,11 +172,14 @@ class Predictor:
         """Yields rows, their regions on the CPU, and what ``ask`` makes of regions, tokens, types on the device."""
         with closing(image_batches(list(examples.image_ids), store, batch_size, rank, world)) as batches:
             for rows, regions in batches:
-                tokens = examples.tokens[torch.from_numpy(rows)].to(self.device)
-                types = torch.from_numpy(examples.question_type[rows]).to(self.device)
                 with self._asked():
-                    answer = ask(regions.to(self.device), tokens, types)
+                    answer = ask(regions.to(self.device), *self._questions(examples, rows))
                 yield rows, regions, answer
+
+    def _questions(self, examples: Examples, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Returns tokens and question types of some rows, on the device."""
+        tokens = examples.tokens[torch.from_numpy(rows)].to(self.device)
+        return tokens, torch.from_numpy(examples.question_type[rows]).to(self.device)
 
     @contextmanager
     def _asked(self) -> Generator[None, None, None]:

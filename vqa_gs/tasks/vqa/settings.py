@@ -43,6 +43,9 @@ class DataConfig:
         features: region store of all images, made by ``vqa-gs features convert``.
         counterfactual_features: region store of the images that only ``counterfactuals`` are about, where they are in
             one of their own.
+        resident: where the features are kept: ``none`` reads them from the file, step by step; ``device`` loads them
+            all to the device, where batches are gathered then; ``memory`` locks the file in memory; ``auto`` is
+            ``device`` where that is a GPU of whose free memory half is enough for them, else ``none``.
         iid_val: in-domain split that epochs are chosen on; cut from training when left out.
         tests: out-of-distribution and other splits by name, looked at once, after training.
         counterfactuals: questions that occur only as ends of pairs (edited images).
@@ -62,6 +65,7 @@ class DataConfig:
     tests: dict[str, SplitConfig] = field(default_factory=dict)
     counterfactuals: SplitConfig | None = None
     counterfactual_features: str | None = None
+    resident: Literal["auto", "none", "device", "memory"] = "auto"
     pairs: list[str] = field(default_factory=list)
     pair_kinds: list[str] = field(default_factory=list)
     max_pairs: int = 0

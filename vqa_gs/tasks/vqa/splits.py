@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Generator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -36,17 +36,19 @@ class VqaSplit(ScoredSplit):
     Attributes:
         examples: the questions as tokens.
         store: the regions of their images.
+        share: how many questions share an image at the most, see `Predictor`.
     """
 
     examples: Examples
     store: RegionStore
+    share: int = field(default=0, kw_only=True)
 
     def logits(
         self, model: nn.Module, batch_size: int, rank: int, world: int, terms: Collection[Objective]
     ) -> Generator[tuple[Tensor, Tensor], None, None]:
         """Yields rows and logits of the questions; see `ScoredSplit`."""
         assert isinstance(model, VqaModel)
-        predictor = Predictor(model, terms)
+        predictor = Predictor(model, terms, share=self.share)
         with closing(predictor.outputs(self.examples, self.store, batch_size, rank, world)) as batches:
             for rows, out in batches:
                 yield torch.from_numpy(rows), out.logits
@@ -124,6 +126,7 @@ def _prepared(
         ),
         store,
         controls=AnswerControls(data.train.annotations, typed, data.answers.answers, settings.scoring),
+        share=settings.training.max_questions_per_image if settings.training.share_images else 0,
     )
     split.check()
     return split

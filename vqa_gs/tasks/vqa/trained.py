@@ -85,6 +85,12 @@ class TrainedModel(Trained):
         statistics = TrainingStatistics(self.answers.answers, self.question_types.names, sizes=model.widths())
         super().__init__(folder, settings, model, statistics, device)
         self.predictor = Predictor(self.model, self.terms.values(), record.precision == "bf16")
+        if settings.training.share_images:
+            self.share_images()
+
+    def share_images(self) -> None:
+        """Lets questions share their images from now on, as runs do that were trained so; see `Predictor`."""
+        self.predictor.let_share(self.settings.training.max_questions_per_image)
 
     def results(
         self,
@@ -109,29 +115,27 @@ class TrainedModel(Trained):
         """
         examples = self._examples(questions, store)
         repeated = len(set(questions.question_ids)) < len(questions)
-        rows: list[Result] = []
+        results: list[Result | None] = [None] * len(questions)
         with phase("answering", len(questions), "questions") as advance:
-            for _, out in self.predictor.outputs(examples, store, batch_size):
+            for rows, out in self.predictor.outputs(examples, store, batch_size):
                 advance(len(out.logits))
                 best, labels = out.logits.double().max(1)
                 sure = best.sigmoid().tolist()
                 shares = torch.log_softmax(out.logits.double(), 1)
                 entropy = -(shares.exp() * shares).sum(1)
                 top = self._top(out.logits, top_k)
-                told = zip(labels.tolist(), sure, entropy.clamp_min(0).tolist(), top, strict=True)
-                for label, score, spread, best_few in told:
-                    question = questions.questions[len(rows)]
-                    rows.append(
-                        Result(
-                            question.question_id,
-                            self.answers.answers[label],
-                            score if scores else None,
-                            spread if scores else None,
-                            question.image_id if repeated else None,
-                            best_few,
-                        )
+                told = zip(rows.tolist(), labels.tolist(), sure, entropy.clamp_min(0).tolist(), top, strict=True)
+                for row, label, score, spread, best_few in told:
+                    question = questions.questions[row]
+                    results[row] = Result(
+                        question.question_id,
+                        self.answers.answers[label],
+                        score if scores else None,
+                        spread if scores else None,
+                        question.image_id if repeated else None,
+                        best_few,
                     )
-        return rows
+        return [result for result in results if result is not None]
 
     def _top(self, logits: Tensor, count: int) -> Sequence[Top | None]:
         """Returns the best answers of (b, answers) logits."""
@@ -148,11 +152,11 @@ class TrainedModel(Trained):
         """Returns the logits (n, answers) float16 of some answers on the CPU, see `columns_of`."""
         examples = self._examples(questions, store)
         with phase("asking another run", len(questions), "questions") as advance:
-            parts = []
-            for _, out in self.predictor.outputs(examples, store, 512):
+            found = torch.empty(len(questions), len(answers), dtype=torch.float16)
+            for rows, out in self.predictor.outputs(examples, store, 512):
                 advance(len(out.logits))
-                parts.append(columns_of(out.logits.float().cpu(), self.answers.answers, answers))
-        return torch.cat(parts)
+                found[torch.from_numpy(rows)] = columns_of(out.logits.float().cpu(), self.answers.answers, answers)
+        return found
 
     def guesses(
         self, questions: QuestionSet, store: RegionStore, top: int = 5, batch_size: int = 512
@@ -160,11 +164,11 @@ class TrainedModel(Trained):
         """Returns for each question the answers with the highest scores, the best first; see `results`."""
         if top < 1:
             raise UsageError(f"the first {top} answers are none", mend="ask for 1 or more")
-        found = []
-        for _, out in self.predictor.outputs(self._examples(questions, store), store, batch_size):
+        found: list[list[Guess]] = [[] for _ in range(len(questions))]
+        for rows, out in self.predictor.outputs(self._examples(questions, store), store, batch_size):
             scores, labels = out.logits.double().sigmoid().topk(min(top, len(self.answers)))
-            for row, best in zip(scores.tolist(), labels.tolist(), strict=True):
-                found.append([Guess(self.answers.answers[at], score) for at, score in zip(best, row, strict=True)])
+            for row, few, best in zip(rows.tolist(), scores.tolist(), labels.tolist(), strict=True):
+                found[row] = [Guess(self.answers.answers[at], score) for at, score in zip(best, few, strict=True)]
         return found
 
     def ground(
