@@ -46,7 +46,7 @@ def run(words: Sequence[str]) -> None:
     parser.add_argument("--max-steps", type=int, default=None, help="the same as --training.max_steps")
     extra = "another file a text task is tested on"
     parser.add_argument("--extra-test", action="append", default=[], metavar="NAME=FILE", help=extra)
-    tested_on = "a suite to test the finished run on; its own in-domain questions choose the epoch, where it has any"
+    tested_on = "a suite of tests; where it has in-domain questions they choose the epoch"
     parser.add_argument("--suite", type=str, default=None, help=tested_on)
     parser.add_argument(
         "--config",
