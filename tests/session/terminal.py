@@ -61,8 +61,10 @@ def run(
     begun = time.monotonic()
     pid, terminal = pty.fork()
     if pid == 0:
-        os.execvpe(words[0], list(words), {**os.environ, "TERM": "xterm-256color", **(environment or {})})
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", _HEIGHT, width, 0, 0))
+        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", _HEIGHT, width, 0, 0))
+        # These go before a terminal's own size, and a test's process may have them.
+        inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+        os.execvpe(words[0], list(words), {**inherited, "TERM": "xterm-256color", **(environment or {})})
     raw = b""
     while time.monotonic() - begun < _LONGEST:
         if select.select([terminal], [], [], 0.2)[0]:
