@@ -99,7 +99,8 @@ def test_everything_the_data_allows(files, capsys):
     assert low <= metrics["subsets"]["first"]["overall"] <= high
     assert metrics["intervals"]["per_question_type"].keys() == metrics["per_question_type"].keys()
     text = capsys.readouterr().out
-    for words in ("VQA-CE", "calibration error", "of the type is predicted", "pairs table: both right", "in-domain (iid_val)"):
+    told = ("VQA-CE", "calibration error", "of the type is predicted", "pairs table: both right", "in-domain (iid_val)")
+    for words in told:
         assert words in text
 
 
