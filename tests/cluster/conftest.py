@@ -1,4 +1,5 @@
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -9,31 +10,20 @@ from tests.vqa_gs.conftest import one_thread, tiny  # noqa: F401
 from tests.vqa_gs.study.conftest import Here
 from vqa_gs.cli import main
 from vqa_gs.cluster import following
+from vqa_gs.cluster.records import Records
 from vqa_gs.study import pool
 
-# A term of the loss that takes its time: as long as a file is there, every step sleeps.
+# Gradient supervision that takes its time: as long as a file is there, every step sleeps.
 SLOW = """
 import os, time
-from dataclasses import dataclass
-from vqa_gs.contracts import Objective
-from vqa_gs.objectives import OBJECTIVES
+from vqa_gs.objectives.terms.gradient_supervision import GradientSupervisionTerm as Term
 
-@dataclass(frozen=True)
-class Settings:
-    weight: float = 0.0
+def slow(self, outputs, forward=Term.forward):
+    if os.path.exists(os.environ.get("SLOW", "")):
+        time.sleep(0.3)
+    return forward(self, outputs)
 
-@OBJECTIVES.register("slow")
-class Slow(Objective):
-    Settings = Settings
-
-    @classmethod
-    def requirements(cls, settings):
-        return frozenset()
-
-    def forward(self, outputs):
-        if os.path.exists(os.environ["SLOW"]):
-            time.sleep(0.3)
-        return self.nothing(outputs)
+Term.forward = slow
 """
 
 
@@ -44,9 +34,16 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="session")
-def slurm():
+def cluster():
     """A Slurm of one node of two CPUs; skips where Slurm is not installed."""
     yield from running(1)
+
+
+@pytest.fixture
+def slurm(cluster):
+    """The Slurm, whose jobs are ended after each test."""
+    yield cluster
+    cluster.empty()
 
 
 def running(nodes):
@@ -56,6 +53,9 @@ def running(nodes):
     before = dict(os.environ)
     with Slurm(nodes) as cluster:
         os.environ.update(cluster.environment)
+        # A job is a new process: what it compiles is kept for the next one.
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        os.environ["PYTHONPYCACHEPREFIX"] = str(cluster.folder / "compiled")
         os.environ["PATH"] += ":/usr/sbin:/sbin"
         yield cluster
     os.environ.clear()
@@ -73,7 +73,7 @@ def asked_often():
 
 @pytest.fixture(scope="session")
 def slow(tmp_path_factory):
-    """A plug-in whose term `slow` sleeps in every step while the file that it returns is there."""
+    """A file; jobs that are submitted train slowly while it is there."""
     folder = tmp_path_factory.mktemp("slow")
     (folder / "slow.py").write_text(SLOW)
     before = {name: os.environ.get(name) for name in ("VQA_GS_PLUGINS", "SLOW")}
@@ -81,6 +81,14 @@ def slow(tmp_path_factory):
     yield folder / "sleep"
     for name, value in before.items():
         os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def wait_until(met, seconds=120):
+    """Waits until a condition is met."""
+    until = time.monotonic() + seconds
+    while not met():
+        assert time.monotonic() < until, "it did not come about"
+        time.sleep(0.1)
 
 
 class Study:
@@ -94,6 +102,15 @@ class Study:
         """Calls its command; returns its exit code."""
         words = ["study", "--config", self.file, "--out", out or self.out, "--on", on, *more]
         return main([*map(str, words)])
+
+    @property
+    def records(self):
+        """What was submitted."""
+        return Records(self.out / "slurm")
+
+    def task(self, number=0):
+        """What a task of the last array of runs says of itself."""
+        return self.records.task([one for one in self.records.submissions() if one.kind == "runs"][-1].name, number)
 
     def undisturbed(self):
         """Trains it in this process, and returns what came out."""

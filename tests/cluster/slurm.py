@@ -14,6 +14,7 @@ from pathlib import Path
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol", "scancel")
 
+# A requeued job waits for as long as credentials live, two minutes elsewhere.
 CONFIGURATION = """
 ClusterName=test
 SlurmctldHost={host}(127.0.0.1)
@@ -21,7 +22,7 @@ SlurmUser={user}
 SlurmdUser={user}
 AuthType=auth/munge
 CryptoType=crypto/munge
-AuthInfo=socket={folder}/munge.socket
+AuthInfo=socket={folder}/munge.socket,cred_expire=3
 SlurmctldPort={controller}
 StateSaveLocation={folder}/state
 SlurmctldPidFile={folder}/slurmctld.pid
@@ -39,7 +40,7 @@ AccountingStorageType=accounting_storage/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
 SchedulerType=sched/backfill
-SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=0,sched_min_interval=0,requeue_delay=1
+SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=0,sched_min_interval=0
 ReturnToService=2
 SlurmdTimeout=300
 KillWait=20
@@ -104,12 +105,8 @@ class Slurm:
 
     def __exit__(self, *error: object) -> None:
         """Ends what runs, jobs first: their keepers are no children of these daemons."""
-        with suppress(OSError, subprocess.SubprocessError):
-            self.ask("scancel", "--full", "--signal=KILL", "--state=RUNNING")
-            self.ask("scancel", "--state=PENDING")
-            until = time.monotonic() + 20
-            while self.ask("squeue", "-h").stdout.strip() and time.monotonic() < until:
-                time.sleep(0.2)
+        with suppress(OSError, subprocess.SubprocessError, AssertionError):
+            self.empty()
         for process in reversed(self._processes):
             process.terminate()
             try:
@@ -118,6 +115,15 @@ class Slurm:
                 process.kill()
                 process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def empty(self) -> None:
+        """Ends all jobs, and returns when none is left."""
+        until = time.monotonic() + 60
+        while self.ask("squeue", "-h").stdout.strip():
+            assert time.monotonic() < until, "jobs do not end"
+            self.ask("scancel", "--state=PENDING")
+            self.ask("scancel", "--full", "--signal=KILL", "--state=RUNNING")
+            time.sleep(0.2)
 
     @property
     def configuration(self) -> Path:

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from vqa_gs.cli.features_convert import IDS_HELP, images_of
+from vqa_gs.cli.features_cluster import extract_on_slurm
+from vqa_gs.cli.on_cluster import add_cluster_options, cluster_settings
 from vqa_gs.cli.parsing import STATE, Parser, new_parser, progress_bar, require_count
 from vqa_gs.common.errors import UsageError
 from vqa_gs.common.launcher import end_with_launcher
@@ -24,6 +26,12 @@ _SHOWN = 20
 def extract(words: Sequence[str]) -> None:
     """Makes a region store from image files."""
     given = _extract_parser().parse_args(list(words))
+    settings = cluster_settings(given)
+    if (given.on == "slurm") != (given.shards is not None):
+        raise UsageError("--on slurm and --shards go together", mend="say in how many shards, as --shards 16")
+    if given.on == "slurm":
+        extract_on_slurm(given, settings)
+        return
 
     from vqa_gs.features.extract.backbones import load_backbone
     from vqa_gs.features.extract.batch_size import interrupted_batch, largest_batch
@@ -168,6 +176,7 @@ def _extract_parser() -> Parser:
     add("--dtype", choices=["float16", "float32"], default="float16", help="how features are stored")
     add("--on-error", choices=["skip", "stop"], default="skip", help="at an image that cannot be read")
     add("--shard", type=str, default=None, help="do one part only, as 1/8 to 8/8; `features merge` puts them together")
+    add("--shards", type=int, default=None, help="with --on slurm: how many shards, each a task; they are merged after")
     add("--device", type=str, default="auto", help="cpu, cuda, cuda:1 ... (default: a GPU where there is one)")
     add(
         "--batch-size",
@@ -179,6 +188,7 @@ def _extract_parser() -> Parser:
     add("--workers", type=int, default=None, help="threads (default: one a core, at most 16 beside a GPU)")
     add("--seed", type=int, default=0, help="of random weights")
     add("--allow-download", action="store_true", help="let timm and torchvision fetch weights")
+    add_cluster_options(parser, "one shard")
     parser.titled("boxes", "boxes", "regions", "pool", "whole_image", "detector_weights", "edge_model")
     parser.titled("features", "backbone", "weights", "levels", "short_side", "long_side", "dtype", "seed")
     return parser

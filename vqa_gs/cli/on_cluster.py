@@ -84,4 +84,3 @@ class CommandJob(Job):
 def left_running(records: Path, command: str) -> KeyboardInterrupt:
     """Returns what is raised where a user no longer waits for jobs."""
     return KeyboardInterrupt(f"the jobs stay in the queue; {command}; what they say is in {records}")
-

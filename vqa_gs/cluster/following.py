@@ -1,4 +1,4 @@
-"""Waiting for what was submitted, by the files that tasks write; Slurm is asked now and then whether they are still there."""
+"""Waiting for what was submitted, by the files that tasks write; Slurm is asked now and then whether they are there."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ def follow(records: Records, submissions: Sequence[Submission], look: Callable[[
         UsageError: Slurm cannot be asked.
     """
     asked = time.monotonic()
-    while any(records.task(one.name, number).state not in ENDED for one in submissions for number in range(len(one.tasks))):
+    while any(
+        records.task(one.name, number).state not in ENDED for one in submissions for number in range(len(one.tasks))
+    ):
         if time.monotonic() - asked >= ASK_EVERY:
             asked = time.monotonic()
             if not alive(submissions):

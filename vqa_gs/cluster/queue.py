@@ -8,7 +8,8 @@ import secrets
 import subprocess
 import time
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
+from io import StringIO
 from typing import Any
 
 from vqa_gs.cluster.job import Job
@@ -19,11 +20,10 @@ from vqa_gs.common.errors import UsageError
 _PATIENCE = 60
 # What a job must not take over from one that submits it, or from a training that does.
 _OF_A_JOB = ("SLURM_", "SLURMD_", "SRUN_", "SUBMITIT_", "TORCHELASTIC_")
-_OF_A_RANK = frozenset("MASTER_ADDR MASTER_PORT RANK WORLD_SIZE LOCAL_RANK LOCAL_WORLD_SIZE".split())
+_OF_A_RANK = frozenset(["MASTER_ADDR", "MASTER_PORT", "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"])
 # Slurm's words for a job that is over; it remembers some of them for minutes.
-_OVER = frozenset(
-    "BOOT_FAIL CANCELLED COMPLETED DEADLINE FAILED NODE_FAIL OUT_OF_MEMORY PREEMPTED REVOKED TIMEOUT".split()
-)
+_OVER = {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY"}
+_OVER |= {"PREEMPTED", "REVOKED", "TIMEOUT"}
 
 
 def submit(
@@ -63,16 +63,16 @@ def submit(
     try:
         executor = executor_of(records.logs, settings.requeues)
         executor.update_parameters(**settings.parameters(submission.name, after, one_node))
-        with _clean_environment(), executor.batch():
+        # What sbatch says is told below.
+        with _clean_environment(), redirect_stderr(StringIO()), executor.batch():
             found = [executor.submit(job) for job in jobs]
         submission.job, _, number_in_array = str(found[0].job_id).partition("_")
         submission.array = bool(number_in_array)
     except Exception as error:  # submitit raises several types, with what sbatch said
         records.write(before)
-        said = [line for line in str(error).splitlines() if "error" in line.lower()] or [type(error).__name__]
-        raise UsageError(
-            f"Slurm did not take the job: {said[-1].strip()}", mend="look at the options --slurm.*"
-        ) from error
+        said = [line.partition("error: ")[2] for line in str(error).splitlines() if "error: " in line]
+        why = "; ".join(dict.fromkeys(said)) or " ".join(str(error).split()) or type(error).__name__
+        raise UsageError(f"Slurm did not take the job: {why}", mend="look at the options --slurm.*") from error
     records.write([*before, submission])
     return submission
 
@@ -120,7 +120,9 @@ def _said(*words: str) -> str:
     try:
         done = subprocess.run(words, capture_output=True, text=True, timeout=_PATIENCE, check=True)
     except FileNotFoundError as error:
-        raise UsageError(f"there is no {words[0]} here", mend="call it on a machine that jobs are submitted from") from error
+        raise UsageError(
+            f"there is no {words[0]} here", mend="call it on a machine that jobs are submitted from"
+        ) from error
     except subprocess.CalledProcessError as error:
         lines = error.stderr.strip().splitlines()
         raise UsageError(f"{words[0]} failed: {lines[-1] if lines else f'code {error.returncode}'}") from error

@@ -18,7 +18,7 @@ from vqa_gs.cluster.job import Job as ClusterJob
 from vqa_gs.cluster.job import LostRank, is_first
 from vqa_gs.common.errors import VqaGsError
 from vqa_gs.common.files import write_json
-from vqa_gs.study.outcome import failure_file, write_outcome
+from vqa_gs.study.outcome import write_outcome
 from vqa_gs.study.worker import Job, JobResult, train_job
 
 # How long a node waits for the others, how long processes may take to write a checkpoint, how often it is looked.

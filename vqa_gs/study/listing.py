@@ -67,7 +67,9 @@ def run_states(out: Path) -> list[RunState]:
     except FileNotFoundError as error:
         raise UsageError(f"{out} is no study's folder", mend="name the --out of a `vqa-gs study` call") from error
     except (OSError, msgspec.DecodeError, KeyError, TypeError) as error:
-        raise DataError("is no list of runs", file=file, mend="call `vqa-gs study` again, it is written anew") from error
+        raise DataError(
+            "is no list of runs", file=file, mend="call `vqa-gs study` again, it is written anew"
+        ) from error
     waiting = _waiting(out)
     return [_state(title, out / folder, folder in waiting) for title, folder in listed]
 

@@ -65,7 +65,11 @@ def submit_study(
         before = records.submissions()
         there = alive(before)
         busy = {
-            name for one in before for number in there.get(one.name, {}) for name in one.tasks[number] if one.kind == "runs"
+            name
+            for one in before
+            for number in there.get(one.name, {})
+            for name in one.tasks[number]
+            if one.kind == "runs"
         }
         known = [one for one in before if one.name in there]
         left = [run for run in runs if run.status != "done" and _name(run, plan) not in busy]

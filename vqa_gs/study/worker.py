@@ -5,8 +5,8 @@ process that started it: when its standard input ends, however that process ende
 the run goes on from its checkpoint another day. submitit, which does the same on a cluster, has no such worker: what
 its LocalExecutor starts outlives the process that started it, and is a new process for every run.
 
-``python -m vqa_gs.study.worker JOB RESULT`` reads one job from a file and writes its result to another: what ``torchrun``
-starts where a run has several processes, of which the first writes.
+``python -m vqa_gs.study.worker JOB RESULT`` reads one job from a file and writes its result to another: what
+``torchrun`` starts where a run has several processes, of which the first writes.
 """
 
 from __future__ import annotations
