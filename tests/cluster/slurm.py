@@ -22,7 +22,7 @@ SlurmUser={user}
 SlurmdUser={user}
 AuthType=auth/munge
 CryptoType=crypto/munge
-AuthInfo=socket={folder}/munge.socket,cred_expire=3
+AuthInfo=socket={folder}/munge.socket,cred_expire=10
 SlurmctldPort={controller}
 StateSaveLocation={folder}/state
 SlurmctldPidFile={folder}/slurmctld.pid

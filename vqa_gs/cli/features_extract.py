@@ -26,11 +26,11 @@ _SHOWN = 20
 def extract(words: Sequence[str]) -> None:
     """Makes a region store from image files."""
     given = _extract_parser().parse_args(list(words))
-    settings = cluster_settings(given)
+    asked = cluster_settings(given)
     if (given.on == "slurm") != (given.shards is not None):
         raise UsageError("--on slurm and --shards go together", mend="say in how many shards, as --shards 16")
     if given.on == "slurm":
-        extract_on_slurm(given, settings)
+        extract_on_slurm(given, asked)
         return
 
     from vqa_gs.features.extract.backbones import load_backbone
