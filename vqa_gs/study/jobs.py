@@ -24,6 +24,9 @@ from vqa_gs.study.worker import Job, JobResult, train_job
 # How long a node waits for the others, how long processes may take to write a checkpoint, how often it is looked.
 _MEETING, _ENDING, _LOOK = 600, 60.0, 0.5
 
+# What torch says where another process of a training does not answer any more.
+_CUT_OFF = ("gloo", "NCCL", "TCPStore", "Connection closed", "Connection reset")
+
 
 class TrainRuns(ClusterJob):
     """Trains runs, one after the other; those that fail are put on record and leave the others alone.
@@ -102,11 +105,10 @@ def _train_together(run: Job, beside: Path, number: int, nodes: int, per_node: i
         if process.poll() is None:
             process.kill()
             process.wait()
-    if said.exists():
-        return msgspec.json.decode(said.read_bytes(), type=JobResult)
-    if code and is_first():
+    result = msgspec.json.decode(said.read_bytes(), type=JobResult) if said.exists() else None
+    if is_first() and (code if result is None else result.crashed and any(word in result.error for word in _CUT_OFF)):
         raise LostRank(f"a process of {run.folder} was lost; it goes on from its last checkpoint")
-    return JobResult("done")
+    return result or JobResult("done")
 
 
 def _address() -> str:
