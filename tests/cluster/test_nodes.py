@@ -44,7 +44,7 @@ def test_a_lost_rank_is_told_and_the_run_goes_on(two_nodes, slow, make_study, pr
     wait_until(lambda: study.task().state == "requeued" or study.task().starts == 2)
     slow.unlink()
     assert study.call("--slurm.nodes", "2") == 0
-    said = next(study.records.logs.glob("*_0_log.err")).read_text()
+    said = (study.records.logs / f"{study.records.submissions()[0].job}_0_log.err").read_text()
     assert f"vqa-gs: a process of {run} was lost; it goes on from its last checkpoint" in said
     assert study.task().starts == 2
 
