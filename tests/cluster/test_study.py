@@ -83,9 +83,11 @@ def test_drained_resumed_cancelled(slurm, slow, make_study, capfd):
     assert slurm.ask(*drained, "state=drain", "reason=test").returncode == 0
     try:
         # Ctrl-C: the command ends, the jobs stay.
-        threading.Timer(2, os.kill, (os.getpid(), signal.SIGINT)).start()
+        threading.Timer(5, os.kill, (os.getpid(), signal.SIGINT)).start()
         assert study.call() == 130
-        assert f"the jobs stay in the queue; `vqa-gs study status {study.out}`" in capfd.readouterr().err
+        said = capfd.readouterr().err
+        assert f"the jobs stay in the queue; `vqa-gs study status {study.out}`" in said
+        assert "tasks wait, and may wait for ever; Slurm says why: ReqNodeNotAvail" in said
         assert status(study, capfd) == {"gs, seed 1": "waiting"}
         assert study.call("--detach") == 0
         assert "0 runs submitted, 1 were waiting or running" in capfd.readouterr().err

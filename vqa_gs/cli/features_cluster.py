@@ -129,16 +129,19 @@ def _follow(records: Records, submissions: Sequence[Submission], out: Path) -> N
     told: set[str] = set()
     console = Console(stderr=True, quiet=STATE.quiet)
 
+    def tell(line: str) -> None:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
     def look() -> None:
         for one, number in tasks:
             state, name = records.task(one.name, number), one.tasks[number][0]
             if state.state in ("done", "failed") and name not in told:
                 told.add(name)
                 line = f"shard {name}: {state.state} on {state.node}, {state.seconds:.0f} s {state.error}"
-                console.print(line.rstrip(), highlight=False, markup=False, soft_wrap=True)
+                tell(line.rstrip())
 
     try:
-        follow(records, submissions, look)
+        follow(records, submissions, look, tell)
     except KeyboardInterrupt as error:
         names = ",".join(one.name for one in submissions)
         raise left_running(records.logs, f"`squeue --me` shows them, `scancel --name={names}` ends them") from error

@@ -121,10 +121,11 @@ def _on_slurm(
     from vqa_gs.study.submit import follow_study, submit_study
 
     words = _again(given, seeds)
-    jobs = (CommandJob([*words, "--prepare-only"]), CommandJob([*words, "--report-only"]))
-    submitted = submit_study(plan, runs, settings, given.runs_per_task, *jobs)
+    report = CommandJob([*words, "--report-only", *(["--image-dir", given.image_dir] if given.image_dir else [])])
+    prepare = CommandJob([*words, "--prepare-only"])
+    submitted = submit_study(plan, runs, settings, given.runs_per_task, prepare, report)
     if not submitted.alive and all(run.status == "done" for run in runs):
-        CommandJob([*words, "--report-only"]).work()
+        report.work()
         return
     counted = f"{submitted.runs} runs submitted, {submitted.waiting} were waiting or running"
     console.print(f"{counted}; see `vqa-gs study status {given.out}`", highlight=False, markup=False, soft_wrap=True)

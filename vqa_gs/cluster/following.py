@@ -12,25 +12,37 @@ LOOK_EVERY = 1.0
 ASK_EVERY = 30.0
 
 
-def follow(records: Records, submissions: Sequence[Submission], look: Callable[[], None]) -> None:
+# Why a task waits without anybody having to do anything.
+_PATIENT = {"None", "Priority", "Resources", "Dependency", "BeginTime", "JobArrayTaskLimit"}
+
+
+def follow(
+    records: Records, submissions: Sequence[Submission], look: Callable[[], None], tell: Callable[[str], None]
+) -> None:
     """Returns when every task has ended, or Slurm knows of none any more.
 
     Args:
         records: of the submissions.
         submissions: those that are waited for.
         look: called about once a second, and once at the end.
+        tell: told why tasks wait that may wait for ever.
 
     Raises:
         UsageError: Slurm cannot be asked.
     """
-    asked = time.monotonic()
+    asked, told = time.monotonic(), set(_PATIENT)
     while any(
         records.task(one.name, number).state not in ENDED for one in submissions for number in range(len(one.tasks))
     ):
         if time.monotonic() - asked >= ASK_EVERY:
-            asked = time.monotonic()
-            if not alive(submissions):
+            asked, told = time.monotonic(), set(_PATIENT)
+            there = alive(submissions)
+            if not there:
                 break
+            for why in {word for tasks in there.values() for word in tasks.values()} - told:
+                told.add(why)
+                if why:
+                    tell(f"tasks wait, and may wait for ever; Slurm says why: {why}")
         look()
         time.sleep(LOOK_EVERY)
     look()

@@ -81,7 +81,7 @@ def alive(submissions: Collection[Submission]) -> dict[str, dict[int, str]]:
     """Asks Slurm which tasks are waiting or running.
 
     Returns:
-        By the submission's name, the number of the task and Slurm's word for its state.
+        By the submission's name, the number of the task and why it waits in Slurm's word, "" where it does not.
 
     Raises:
         UsageError: Slurm cannot be asked.
@@ -90,11 +90,11 @@ def alive(submissions: Collection[Submission]) -> dict[str, dict[int, str]]:
     if not wanted:
         return {}
     found: dict[str, dict[int, str]] = {}
-    for line in _said("squeue", "-h", "-a", "-r", "-t", "all", "-u", _user(), "-o", "%i %T %j").splitlines():
-        job, state, name = line.split(" ", 2)
+    for line in _said("squeue", "-h", "-a", "-r", "-t", "all", "-u", _user(), "-o", "%i|%T|%j|%r").splitlines():
+        job, state, name, why = line.split("|", 3)
         if name in wanted and state not in _OVER:
             number = job.partition("_")[2]
-            found.setdefault(name, {})[int(number) if number.isdecimal() else 0] = state
+            found.setdefault(name, {})[int(number) if number.isdecimal() else 0] = why if state == "PENDING" else ""
     return found
 
 

@@ -15,6 +15,7 @@ from vqa_gs.cluster.settings import SlurmSettings
 from vqa_gs.common.errors import VqaGsError
 from vqa_gs.study.checks import require_data, require_ours
 from vqa_gs.study.costs import trained_seconds
+from vqa_gs.study.extras import require_study_extras
 from vqa_gs.study.jobs import TrainRuns
 from vqa_gs.study.plan import PlannedRun, StudyPlan
 from vqa_gs.study.prepare import outdated
@@ -77,7 +78,9 @@ def submit_study(
         new: list[Submission] = []
         after: list[str] = [f"afterok:{one.job}" for one in known if one.kind == "prepare"]
         if left and not after:
-            if outdated(plan.spec.prepare, plan.unneeded(runs)):
+            steps = outdated(plan.spec.prepare, plan.unneeded(runs))
+            require_study_extras(left, steps, plan.spec)
+            if steps:
                 new.append(submit(records, "prepare", [prepare], [[]], settings, one_node=True))
                 after.append(f"afterok:{new[-1].job}")
             else:
@@ -132,8 +135,11 @@ def follow_study(submitted: Submitted, runs: Sequence[PlannedRun], at_once: int,
                 shown.append(run)
                 bar.started(run)
 
+    def tell(line: str) -> None:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
     with bar:
-        follow(submitted.records, submitted.alive, look)
+        follow(submitted.records, submitted.alive, look, tell)
     failed = [run for run in runs if run.status == "failed"]
     lost = [run for run in runs if run.status not in ("done", "failed")]
     if failed:
