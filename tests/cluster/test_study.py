@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import threading
+import time
 
 from tests.cluster.conftest import products, wait_until
 from vqa_gs.cli import main
@@ -76,6 +77,13 @@ def test_requeued_and_out_of_time(slurm, slow, make_study, capfd):
     assert products(study.out) == study.undisturbed()
 
 
+def interrupt(study):
+    """Sends Ctrl-C to this process once it follows its jobs, and has asked Slurm for them."""
+    wait_until(lambda: [one.job for one in study.records.submissions() if one.kind == "report" and one.job])
+    time.sleep(5)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
 def test_drained_resumed_cancelled(slurm, slow, make_study, capfd):
     slow.touch()
     study = make_study(arms={"gs": {}}, seeds=[1], settings=LONG)
@@ -83,7 +91,7 @@ def test_drained_resumed_cancelled(slurm, slow, make_study, capfd):
     assert slurm.ask(*drained, "state=drain", "reason=test").returncode == 0
     try:
         # Ctrl-C: the command ends, the jobs stay.
-        threading.Timer(5, os.kill, (os.getpid(), signal.SIGINT)).start()
+        threading.Thread(target=interrupt, args=(study,)).start()
         assert study.call() == 130
         said = capfd.readouterr().err
         assert f"the jobs stay in the queue; `vqa-gs study status {study.out}`" in said
