@@ -140,6 +140,7 @@ def _extract_parser() -> Parser:
         "Make a region store from image files. The same command goes on where it was stopped; under torchrun each"
         " process takes a part.",
         "vqa-gs features extract --images photos --boxes grid --regions 36 --out regions.h5",
+        common=(),
     )
     add = parser.add_argument
     add("--images", type=str, required=True, help="a folder, searched at any depth, or a text file with a path a line")
@@ -176,7 +177,7 @@ def _extract_parser() -> Parser:
     add("--dtype", choices=["float16", "float32"], default="float16", help="how features are stored")
     add("--on-error", choices=["skip", "stop"], default="skip", help="at an image that cannot be read")
     add("--shard", type=str, default=None, help="do one part only, as 1/8 to 8/8; `features merge` puts them together")
-    add("--shards", type=int, default=None, help="with --on slurm: how many shards, each a task; they are merged after")
+    add("--shards", type=int, default=None, help="with slurm: how many; merged after")
     add("--device", type=str, default="auto", help="cpu, cuda, cuda:1 ... (default: a GPU where there is one)")
     add(
         "--batch-size",

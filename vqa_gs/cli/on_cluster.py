@@ -12,6 +12,8 @@ from vqa_gs.cluster.settings import SlurmSettings
 from vqa_gs.common.errors import UsageError
 
 _PLACES = ("local", "slurm")
+# Those of `--slurm.*` that `--help` explains.
+COMMON = ("slurm.partition", "slurm.time", "slurm.gpus")
 
 
 def add_cluster_options(parser: Parser, what: str, trains: bool = False) -> None:
@@ -23,8 +25,8 @@ def add_cluster_options(parser: Parser, what: str, trains: bool = False) -> None
         trains: it trains, which several nodes can do together.
     """
     add, default = parser.add_argument, SlurmSettings()
-    add("--on", choices=list(_PLACES), default="local", help=f"this machine, or jobs of Slurm, {what} a task")
-    add("--detach", action="store_true", help="with --on slurm: submit and return, in place of waiting for the jobs")
+    add("--on", choices=list(_PLACES), default="local", help=f"or as jobs, {what} a task")
+    add("--detach", action="store_true", help="with slurm: submit, and do not wait")
     add("--slurm.partition", type=str, default=None, help="where jobs wait (default: the cluster's)")
     add("--slurm.time", type=str, default=default.time, help="a job's limit, as 90m, 8h, 2d; at it it waits again")
     add("--slurm.gpus", type=int, default=default.gpus, help="GPUs of a task on each node")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from vqa_gs.cli.on_cluster import CommandJob, add_cluster_options, cluster_settings, left_running
+from vqa_gs.cli.on_cluster import COMMON, CommandJob, add_cluster_options, cluster_settings, left_running
 from vqa_gs.cli.parsing import STATE, new_parser, require_count
 from vqa_gs.cli.study_queue import cancel, status
 from vqa_gs.common.errors import UsageError, VqaGsError
@@ -29,6 +29,7 @@ def run(words: Sequence[str]) -> None:
         "Train arms x seeds x datasets and compare them; called again it goes on. `vqa-gs study status OUT` tells of"
         " each run, `vqa-gs study cancel OUT` ends the jobs of a study on a cluster.",
         "vqa-gs study --config configs/study-demo.yaml --out runs/study --dry-run",
+        common=COMMON,
     )
     add = parser.add_argument
     add("--config", type=str, required=True, help="the study, a YAML file")
@@ -47,7 +48,7 @@ def run(words: Sequence[str]) -> None:
     add("--report-only", action="store_true", help="write the report of what is there")
     add("--image-dir", type=str, default=None, help="folder of the images, for the report's examples")
     add("--prepare-only", action="store_true", help="make the files that runs need, and train none")
-    add("--runs-per-task", type=int, default=1, help="with --on slurm: runs that one task trains, for short ones")
+    add("--runs-per-task", type=int, default=1, help="with slurm: for short ones")
     add_cluster_options(parser, "one run", trains=True)
     given = parser.parse_args(list(words))
     require_count("--workers", given.workers, most=1024)
