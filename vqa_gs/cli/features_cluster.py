@@ -43,11 +43,12 @@ class MergeShards(Job):
         print(f"{self.out}: {whole.images:,} images, {whole.regions:,} regions")
 
 
-def extract_on_slurm(given: Any, settings: SlurmSettings) -> None:
+def extract_on_slurm(given: Any, batch_size: int, settings: SlurmSettings) -> None:
     """Submits the shards that are neither there nor in the queue, and their merge, and waits for it.
 
     Args:
         given: the options of `vqa-gs features extract`.
+        batch_size: images at once.
         settings: what each task asks for.
 
     Raises:
@@ -64,7 +65,7 @@ def extract_on_slurm(given: Any, settings: SlurmSettings) -> None:
     words = _words(given)
     items = list_images(given.images, given.ids)
     shards = [Shard(number, given.shards) for number in range(1, given.shards + 1)]
-    shards = [shard for shard in shards if shard.part(items, given.batch_size)]
+    shards = [shard for shard in shards if shard.part(items, batch_size)]
     records = Records(out.with_name(f"{out.stem}.slurm"))
     with records.alone():
         before = records.submissions()
@@ -104,7 +105,7 @@ def _words(given: Any) -> list[str]:
     """Returns the words of the extraction, without those of a cluster, a shard, and its store."""
     words = ["features", "extract"]
     for name, value in given.as_dict().items():
-        if name in _NOT_OF_A_SHARD or value is None or value is False:
+        if name in _NOT_OF_A_SHARD or value is None or value is False or value == []:
             continue
         words.append(f"--{name.replace('_', '-')}")
         if value is not True:

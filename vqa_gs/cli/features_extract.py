@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from vqa_gs.cli.features_convert import IDS_HELP, images_of
 from vqa_gs.cli.features_cluster import extract_on_slurm
+from vqa_gs.cli.features_convert import IDS_HELP, images_of
 from vqa_gs.cli.on_cluster import add_cluster_options, cluster_settings
 from vqa_gs.cli.parsing import STATE, Parser, new_parser, progress_bar, require_count
 from vqa_gs.common.errors import UsageError
@@ -29,8 +29,10 @@ def extract(words: Sequence[str]) -> None:
     asked = cluster_settings(given)
     if (given.on == "slurm") != (given.shards is not None):
         raise UsageError("--on slurm and --shards go together", mend="say in how many shards, as --shards 16")
+    batch_size = _batch_size(given)
     if given.on == "slurm":
-        extract_on_slurm(given, asked)
+        assert batch_size is not None
+        extract_on_slurm(given, batch_size, asked)
         return
 
     from vqa_gs.features.extract.backbones import load_backbone
@@ -42,7 +44,6 @@ def extract(words: Sequence[str]) -> None:
     from vqa_gs.features.extract.shards import Shard, gather, launched
     from vqa_gs.features.naming import Naming, missing_of
 
-    batch_size = _batch_size(given)
     if given.workers is not None:
         require_count("--workers", given.workers, most=1024)
     limits = RegionLimits.parse(given.regions)
@@ -207,7 +208,7 @@ def _batch_size(given: Any) -> int | None:
     """Returns the batch size; None: the largest that fits."""
     text = given.batch_size
     if text == "auto":
-        if given.shard is not None or "LOCAL_RANK" in os.environ:
+        if given.shard is not None or given.shards is not None or "LOCAL_RANK" in os.environ:
             raise UsageError("--batch-size auto may differ between shards", mend="give all of them the same number")
         return None
     if not text.isdigit() or len(text) > 7:
