@@ -144,7 +144,7 @@ def _extract_parser() -> Parser:
         common=(),
     )
     add = parser.add_argument
-    add("--images", type=str, required=True, help="a folder, searched at any depth, or a text file with a path a line")
+    add("--images", type=str, required=True, help="a folder, or a text file with a path a line")
     add("--out", type=str, required=True, help="the store to write")
     add(
         "--backbone",
@@ -155,7 +155,7 @@ def _extract_parser() -> Parser:
     add("--weights", type=str, default="pretrained", help="a .safetensors or torch file, pretrained, or random")
     add("--boxes", type=str, default="grid", help=f"where boxes come from: {_kinds()}")
     add("--regions", type=str, default="36", help="regions an image: 36, or 10-100")
-    add("--detector-weights", type=str, default="pretrained", help="of a detector that is not the backbone")
+    add("--detector-weights", type=str, default="pretrained", help="of a detector beside the backbone")
     add("--edge-model", type=str, default=None, help="model of structured edges, for edge-boxes")
     add(
         "--levels",
@@ -164,8 +164,8 @@ def _extract_parser() -> Parser:
         default=None,
         help="levels or blocks, as -2 -1 (default: the last four; of transformers and grid-native the last)",
     )
-    add("--pool", type=str, default=None, help="average the cells of patches or grid-native, as 7x7")
-    add("--whole-image", action="store_true", help="add the whole image as a last region to patches or grid-native")
+    add("--pool", type=str, default=None, help="cells of patches averaged, as 7x7")
+    add("--whole-image", action="store_true", help="patches: add the image as a region")
     add("--short-side", type=int, default=None, help="pixels images are scaled to (default: 600, or the network's own)")
     add("--long-side", type=int, default=None, help="but no longer than this (default: 1000, or the network's own)")
     add(
@@ -177,7 +177,7 @@ def _extract_parser() -> Parser:
     add("--for", nargs="+", type=str, default=[], help="questions JSON whose images have to be there")
     add("--dtype", choices=["float16", "float32"], default="float16", help="how features are stored")
     add("--on-error", choices=["skip", "stop"], default="skip", help="at an image that cannot be read")
-    add("--shard", type=str, default=None, help="do one part only, as 1/8 to 8/8; `features merge` puts them together")
+    add("--shard", type=str, default=None, help="one part only, as 1/8; see `features merge`")
     add("--shards", type=int, default=None, help="with slurm: how many; merged after")
     add("--device", type=str, default="auto", help="cpu, cuda, cuda:1 ... (default: a GPU where there is one)")
     add(
@@ -187,7 +187,7 @@ def _extract_parser() -> Parser:
         default="16",
         help="images at once, and the step in which finished work is kept; auto: as many as fit the GPU",
     )
-    add("--workers", type=int, default=None, help="threads (default: one a core, at most 16 beside a GPU)")
+    add("--workers", type=int, default=None, help="threads (default: one a core, or 16)")
     add("--seed", type=int, default=0, help="of random weights")
     add("--allow-download", action="store_true", help="let timm and torchvision fetch weights")
     add_cluster_options(parser, "one shard")
