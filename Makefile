@@ -1,5 +1,5 @@
 # make demo   the embedded world, end to end      make test   the quick suite
-# make check  style, types, floors                make test-all   the slow tests too
+# make check  style, types, floors                make test-all   slow tests and Slurm's too
 # make docs   the documentation site, in build/site
 # make session  twenty commands in a terminal, written down to be looked at: runs/session
 # make gpu-check   ten minutes on a GPU: tests, speeds, a demo (DEVICE=cpu SCALE=0.02 checks the script)
@@ -30,7 +30,7 @@ demo: install
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test: install
-	$(PYTEST) -m 'not slow'
+	$(PYTEST) -m 'not slow and not slurm'
 
 test-all: install
 	$(PYTEST)

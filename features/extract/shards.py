@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,6 +90,13 @@ def gather(
         ]
         if waiting:
             time.sleep(_LOOK_EVERY)
+    return merge_shards(paths, out, progress)
+
+
+def merge_shards(
+    paths: Sequence[Path], out: StrPath, progress: Callable[[int, int | None], None] | None = None
+) -> MergeSummary:
+    """Merges shards, in their order, and removes them."""
     summary = merge(paths, out, progress)
     for path in paths:
         with suppress(FileNotFoundError):

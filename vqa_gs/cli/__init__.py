@@ -18,6 +18,7 @@ from vqa_gs.common.errors import VqaGsError, out_of_memory
 from vqa_gs.common.names import require_text
 from vqa_gs.common.phases import StderrHandler, listening
 from vqa_gs.common.spelling import chosen
+from vqa_gs.common.stopping import Stopped
 from vqa_gs.common.terminal import PrintableStream
 
 COMMANDS = {
@@ -58,7 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the words after `vqa-gs`; those of the process when left out.
 
     Returns:
-        0, or 2 when the user's input was bad, which one line on standard error tells.
+        0, or 2 when the user's input was bad, which one line on standard error tells; 128 and its number after a
+        signal.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     quiet = "--quiet" in words
@@ -91,9 +93,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if speaks_for_all():
             print(f"vqa-gs: {problem}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except Stopped as error:
         if speaks_for_all():
-            print("vqa-gs: stopped; the same command goes on or starts clean", file=sys.stderr)
+            print(f"vqa-gs: {error}", file=sys.stderr)
+        return 128 + error.number
+    except KeyboardInterrupt as error:
+        if speaks_for_all():
+            told = str(error) or "stopped; the same command goes on or starts clean"
+            print(f"vqa-gs: {told}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output has gone: `vqa-gs ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

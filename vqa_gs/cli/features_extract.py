@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from vqa_gs.cli.features_cluster import extract_on_slurm
 from vqa_gs.cli.features_convert import IDS_HELP, images_of
+from vqa_gs.cli.on_cluster import add_cluster_options, cluster_settings
 from vqa_gs.cli.parsing import STATE, Parser, new_parser, progress_bar, require_count
 from vqa_gs.common.errors import UsageError
 from vqa_gs.common.launcher import end_with_launcher
@@ -24,6 +26,14 @@ _SHOWN = 20
 def extract(words: Sequence[str]) -> None:
     """Makes a region store from image files."""
     given = _extract_parser().parse_args(list(words))
+    asked = cluster_settings(given)
+    if (given.on == "slurm") != (given.shards is not None):
+        raise UsageError("--on slurm and --shards go together", mend="say in how many shards, as --shards 16")
+    batch_size = _batch_size(given)
+    if given.on == "slurm":
+        assert batch_size is not None
+        extract_on_slurm(given, batch_size, asked)
+        return
 
     from vqa_gs.features.extract.backbones import load_backbone
     from vqa_gs.features.extract.batch_size import interrupted_batch, largest_batch
@@ -34,7 +44,6 @@ def extract(words: Sequence[str]) -> None:
     from vqa_gs.features.extract.shards import Shard, gather, launched
     from vqa_gs.features.naming import Naming, missing_of
 
-    batch_size = _batch_size(given)
     if given.workers is not None:
         require_count("--workers", given.workers, most=1024)
     limits = RegionLimits.parse(given.regions)
@@ -132,9 +141,10 @@ def _extract_parser() -> Parser:
         "Make a region store from image files. The same command goes on where it was stopped; under torchrun each"
         " process takes a part.",
         "vqa-gs features extract --images photos --boxes grid --regions 36 --out regions.h5",
+        common=(),
     )
     add = parser.add_argument
-    add("--images", type=str, required=True, help="a folder, searched at any depth, or a text file with a path a line")
+    add("--images", type=str, required=True, help="a folder, or a text file with a path a line")
     add("--out", type=str, required=True, help="the store to write")
     add(
         "--backbone",
@@ -145,7 +155,7 @@ def _extract_parser() -> Parser:
     add("--weights", type=str, default="pretrained", help="a .safetensors or torch file, pretrained, or random")
     add("--boxes", type=str, default="grid", help=f"where boxes come from: {_kinds()}")
     add("--regions", type=str, default="36", help="regions an image: 36, or 10-100")
-    add("--detector-weights", type=str, default="pretrained", help="of a detector that is not the backbone")
+    add("--detector-weights", type=str, default="pretrained", help="of a detector beside the backbone")
     add("--edge-model", type=str, default=None, help="model of structured edges, for edge-boxes")
     add(
         "--levels",
@@ -154,8 +164,8 @@ def _extract_parser() -> Parser:
         default=None,
         help="levels or blocks, as -2 -1 (default: the last four; of transformers and grid-native the last)",
     )
-    add("--pool", type=str, default=None, help="average the cells of patches or grid-native, as 7x7")
-    add("--whole-image", action="store_true", help="add the whole image as a last region to patches or grid-native")
+    add("--pool", type=str, default=None, help="cells of patches averaged, as 7x7")
+    add("--whole-image", action="store_true", help="patches: add the image as a region")
     add("--short-side", type=int, default=None, help="pixels images are scaled to (default: 600, or the network's own)")
     add("--long-side", type=int, default=None, help="but no longer than this (default: 1000, or the network's own)")
     add(
@@ -167,7 +177,8 @@ def _extract_parser() -> Parser:
     add("--for", nargs="+", type=str, default=[], help="questions JSON whose images have to be there")
     add("--dtype", choices=["float16", "float32"], default="float16", help="how features are stored")
     add("--on-error", choices=["skip", "stop"], default="skip", help="at an image that cannot be read")
-    add("--shard", type=str, default=None, help="do one part only, as 1/8 to 8/8; `features merge` puts them together")
+    add("--shard", type=str, default=None, help="one part only, as 1/8; see `features merge`")
+    add("--shards", type=int, default=None, help="with slurm: how many; merged after")
     add("--device", type=str, default="auto", help="cpu, cuda, cuda:1 ... (default: a GPU where there is one)")
     add(
         "--batch-size",
@@ -176,9 +187,10 @@ def _extract_parser() -> Parser:
         default="16",
         help="images at once, and the step in which finished work is kept; auto: as many as fit the GPU",
     )
-    add("--workers", type=int, default=None, help="threads (default: one a core, at most 16 beside a GPU)")
+    add("--workers", type=int, default=None, help="threads (default: one a core, or 16)")
     add("--seed", type=int, default=0, help="of random weights")
     add("--allow-download", action="store_true", help="let timm and torchvision fetch weights")
+    add_cluster_options(parser, "one shard")
     parser.titled("boxes", "boxes", "regions", "pool", "whole_image", "detector_weights", "edge_model")
     parser.titled("features", "backbone", "weights", "levels", "short_side", "long_side", "dtype", "seed")
     return parser
@@ -196,7 +208,7 @@ def _batch_size(given: Any) -> int | None:
     """Returns the batch size; None: the largest that fits."""
     text = given.batch_size
     if text == "auto":
-        if given.shard is not None or "LOCAL_RANK" in os.environ:
+        if given.shard is not None or given.shards is not None or "LOCAL_RANK" in os.environ:
             raise UsageError("--batch-size auto may differ between shards", mend="give all of them the same number")
         return None
     if not text.isdigit() or len(text) > 7:

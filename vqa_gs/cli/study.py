@@ -1,27 +1,35 @@
-"""`vqa-gs study`: arms x seeds x datasets from one file, to completion, and one report."""
+"""`vqa-gs study`: arms x seeds x datasets from one file, to completion, and one report; `study status | cancel`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from vqa_gs.cli.on_cluster import COMMON, CommandJob, add_cluster_options, cluster_settings, left_running
 from vqa_gs.cli.parsing import STATE, new_parser, require_count
+from vqa_gs.cli.study_queue import cancel, status
 from vqa_gs.common.errors import UsageError, VqaGsError
 
 if TYPE_CHECKING:
-    from vqa_gs.study.plan import PlannedRun
+    from vqa_gs.cluster.settings import SlurmSettings
+    from vqa_gs.study.plan import PlannedRun, StudyPlan
 
 
 def run(words: Sequence[str]) -> None:
-    """Runs what is left of a study and writes its report."""
+    """Runs what is left of a study and writes its report, or does what a sub-command says."""
+    if words and words[0] in ("status", "cancel"):
+        {"status": status, "cancel": cancel}[words[0]](words[1:])
+        return
     parser = new_parser(
         "study",
-        "Train arms x seeds x datasets and compare them; called again it goes on.",
+        "Train arms x seeds x datasets and compare them; called again it goes on. `vqa-gs study status OUT` tells of"
+        " each run, `vqa-gs study cancel OUT` ends the jobs of a study on a cluster.",
         "vqa-gs study --config configs/study-demo.yaml --out runs/study --dry-run",
+        common=COMMON,
     )
     add = parser.add_argument
     add("--config", type=str, required=True, help="the study, a YAML file")
@@ -39,14 +47,23 @@ def run(words: Sequence[str]) -> None:
     add("--trial-steps", type=int, default=5, help="with --dry-run: steps timed where no finished run tells; 0: none")
     add("--report-only", action="store_true", help="write the report of what is there")
     add("--image-dir", type=str, default=None, help="folder of the images, for the report's examples")
+    add("--prepare-only", action="store_true", help="make the files that runs need, and train none")
+    add("--runs-per-task", type=int, default=1, help="with slurm: for short ones")
+    add_cluster_options(parser, "one run", trains=True)
     given = parser.parse_args(list(words))
     require_count("--workers", given.workers, most=1024)
     if given.trial_steps < 0:
         raise UsageError(f"--trial-steps must be at least 0, not {given.trial_steps}")
-    if given.dry_run and given.report_only:
-        raise UsageError("--dry-run and --report-only do not go together")
+    modes = [f"--{mode}" for mode in ("dry-run", "report-only", "prepare-only") if given[mode.replace("-", "_")]]
+    if len(modes) > 1:
+        raise UsageError(f"{modes[0]} and {modes[1]} do not go together")
+    require_count("--runs-per-task", given.runs_per_task)
+    settings = cluster_settings(given)
+    if given.on == "slurm" and given.shard:
+        raise UsageError("--shard and --on slurm do not go together", mend="every run is a task of an array already")
     from vqa_gs.features.extract.shards import Shard
     from vqa_gs.study.checks import require_ours
+    from vqa_gs.study.listing import write_listing
     from vqa_gs.study.plan import make_plan
     from vqa_gs.study.run import prepare_study, run_study
     from vqa_gs.study.spec import read_overrides
@@ -69,6 +86,13 @@ def run(words: Sequence[str]) -> None:
         print_plan(plan, runs, given.workers, given.trial_steps, console)
         return
     failure: VqaGsError | None = None
+    write_listing(plan)
+    if given.prepare_only:
+        prepare_study(plan, runs, console)
+        return
+    if given.on == "slurm" and not given.report_only:
+        _on_slurm(given, seeds, plan, runs, settings, console)
+        return
     if given.report_only:
         require_ours(plan.runs, plan.spec)
     if not given.report_only:
@@ -84,6 +108,47 @@ def run(words: Sequence[str]) -> None:
             print(file)
     if failure is not None:
         raise failure
+
+
+def _on_slurm(
+    given: Any,
+    seeds: Sequence[int],
+    plan: StudyPlan,
+    runs: Sequence[PlannedRun],
+    settings: SlurmSettings,
+    console: Console,
+) -> None:
+    """Submits what is left, and follows it."""
+    from vqa_gs.study.submit import follow_study, submit_study
+
+    words = _again(given, seeds)
+    report = CommandJob([*words, "--report-only", *(["--image-dir", given.image_dir] if given.image_dir else [])])
+    prepare = CommandJob([*words, "--prepare-only"])
+    submitted = submit_study(plan, runs, settings, given.runs_per_task, prepare, report)
+    if not submitted.alive and all(run.status == "done" for run in runs):
+        report.work()
+        return
+    counted = f"{submitted.runs} runs submitted, {submitted.waiting} were waiting or running"
+    console.print(f"{counted}; see `vqa-gs study status {given.out}`", highlight=False, markup=False, soft_wrap=True)
+    if given.detach:
+        return
+    try:
+        follow_study(submitted, runs, settings.array_parallelism, console)
+    except KeyboardInterrupt as error:
+        told = f"`vqa-gs study status {given.out}` shows them, `vqa-gs study cancel {given.out}` ends them"
+        raise left_running(submitted.records.logs, told) from error
+    for file in ("study.html", "study.md", "study.json"):
+        print(plan.out / file)
+
+
+def _again(given: Any, seeds: Sequence[int]) -> list[str]:
+    """Returns the words of a command that has the same study before it, for jobs."""
+    words = ["study", "--config", given.config, "--out", given.out]
+    lists = {"arms": given.arms, "seeds": seeds, "datasets": given.datasets, "worlds": given.worlds, "set": given.set}
+    for name, values in lists.items():
+        if values:
+            words += [f"--{name}", *map(str, values)]
+    return words + [word for test in given.extra_test for word in ("--extra-test", test)]
 
 
 def _with_seeds(sets: Sequence[str], seeds: Sequence[int]) -> tuple[list[str], list[int]]:

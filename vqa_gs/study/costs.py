@@ -15,14 +15,13 @@ from typing import Any
 import msgspec
 
 from vqa_gs.common.errors import VqaGsError
-from vqa_gs.common.files import write_json
 from vqa_gs.eval.run_files import load_curves
+from vqa_gs.study.outcome import COST_FILE
 from vqa_gs.study.plan import PlannedRun
 from vqa_gs.study.pool import Worker, worker_environment
-from vqa_gs.study.worker import Job, JobResult
+from vqa_gs.study.worker import Job
 from vqa_gs.training.config import RunConfig
 
-COST_FILE = "cost.json"
 # The first steps of a process are slow: its memory is touched for the first time.
 _WARM_UP = 2
 
@@ -41,14 +40,6 @@ class Cost(msgspec.Struct, frozen=True):
     memory: int | None
     device_memory: int | None
     source: str
-
-
-def write_cost(run: PlannedRun, result: JobResult) -> None:
-    """Writes a finished run's peak memory into its folder."""
-    write_json(
-        run.folder / COST_FILE,
-        {"peak_memory": result.peak_memory, "peak_device_memory": result.peak_device_memory},
-    )
 
 
 def trained_seconds(folder: Path) -> float | None:

@@ -15,6 +15,7 @@ from vqa_gs.common.files import StrPath
 from vqa_gs.common.names import filled
 from vqa_gs.eval.runs import flatten
 from vqa_gs.study.arms import PlannedArm, expand_arms, slug
+from vqa_gs.study.outcome import failure_file
 from vqa_gs.study.prepare import unneeded
 from vqa_gs.study.spec import Settings, Step, StudySpec, merged, read_study, run_label, without_null
 from vqa_gs.training.config import RunConfig, add_extra_tests, config_from_dict
@@ -59,8 +60,8 @@ class PlannedRun:
 
     @property
     def failure_file(self) -> Path:
-        """Where it is recorded that and why it failed; beside its folder, which holds nothing but the run's own."""
-        return self.folder.with_name(f"{self.folder.name}.failed.json")
+        """Where it is recorded that and why it failed."""
+        return failure_file(self.folder)
 
     @property
     def failure(self) -> str | None:

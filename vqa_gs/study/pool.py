@@ -1,4 +1,9 @@
-"""Several runs at once, each worker a process of its own that ends with this one."""
+"""Several runs at once on this machine, each worker a process of its own that ends with this one.
+
+On a cluster submitit does this (`vqa_gs.study.submit`). Its LocalExecutor does not take this module's place: a worker
+of its outlives the study, however that ends, and trains on unseen; it is a process for each run, which imports torch
+anew in the time that small runs take; and it divides neither cores nor GPUs among those that run at once.
+"""
 
 from __future__ import annotations
 

@@ -11,10 +11,9 @@ from pathlib import Path
 from rich.console import Console
 
 from vqa_gs.common.errors import VqaGsError
-from vqa_gs.common.files import write_json
 from vqa_gs.study.checks import require_data, require_ours
-from vqa_gs.study.costs import write_cost
 from vqa_gs.study.extras import require_study_extras
+from vqa_gs.study.outcome import write_outcome
 from vqa_gs.study.plan import PlannedRun, StudyPlan
 from vqa_gs.study.pool import run_all
 from vqa_gs.study.prepare import outdated, prepare
@@ -60,12 +59,9 @@ def run_study(plan: StudyPlan, runs: Sequence[PlannedRun], workers: int, console
 
     def ended(run: PlannedRun, result: JobResult) -> None:
         outcomes[result.status] += 1
-        if result.status == "done":
-            write_cost(run, result)
-        else:
+        write_outcome(run.folder, result)
+        if result.status != "done":
             first.setdefault(result.status, f"{run.title}: {result.error}")
-        if result.status == "failed":
-            write_json(run.failure_file, {"error": result.error, "seconds": result.seconds})
         bar.ended(run, result, time.perf_counter() - began[run.folder])
 
     with bar:

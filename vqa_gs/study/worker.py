@@ -2,7 +2,11 @@
 
 It reads JSON lines ``{"config": ..., "folder": ...}`` and answers each with a `JobResult`. It lives no longer than the
 process that started it: when its standard input ends, however that process ended, it ends in the middle of a step;
-the run goes on from its checkpoint another day.
+the run goes on from its checkpoint another day. submitit, which does the same on a cluster, has no such worker: what
+its LocalExecutor starts outlives the process that started it, and is a new process for every run.
+
+``python -m vqa_gs.study.worker JOB RESULT`` reads one job from a file and writes its result to another: what
+``torchrun`` starts where a run has several processes, of which the first writes.
 """
 
 from __future__ import annotations
@@ -18,6 +22,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 import msgspec
+
+from vqa_gs.common.files import write_bytes
+from vqa_gs.common.stopping import Stopped
 
 # How long a run may be held by another process, such as the worker of a study just killed, before that is told.
 _PATIENCE = 10.0
@@ -94,8 +101,20 @@ def _read_jobs(source: BinaryIO, jobs: queue.Queue[bytes]) -> None:
     os._exit(0)  # whoever started this has gone, or has no more to do
 
 
+def _train_rank(job: Path, said: Path) -> int:
+    result = train_job(msgspec.json.decode(job.read_bytes(), type=Job))
+    if os.environ.get("RANK", "0") == "0":
+        write_bytes(said, msgspec.json.encode(result))
+    return 0 if result.status == "done" else 2
+
+
 def main() -> None:
-    """Answers jobs until standard input ends."""
+    """Answers jobs until standard input ends, or does the one that is named."""
+    if len(sys.argv) == 3:
+        try:
+            sys.exit(_train_rank(Path(sys.argv[1]), Path(sys.argv[2])))
+        except Stopped as stopped:
+            sys.exit(128 + stopped.number)
     # Results have a channel of their own: what a library prints must not pass for one.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

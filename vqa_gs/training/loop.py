@@ -19,6 +19,7 @@ from vqa_gs.common.collector import uncollected
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import atomic_path, sha256_file
 from vqa_gs.common.phases import FileHandler, listening, phase
+from vqa_gs.common.stopping import Stopped, stoppable
 from vqa_gs.contracts import Batch, Objective
 from vqa_gs.objectives import OBJECTIVES
 from vqa_gs.pipeline.image_plan import ImagePlan
@@ -46,7 +47,8 @@ _LOGGED = ["loss", "answer_loss", "gs_loss", "gs_cosine"]
 def train(config: RunConfig, out: Path, quiet: bool = False) -> Path:
     """Trains a run, or goes on with one that was interrupted; a complete one is left as it is.
 
-    Killed at any moment and called again, it ends with the bytes an uninterrupted run ends with (on the CPU).
+    Killed at any moment and called again, it ends with the bytes an uninterrupted run ends with (on the CPU). SIGTERM
+    and SIGUSR2 cost it no step: it writes a checkpoint at the end of the one it is at.
 
     Launched as several processes (``torchrun``, ``accelerate launch``), they train one model: batch sizes are those
     of all processes together, and bad input that one of them meets ends all with the same error.
@@ -61,6 +63,7 @@ def train(config: RunConfig, out: Path, quiet: bool = False) -> Path:
 
     Raises:
         VqaGsError: settings or data are bad.
+        Stopped: a signal ended it.
     """
     objectives = config.check()
     require_extras(config)
@@ -149,7 +152,7 @@ class _Run:
         with TrainingBar(self.total_steps, self.done_steps, self.shown) as self.bar:
             for note in self.notes:
                 self.bar.say(f"note: {note}")
-            with closing(batches):
+            with stoppable() as stop, closing(batches):
                 for batch in self.processes.each(batches):
                     if self._stops_early():
                         break
@@ -161,8 +164,12 @@ class _Run:
                         self._log_step()
                     if ends_epoch:
                         self._end_epoch()
-                    if ends_epoch or saves:
+                    signal = self.processes.highest(stop.asked)
+                    if ends_epoch or saves or signal:
                         self._save()
+                    if signal:
+                        stop.heard = True
+                        raise Stopped(signal, f"{self.directory.path} goes on after step {self.done_steps}")
             self._finish()
 
     def _train_step(self, batch: Batch) -> None:

@@ -83,6 +83,14 @@ class Processes:
             dist.all_reduce(values, group=self._group)
         return values
 
+    def highest(self, number: int) -> int:
+        """Returns the highest of the processes' numbers, in every process."""
+        if self._group is None:
+            return number
+        found = torch.tensor(number)
+        dist.all_reduce(found, dist.ReduceOp.MAX, group=self._group)
+        return int(found)
+
     def tell(self, flag: bool) -> bool:
         """Returns the main process's flag, in every process."""
         return bool(self.sum(torch.tensor(int(flag and self.is_main))))
