@@ -142,9 +142,10 @@ def find_pictures(folder: Path) -> list[Path]:
     """Returns the picture files of a folder, at any depth, in the order of their paths; hidden ones are left out."""
     found = []
     for parent, _, names in os.walk(folder):
-        found += [
+        named = (
             Path(parent, name) for name in names if Path(name).suffix.lower() in PICTURES and not name.startswith(".")
-        ]
+        )
+        found += [path for path in named if not (path.is_fifo() or path.is_socket())]  # reading one would wait for ever
     return sorted(found, key=lambda path: path.relative_to(folder).parts)
 
 

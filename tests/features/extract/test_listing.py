@@ -85,3 +85,9 @@ def test_a_name_that_is_no_text_is_named(tmp_path):
         pytest.skip("this file system has no such names")
     with pytest.raises(DataError, match="not UTF-8"):
         list_images(tmp_path)
+
+
+def test_a_pipe_is_no_picture(tmp_path):
+    made(tmp_path, "1.jpg")
+    os.mkfifo(tmp_path / "2.jpg")
+    assert [image_id for image_id, _, _ in list_images(tmp_path)] == [1]
