@@ -12,6 +12,7 @@ import sys
 from typing import Any
 
 _MEMORY = 4 << 30
+_ROWS_AT_ONCE = 64
 
 
 def read(path: str, columns: list[str], most_bytes: int, most_rows: int) -> dict[str, Any]:
@@ -29,8 +30,15 @@ def read(path: str, columns: list[str], most_bytes: int, most_rows: int) -> dict
             size += sum(one.total_uncompressed_size for one in chunks if one.path_in_schema.split(".")[0] in wanted)
         if size > most_bytes:
             return {"error": f"its texts unpack to more than {most_bytes:,} bytes"}
-        table = parquet.read(columns=there, use_threads=False)
-    plain = {name: column.to_pylist() for name, column in zip(there, table.columns, strict=True)}
+        plain: dict[str, list[Any]] = {name: [] for name in there}
+        left = most_bytes
+        # A text that pages hold once may stand in every row: what is stored does not say how much there is to read.
+        for batch in parquet.iter_batches(batch_size=_ROWS_AT_ONCE, columns=there, use_threads=False):
+            left -= batch.nbytes
+            if left < 0:
+                return {"error": f"its texts unpack to more than {most_bytes:,} bytes"}
+            for name in there:
+                plain[name] += batch.column(name).to_pylist()
     odd = [name for name in there if any(type(one) not in (str, int, float, bool, type(None)) for one in plain[name])]
     if odd:
         return {"error": f"the column {odd[0][:40]!r} holds neither texts nor numbers"}

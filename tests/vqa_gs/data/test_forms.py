@@ -270,6 +270,16 @@ def test_parquet_that_unpacks_to_more_than_an_honest_file(tmp_path):
         read_asked("vilp", {"questions": tmp_path / "x.parquet"})
 
 
+def test_parquet_whose_rows_share_one_long_text(tmp_path):
+    """It is stored once, and unpacked a thousand times."""
+    text = pa.DictionaryArray.from_arrays(pa.array([0] * 1000, pa.int32()), pa.array(["x" * (1 << 20)]))
+    answers = {name: ["a"] * 1000 for name in ("answer1", "answer2", "answer3")}
+    pq.write_table(pa.table({"question": text, **answers}), tmp_path / "x.parquet", store_schema=False)
+    assert (tmp_path / "x.parquet").stat().st_size < 1 << 18
+    with pytest.raises(DataError, match="its texts unpack to more than"):
+        read_asked("vilp", {"questions": tmp_path / "x.parquet"})
+
+
 def test_files_and_options_a_form_does_not_know(write):
     file = write("q.json", [question(1, 7)])
     with pytest.raises(UsageError, match="the form vqa needs annotations .name the files questions, annotations"):
