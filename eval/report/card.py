@@ -178,7 +178,13 @@ def _lines(
     inside = in_domain_split(content)
     counterpart = Figure(inside, "", (OVERALL,)) if inside and test.side == "ood" else None
 
-    def line(measure: str, side: Domain | None, count: int | None, of: Callable[[Arm], Estimate | None]) -> Line:
+    def line(
+        measure: str,
+        side: Domain | None,
+        count: int | None,
+        of: Callable[[Arm], Estimate | None],
+        is_accuracy: bool = True,
+    ) -> Line:
         found = {}
         for name, arm in own.items():
             value = of(arm) if arm else None
@@ -187,7 +193,7 @@ def _lines(
                 found[name] = Side(estimate(content, arm, [beside]) if arm and beside and value else None, value)
             else:
                 found[name] = Side(value, None)
-        result = _in_words(table) if table is not None and count == table.questions else ""
+        result = _in_words(table) if table is not None and count == table.questions and is_accuracy else ""
         return Line(test.title, measure, side, count, content.scoring, found, result)
 
     whole = Figure(split, "", (OVERALL,))
@@ -210,7 +216,9 @@ def _lines(
                 groups = tuple(map(subset, _members(content.breakdowns(SubsetMeans, split)[0], measure)))
                 yield line(measure, "ood", most, partial(_figure, content, Figure(split, measure, groups)))
             else:
-                yield line(measure, test.side, most, partial(_over_seeds, split, _picking(kind, measure)))
+                yield line(
+                    measure, test.side, most, partial(_over_seeds, split, _picking(kind, measure)), is_accuracy=False
+                )
 
 
 def _figure(content: Content, figure: Figure, arm: Arm) -> Estimate | None:

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 from vqa_gs.eval.arms import Spread
+from vqa_gs.eval.breakdowns.free_form import FreeForm
 from vqa_gs.eval.breakdowns.subset_means import SubsetMean, SubsetMeans
 from vqa_gs.eval.metrics_file import read_metrics, write_metrics
 from vqa_gs.eval.report.card import build_card
@@ -111,7 +112,9 @@ def test_means_over_subsets_are_ood_figures_of_an_in_domain_test(world, tmp_path
         file = run / "metrics/iid_val.json"
         metrics = read_metrics(file)
         means = SubsetMeans({"mean": SubsetMean(metrics.overall - 10, ["a", "b"], 218_943)})
-        write_metrics(file, msgspec.structs.replace(metrics, breakdowns={"subset_means": means}))
+        texts = FreeForm(218_943, 10.0, 20.0, 15.0)
+        sections = {"subset_means": means, "free_form": texts}
+        write_metrics(file, msgspec.structs.replace(metrics, breakdowns=sections))
         (run / "metrics/ood_test.json").unlink()
         tests = [RecordedTest("VQA-VS", "in", ["iid_val"], "vqa-vs")]
         write_record(run, "vs", SuiteRecord(title="x", file="x", sha256="", tests=tests))
@@ -124,7 +127,9 @@ def test_means_over_subsets_are_ood_figures_of_an_in_domain_test(world, tmp_path
     section = build_part(content).section("beside")
     (chart,) = section.blocks[0].figures
     assert {one.label: (one.across, one.up) for one in chart.published}["UpDn"] == (65.20, 46.80)
-    line = next(line for line in build_card(made.load()).lines if line.measure == "mean")
+    lines = {line.measure: line for line in build_card(made.load()).lines}
+    assert not lines["texts as written, raw exact"].published  # others report no such thing
+    line = lines["mean"]
     assert line.side == "ood"
     assert line.published == "38.73 to 53.70 (11 results, 11 of them not selected on the test)"
     assert line.arms["gs"].inside.mean == pytest.approx(inside.mean)
