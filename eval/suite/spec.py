@@ -7,6 +7,7 @@ names a list of them is given, of which the first that is there counts; each may
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -127,8 +128,9 @@ class Suite(msgspec.Struct, frozen=True):
         """Returns the first of some files that is there, plain or gzipped; None where none is."""
         for name in [names] if isinstance(names, str) else names or []:
             for candidate in (self.folder / name, self.folder / f"{name}.gz"):
-                if candidate.is_file():
-                    return candidate
+                with suppress(OSError):  # a name too long for a file is none that is there
+                    if candidate.is_file():
+                        return candidate
         return None
 
     def told(self, names: Names) -> str:
@@ -207,6 +209,8 @@ def _check(spec: SuiteSpec) -> None:
             raise UsageError(f"tests.{name}: {problem}", mend="see docs/suites.md")
         for rule in test.scoring:
             RULES[rule]  # raises where there is none
+            if test.scoring.count(rule) > 1:
+                raise UsageError(f"tests.{name}: the rule {rule} stands twice", mend="name it once")
         if test.published is not None:
             load_published(test.published)
         earlier.append(name)

@@ -18,6 +18,7 @@ from vqa_gs.eval.suite.loaded import LoadedTest
 from vqa_gs.eval.suite.spec import Suite, read_suite
 
 ANSWERS = ("as-written", "free-form")
+_DEFAULTS = {"device": "auto", "batch_size": 512}
 _OF_SUITES = ("run", "data_dir", "features", "allow_other_features")
 # What belongs to the test of one set; a suite says it in its file.
 _OF_ONE = [
@@ -53,15 +54,15 @@ def add_suite_arguments(parser: Parser) -> None:
     add("--data-dir", type=str, default=None, help="folder of its files; else VQA_DATA")
     add("--features", type=str, default=None, help="region store, if not the run's own")
     add("--allow-other-features", action="store_true", help="accept features made otherwise than the run's")
-    add("--device", type=str, default="auto", help="auto, cpu, cuda or cuda:n")
-    add("--batch-size", type=int, default=512, help="questions at once")
+    add("--device", type=str, default=_DEFAULTS["device"], help="auto, cpu, cuda or cuda:n")
+    add("--batch-size", type=int, default=_DEFAULTS["batch_size"], help="questions at once")
     parser.titled("a suite of tests", "suite", *_OF_SUITES, "device", "batch_size")
 
 
 def refuse_suite_options(given: Namespace) -> None:
     """Refuses options that mean nothing without a suite."""
-    for name in _OF_SUITES:
-        if given[name]:
+    for name in (*_OF_SUITES, *_DEFAULTS):
+        if (given[name] or None) != _DEFAULTS.get(name):
             raise UsageError(f"--{name.replace('_', '-')} goes with --suite", mend="give --suite, or leave it out")
 
 

@@ -166,6 +166,11 @@ def test_answers_from_regions_of_one_kind(world, tmp_path, capsys):
         ({"tests": {"a": {**FILES, "side": "left"}}}, "tests.a.side: not a suite: invalid enum value 'left'"),
         ({"tests": {"a": {**FILES, "side": "in", "colour": 1}}}, "not a suite: object contains unknown field `colour`"),
         ({"tests": {"a": {**FILES, "side": "in", "rules": ["offical"]}}}, "offical"),
+        (
+            {"tests": {"a": {**FILES, "side": "in", "rules": ["exact", "exact"]}}},
+            "tests.a: the rule exact stands twice",
+        ),
+        ({"tests": {"a": {**FILES, "side": "in", "questions": "q" * 5000}}}, "none of the tests can be scored"),
         ({"tests": {"a": {**FILES, "side": "in", "form": "vqaa"}}}, "vqaa"),
         ({"tests": {"a": {**FILES, "side": "in", "published": "x"}}}, "no published results called 'x'"),
         (
@@ -217,8 +222,9 @@ def test_options_that_do_not_go_together(world, tmp_path, capsys, monkeypatch):
     ):
         assert evaluate(world, *words) == 2
         assert message in capsys.readouterr().err
-    assert main(["evaluate", "--run", "x", "--questions", "q", "--results", "r", "--out", "o"]) == 2
-    assert "--run goes with --suite" in capsys.readouterr().err
+    for option in ("--run", "--device", "--features"):
+        assert main(["evaluate", option, "x", "--questions", "q", "--results", "r", "--out", "o"]) == 2
+        assert f"{option} goes with --suite" in capsys.readouterr().err
     monkeypatch.delenv("VQA_DATA", raising=False)
     assert main(["evaluate", "--suite", str(world / "suite.yaml"), "--run", "x"]) == 2
     assert (
