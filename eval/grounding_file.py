@@ -225,5 +225,11 @@ def read_relevant_boxes(path: StrPath, threshold: float = OVERLAP) -> Relevance:
     """
     content, _ = read_content(path, "relevant boxes")
     rows = decode(content, list[_Boxes], file=path, expected="a list of {question_id, boxes}")
-    boxes = {str(row.question_id): np.array(row.boxes, np.float32).reshape(-1, 4) for row in rows}
+    with np.errstate(over="ignore"):
+        boxes = {str(row.question_id): np.array(row.boxes, np.float32).reshape(-1, 4) for row in rows}
+    odd = next((name for name, corners in boxes.items() if not np.isfinite(corners).all()), None)
+    if odd is not None:
+        raise DataError(
+            "a box reaches beyond any image", file=path, record=f"question {odd!r}", mend="boxes are [x1, y1, x2, y2]"
+        )
     return Relevance(str(path), threshold, boxes=boxes)

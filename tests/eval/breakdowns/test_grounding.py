@@ -111,6 +111,13 @@ def test_overlaps_by_hand():
     np.testing.assert_allclose(overlaps(a, b), [[1, 50 / 150], [0, 0]])
 
 
+def test_relevant_boxes_beyond_any_image(tmp_path):
+    file = tmp_path / "boxes.json"
+    file.write_text('[{"question_id": 1, "boxes": [[0, 0, 1, 1], [0, 0, 1e300, 1]]}]')
+    with pytest.raises(DataError, match="boxes.json: question '1': a box reaches beyond any image"):
+        read_relevant_boxes(file)
+
+
 def test_damaged_files_are_refused(tmp_path):
     path = tmp_path / "g.h5"
     path.write_bytes(b"nothing")
