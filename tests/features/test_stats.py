@@ -10,6 +10,7 @@ from vqa_gs.features.stats_page import page
 from vqa_gs.features.store import RegionStore
 from vqa_gs.features.writer import RegionStoreWriter
 
+from vqa_gs.cli import main
 from vqa_gs.common.errors import DataError, UsageError
 
 BOX = [[0, 0, 9, 9]]
@@ -77,6 +78,12 @@ def test_the_page_escapes_and_shows_pictures(tmp_path):
     assert "<x>" not in made
     assert 'src="data:image/jpeg;base64,AA" width="4" height="3"' in made
     assert "Images that stand out" in made
+
+
+def test_pictures_without_a_page_are_refused(make_store, tmp_path, capsys):
+    path, _ = make_store()
+    assert main(["features", "stats", str(path), "--image-dir", str(tmp_path)]) == 2
+    assert "--image-dir is for the pictures of a page (give --html too, or leave it out)" in capsys.readouterr().err
 
 
 def test_equal_stores_do_not_differ(make_store):

@@ -8,7 +8,7 @@ from pathlib import Path
 from vqa_gs.cli.features_convert import images_of
 from vqa_gs.cli.help import text_width
 from vqa_gs.cli.parsing import new_parser, progress_bar
-from vqa_gs.common.errors import DataError
+from vqa_gs.common.errors import DataError, UsageError
 
 # Letters that the pictures of a page may take; groups of equal images on it, and images of each.
 _PICTURES = 20_000_000
@@ -73,6 +73,8 @@ def stats(words: Sequence[str]) -> None:
     parser.add_argument("--html", type=str, default=None, help="write a page")
     parser.add_argument("--image-dir", type=str, default=None, help="with the pictures of images that stand out")
     given = parser.parse_args(list(words))
+    if given.image_dir and not given.html:
+        raise UsageError("--image-dir is for the pictures of a page", mend="give --html too, or leave it out")
     folder = PictureFolder(Path(given.image_dir)) if given.image_dir else None
     with progress_bar("reading") as progress:
         found = stats_of(given.store, progress)
