@@ -14,16 +14,18 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from vqa_gs.pair_builders.evidence_source import Evidence, ScoreSettings, box_sums, evidence
 from vqa_gs.pair_builders.sources import PairSources
 
 from vqa_gs.common.errors import DataError, UsageError
-from vqa_gs.common.files import sha256_file
+from vqa_gs.common.files import require_file, sha256_file
 from vqa_gs.data.normalize import normalize_question
 from vqa_gs.data.questions import read_questions
 
-_NAME = re.compile(r"(\d+)_\d+\.png")
+_NAME = re.compile(r"([0-9]{1,18})_[0-9]+\.png")
+# Maps are as large as COCO's pictures; a few of them are in memory as float64.
+_MOST_PIXELS = 1 << 24
 
 
 def box_attention(attention: NDArray[np.float64], boxes: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -104,8 +106,11 @@ def _hat(sources: PairSources, settings: Settings, joined: dict[int, list[Path]]
 
 
 def _read_map(path: Path) -> NDArray[np.float64]:
+    file = require_file(path, "attention map")
     try:
-        with Image.open(path) as image:
+        with Image.open(file) as image:
+            if image.width * image.height > _MOST_PIXELS:
+                raise ValueError(f"{image.width} x {image.height} pixels")
             return np.asarray(image.convert("L"), np.float64)
-    except (OSError, UnidentifiedImageError, SyntaxError) as error:
+    except Exception as error:  # broken files make the decoders raise nearly anything
         raise DataError(f"not a readable attention map: {error}", file=path, mend="copy or fetch it again") from error

@@ -1,6 +1,7 @@
 """Masks from every source, in the files' published forms."""
 
 import json
+import os
 import pickle
 from dataclasses import replace
 
@@ -181,6 +182,14 @@ def test_attention_maps_that_do_not_fit(sources, hat, make_questions):
     nothing = PairSources(make_questions([(1, 9, "Is it late?", "yes")]), sources.store)
     with pytest.raises(DataError, match="v1 question ids"):
         build(nothing, evidence="hat", of_evidence=hat)
+    Image.new("L", (5000, 5000)).save(hat["maps"] / "90_1.png")
+    with pytest.raises(DataError, match=r"90_1.png: not a readable attention map: 5000 x 5000 pixels"):
+        build(sources, evidence="hat", of_evidence=hat)
+    (hat["maps"] / "90_1.png").unlink()
+    os.mkfifo(hat["maps"] / "90_1.png")
+    with pytest.raises(DataError, match=r"90_1.png: is a pipe"):
+        build(sources, evidence="hat", of_evidence=hat)
+    (hat["maps"] / "90_1.png").unlink()
     (hat["maps"] / "90_1.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"90_1\.png: not a readable attention map"):
         build(sources, evidence="hat", of_evidence=hat)
