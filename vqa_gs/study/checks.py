@@ -39,6 +39,18 @@ def require_data(runs: Sequence[PlannedRun], spec: StudySpec) -> None:
             )
 
 
+def refuse_linked(out: Path, runs: Sequence[PlannedRun]) -> None:
+    """Raises DataError where a folder between a study's and a run's is a link: runs would be written elsewhere."""
+    places = dict.fromkeys(place for run in runs for place in (run.folder, *run.folder.parents) if out in place.parents)
+    for place in places:
+        if place.is_symlink():
+            raise DataError(
+                "is a link, a folder of the study was expected",
+                file=place,
+                mend="remove it; --out itself may be a link",
+            )
+
+
 def require_ours(runs: Sequence[PlannedRun], spec: StudySpec) -> None:
     """Refuses runs whose settings or data changed since they were trained.
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import msgspec
 
 from vqa_gs.common.errors import DataError, UsageError
-from vqa_gs.common.files import sha256_file, write_json
+from vqa_gs.common.files import open_own, sha256_file, write_json
 from vqa_gs.common.provenance import git_revision
 from vqa_gs.eval.run_files import load_run
 from vqa_gs.eval.runs import flatten
@@ -59,7 +59,7 @@ def open_final(plan: StudyPlan) -> Opening:
         splits=_test_hashes(runs),
         git_revision=git_revision(),
     )
-    opening = _recorded(opening, plan.spec)
+    opening = recorded(opening, plan.spec.file.with_name(LEDGER))
     if plan.opening is not None:
         opening.arms = list(dict.fromkeys([*plan.opening.arms, *opening.arms]))
     write_json(opening_file(plan.out), msgspec.to_builtins(opening))
@@ -109,11 +109,14 @@ def _test_hashes(runs: Sequence[PlannedRun]) -> dict[str, str]:
     return found
 
 
-def _recorded(opening: Opening, spec: StudySpec) -> Opening:
-    """Writes a line into the ledger, unless this opening has one, and counts the earlier ones of each split."""
-    ledger = spec.file.with_name(LEDGER)
+def recorded(opening: Opening, ledger: Path) -> Opening:
+    """Writes a line into the ledger, unless this opening has one, and counts the earlier ones of each split.
+
+    Raises:
+        DataError: the ledger is damaged, a link, or cannot be written.
+    """
     try:
-        with ledger.open("a+b") as file:
+        with os.fdopen(open_own(ledger, os.O_RDWR | os.O_APPEND | os.O_CREAT), "a+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)  # the shards of one study open it once
             file.seek(0)
             lines = file.read().splitlines()
@@ -137,7 +140,7 @@ def _recorded(opening: Opening, spec: StudySpec) -> Opening:
 def _parsed(line: bytes, ledger: Path, row: int) -> Opening:
     try:
         return msgspec.json.decode(line, type=Opening)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DataError(f"is no record of an opening: {error}", file=ledger, record=f"line {row}") from error
 
 

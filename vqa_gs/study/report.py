@@ -25,6 +25,7 @@ from vqa_gs.eval.report_content.marks import ARM_COLOURS
 from vqa_gs.eval.report_content.verdicts import cautions, points
 from vqa_gs.study.arm_reports import arm_report, link_to, write_arm_reports
 from vqa_gs.study.arms import slug
+from vqa_gs.study.checks import refuse_linked
 from vqa_gs.study.figures import StudyFigure, figures_of
 from vqa_gs.study.final import told
 from vqa_gs.study.headline import best_of, control_of, study_headline, study_tiles
@@ -56,6 +57,7 @@ def write_study_report(plan: StudyPlan, image_dir: Path | None = None) -> list[P
     Raises:
         DataError: no run is done, or one is damaged.
     """
+    refuse_linked(plan.out, plan.runs)
     outcome = outcome_of(plan)
     options = Options(image_dir=image_dir, examples=_EXAMPLES)
     write_arm_reports(plan, options)

@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from vqa_gs.common.errors import VqaGsError
-from vqa_gs.study.checks import require_data, require_ours
+from vqa_gs.study.checks import refuse_linked, require_data, require_ours
 from vqa_gs.study.extras import require_study_extras
 from vqa_gs.study.outcome import write_outcome
 from vqa_gs.study.plan import PlannedRun, StudyPlan
@@ -27,6 +27,7 @@ def prepare_study(plan: StudyPlan, runs: Sequence[PlannedRun], console: Console)
     Raises:
         UsageError: a package is missing, a step failed, a file is missing, or settings or data of a run changed.
     """
+    refuse_linked(plan.out, runs)
     spec, left = plan.spec, plan.unneeded(runs)
     require_study_extras(runs, outdated(spec.prepare, left), spec)
     prepare(spec.prepare, plan.out, spec.file, lambda line: _say(console, f"prepare: {line}"), left)

@@ -119,11 +119,21 @@ def test_the_final_dataset_is_closed_without_its_flag(planned, refused):
     assert "the dataset 'test' is opened by --final alone" in refused(plan.spec.file, plan.out, "--datasets", "test")
 
 
-def test_a_damaged_ledger_is_named_by_line(planned, tmp_path):
+@pytest.mark.parametrize("line", [b"{}", b'{"id": "\xff"}', b"[" * 100_000, b"\0"])
+def test_a_damaged_ledger_is_named_by_line(planned, tmp_path, line):
     plan = planned()
-    (tmp_path / LEDGER).write_text("{}\n")
+    (tmp_path / LEDGER).write_bytes(line + b"\n")
     with pytest.raises(DataError, match=r"openings.jsonl: line 1: is no record of an opening"):
         open_final(plan)
+
+
+def test_a_ledger_that_is_a_link_is_not_followed(planned, tmp_path):
+    plan = planned()
+    (tmp_path / "other.txt").touch()
+    (tmp_path / LEDGER).symlink_to("other.txt")
+    with pytest.raises(DataError, match=r"openings.jsonl: is a link or no file"):
+        open_final(plan)
+    assert not (tmp_path / "other.txt").read_bytes()
 
 
 def test_pair_tables_go_by_the_dataset(planned):

@@ -1,6 +1,7 @@
 """The numbers of a report, worked by hand on runs written by hand."""
 
 import csv
+import io
 import json
 import os
 import re
@@ -9,10 +10,13 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import yaml
+from rich.console import Console
 
+from vqa_gs.common.errors import DataError
 from vqa_gs.study.figures import closest
 from vqa_gs.study.plan import make_plan
 from vqa_gs.study.report import write_study_report
+from vqa_gs.study.run import prepare_study
 
 # In-domain and OOD accuracy by arm and seed.
 SCORES = {
@@ -252,6 +256,20 @@ def test_it_opens_with_accuracies_then_how_sure_they_are(write_study, tmp_path):
     assert (
         page.index("reaches 42.0") < page.index("Shown: the lead") < page.index('<span class="label">OOD, answerable')
     )
+
+
+def test_a_linked_folder_of_a_study_is_not_followed(write_study, tmp_path):
+    report(write_study, tmp_path / "out")
+    plan = make_plan(tmp_path / "study.yaml", tmp_path / "out")
+    arm = plan.runs[0].folder.parent
+    arm.rename(tmp_path / "elsewhere")
+    arm.symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "report.html").unlink()
+    with pytest.raises(DataError, match=f"{arm.name}: is a link, a folder of the study was expected"):
+        write_study_report(plan)
+    with pytest.raises(DataError, match="is a link"):
+        prepare_study(plan, plan.runs, Console(file=io.StringIO()))
+    assert not (tmp_path / "elsewhere" / "report.html").exists()
 
 
 def test_files_for_papers_stand_beside_it_and_are_linked(write_study, tmp_path):
