@@ -24,12 +24,16 @@ from vqa_gs.eval.suite.spec import read_suite
 from vqa_gs.eval.suite_record import read_record
 from vqa_gs.features.check import check, render
 from vqa_gs.features.convert import convert
+from vqa_gs.features.extract.boxes import BoxSettings
+from vqa_gs.features.extract.boxes.table import make as box_table
 from vqa_gs.features.extract.images import load_image
 from vqa_gs.features.info import describe
 from vqa_gs.features.naming import read_mapping as read_names
 from vqa_gs.features.store import RegionStore
 from vqa_gs.features.writer import RegionStoreWriter
 from vqa_gs.pair_builders.builder import BUILDERS
+from vqa_gs.pair_builders.evidence.hat import Settings as HatSettings
+from vqa_gs.pair_builders.evidence.hat import from_hat
 from vqa_gs.pair_builders.evidence.hints import read_hints as read_evidence_hints
 from vqa_gs.pair_builders.sources import PairSources
 from vqa_gs.pair_builders.table import read_pair_table, write_pair_table
@@ -47,7 +51,8 @@ from vqa_gs.data.pair_lists import read_pair_list
 from vqa_gs.data.question_types import QuestionTypes
 from vqa_gs.data.questions import read_question_set
 from vqa_gs.data.vocabulary import AnswerVocabulary, WordVocabulary
-from vqa_gs.study.plan import make_plan
+from vqa_gs.study.final import LEDGER, recorded
+from vqa_gs.study.plan import Opening, make_plan
 from vqa_gs.training.checkpoint import Checkpoint
 from vqa_gs.training.config import load_config
 from vqa_gs.training.opened import load
@@ -107,8 +112,7 @@ def _store(folder: Path) -> None:
 
 
 def _run(folder: Path) -> None:
-    run = load_run(folder)
-    assert run.metrics
+    assert load_run(folder).metrics
 
 
 def _trained(folder: Path) -> None:
@@ -155,6 +159,24 @@ def _converted(folder: Path) -> None:
     convert(source, folder / "made.h5", on_error="skip")
 
 
+def _box_table(folder: Path) -> None:
+    (file,) = folder.iterdir()
+    box_table(str(file), BoxSettings())(1, Image.new("RGB", (30, 24)))
+
+
+def _attention_map(folder: Path) -> None:
+    questions = folder / "questions.json"
+    with RegionStore(folder / "store.h5") as store:
+        sources = PairSources(read_question_set(questions, folder / "annotations.json"), store)
+        found, _ = from_hat(sources, HatSettings(maps=folder, questions=questions))
+        list(found)
+
+
+def _ledger(folder: Path) -> None:
+    opening = Opening(id="x", time="t", study="s", dataset="d", arms=[], seeds=[], chosen={}, splits={"a": "0"})
+    recorded(opening, folder / LEDGER)
+
+
 READERS: dict[str, Read] = {
     "questions": _question_set,
     "gqa": _gqa,
@@ -186,6 +208,9 @@ READERS: dict[str, Read] = {
     "hints json": lambda folder: read_hints(folder / "hints.json"),
     "evidence": lambda folder: read_evidence_hints(folder / "hints.pkl"),
     "boxes": lambda folder: read_relevant_boxes(folder / "boxes.json"),
+    **dict.fromkeys(("box table", "box table csv"), _box_table),
+    "attention map": _attention_map,
+    "ledger": _ledger,
     "names": lambda folder: read_names(folder / "names.json"),
     "image": lambda folder: load_image(folder / "1.png"),
     "jpeg": lambda folder: load_image(folder / "1.jpg"),
@@ -251,6 +276,13 @@ def write_seeds(root: Path) -> None:
         (root / name / "hints.pkl").write_bytes(pickle.dumps(hints, 2))
     _json(root / "hints json", "hints.json", {"1": [0.5, 1], "2": [0, 0.1]})
     _json(root / "boxes", "boxes.json", [{"question_id": 1, "boxes": [[0, 0, 1, 1]]}])
+    _json(root / "box table", "boxes.json", {"1": [[0, 0, 9, 9], [1, 1, 30, 24]], "2": []})
+    (root / "box table csv" / "boxes.csv").write_text("image_id,x1,y1,x2,y2\n1,0,0,9,9\n1,1,1,30,24\n")
+    write_questions(root / "attention map")
+    write_store(root / "attention map" / "store.h5")
+    for row in range(12):
+        Image.new("L", (16, 12), 20 * row).save(root / "attention map" / f"{row}_1.png")
+    _ledger(root / "ledger")
     _json(root / "names", "names.json", {"1.jpg": 1, "2.jpg": 2})
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (24, 30, 3), np.uint8))
     picture.save(root / "image" / "1.png")
