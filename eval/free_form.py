@@ -45,7 +45,12 @@ _WORDS = re.findall(
     " eighteen nineteen twenty",
 )
 _NUMBERS = {word: str(number) for number, word in enumerate(_WORDS)} | {"none": "0", "no": "0"}
-_NUMBER = re.compile(rf"\b(?:\d[\d,]*(?:\.\d+)?|{'|'.join(_NUMBERS)})\b", re.IGNORECASE)
+# What goes on, "twenty-five" or "two hundred", is another number than its first word; "three-legged" is none.
+_NUMBER = re.compile(
+    rf"(?<![\w-])(?<!\d[,.])(?:\d+(?:,\d+)*(?:\.\d+)?|{'|'.join(_NUMBERS)})"
+    r"(?![\w-]|[,.]\d|\s+(?:hundred|thousand|million|dozen)\b)",
+    re.IGNORECASE,
+)
 _SENTENCE = re.compile(r"(.+?)(?:[.!?](?=\s|$)|\n|$)", re.DOTALL)
 _LEADS = re.compile(
     r"^(?:the|this|that|these|those|it|he|she|they|there|in|on|based|a|an|i|we|you|its|his|her|their)\b[^.]*?"
