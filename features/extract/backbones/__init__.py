@@ -27,6 +27,9 @@ from vqa_gs.common.registry import Registry
 if TYPE_CHECKING:
     from PIL import Image
 
+LARGEST_SIDE = 8192
+"""Images are not scaled to more pixels a side: ten times as many take tens of gigabytes before a network sees one."""
+
 _PACKAGES = ("torch", "torchvision", "timm", "Pillow")
 
 OwnRegions = tuple[torch.Tensor, torch.Tensor, Mapping[str, np.ndarray]]
@@ -111,9 +114,10 @@ class Backbone(ABC):
         self.name, self.weights, self.note, self.multiple = name, weights, note, multiple
         self.short_side = sides[0] if settings.short_side is None else settings.short_side
         self.long_side = max(sides[1], self.short_side) if settings.long_side is None else settings.long_side
-        if not 1 <= self.short_side <= self.long_side:
+        if not 1 <= self.short_side <= self.long_side <= LARGEST_SIDE:
             raise UsageError(
-                f"a short side of {self.short_side} and a long side of {self.long_side} pixels are no size"
+                f"a short side of {self.short_side} and a long side of {self.long_side} pixels are no size",
+                mend=f"the short one is no longer than the long one, which has {LARGEST_SIDE:,} at most",
             )
         self._device = torch.device(settings.device)
         self.device = self._device.type

@@ -97,6 +97,7 @@ def test_processes_of_torchrun_share_the_images(pictures, tmp_path, extract, pro
         (("--backbone", "swin_tiny_patch4_window7_224", "--weights", "random"), "choose a convolutional network"),
         (("--levels", "9"), "has 5 levels"),
         (("--short-side", "50", "--long-side", "20"), "are no size"),
+        (("--short-side", "100000", "--long-side", "100000"), "are no size"),
         (("--device", "cuda:77"), "there is no device 'cuda:77'"),
         (("--shard", "3/2"), "is no shard"),
         (("--shard", "1/9"), "is empty"),
