@@ -110,6 +110,8 @@ def run(words: Sequence[str]) -> None:
         metrics.sources["results"] = Source(file, sha256_file(file))
         if gqa and gqa.unbalanced:
             metrics.notes.append(f"{gqa.unbalanced:,} questions that are not balanced are left out, as GQA does")
+        if evidence.restricted is not None and "fpvg" not in metrics.breakdowns:
+            metrics.notes.append("no FPVG: no question has answers with relevant and with irrelevant regions")
         scored[file] = metrics
     metrics = keep_best(scored, is_test) if given.keep_best else scored[given.results[0]]
     write_metrics(given.out, metrics)

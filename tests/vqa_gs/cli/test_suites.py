@@ -155,6 +155,19 @@ def test_answers_from_regions_of_one_kind(world, tmp_path, capsys):
     assert main([*words[:-2], "--out", str(tmp_path / "all.json")]) == 0
     whole = json.loads((tmp_path / "all.json").read_text())
     assert json.loads((tmp_path / "relevant.json").read_text()) == whole[:6]
+    scored = [
+        "evaluate",
+        "--questions",
+        str(world / "questions.json"),
+        "--annotations",
+        str(world / "annotations.json"),
+    ]
+    scored += ["--results", str(tmp_path / "all.json"), "--out", str(tmp_path / "metrics.json")]
+    for kind in ("relevant", "irrelevant"):
+        scored += [f"--{kind}-results", str(tmp_path / f"{kind}.json")]
+    assert main(scored) == 0
+    told = "note: no FPVG: no question has answers with relevant and with irrelevant regions"
+    assert told in capsys.readouterr().out
     assert main([*words[:-2], "--regions", "relevant", "--out", str(tmp_path / "x.json")]) == 2
     assert "--regions relevant or irrelevant and --relevant-boxes go together" in capsys.readouterr().err
 
