@@ -63,8 +63,10 @@ def run(words: Sequence[str]) -> None:
         raise UsageError("--shard and --on slurm do not go together", mend="every run is a task of an array already")
     from vqa_gs.features.extract.shards import Shard
     from vqa_gs.study.checks import require_ours
+    from vqa_gs.study.extras import require_study_extras
     from vqa_gs.study.listing import write_listing
     from vqa_gs.study.plan import make_plan
+    from vqa_gs.study.prepare import outdated
     from vqa_gs.study.run import prepare_study, run_study
     from vqa_gs.study.spec import read_overrides
 
@@ -86,6 +88,8 @@ def run(words: Sequence[str]) -> None:
         print_plan(plan, runs, given.workers, given.trial_steps, console)
         return
     failure: VqaGsError | None = None
+    if not given.report_only:
+        require_study_extras(runs, outdated(plan.spec.prepare, plan.unneeded(runs)), plan.spec)
     write_listing(plan)
     if given.prepare_only:
         prepare_study(plan, runs, console)

@@ -12,11 +12,10 @@ from rich.console import Console
 
 from vqa_gs.common.errors import VqaGsError
 from vqa_gs.study.checks import refuse_linked, require_data, require_ours
-from vqa_gs.study.extras import require_study_extras
 from vqa_gs.study.outcome import write_outcome
 from vqa_gs.study.plan import PlannedRun, StudyPlan
 from vqa_gs.study.pool import run_all
-from vqa_gs.study.prepare import outdated, prepare
+from vqa_gs.study.prepare import prepare
 from vqa_gs.study.progress import StudyBar
 from vqa_gs.study.worker import Job, JobResult
 
@@ -25,11 +24,10 @@ def prepare_study(plan: StudyPlan, runs: Sequence[PlannedRun], console: Console)
     """Makes what the runs need, and refuses those that changed since they were trained.
 
     Raises:
-        UsageError: a package is missing, a step failed, a file is missing, or settings or data of a run changed.
+        UsageError: a step failed, a file is missing, or settings or data of a run changed.
     """
     refuse_linked(plan.out, runs)
     spec, left = plan.spec, plan.unneeded(runs)
-    require_study_extras(runs, outdated(spec.prepare, left), spec)
     prepare(spec.prepare, plan.out, spec.file, lambda line: _say(console, f"prepare: {line}"), left)
     require_data(runs, plan.spec)
     require_ours(runs, plan.spec)

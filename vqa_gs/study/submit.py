@@ -15,7 +15,6 @@ from vqa_gs.cluster.settings import SlurmSettings
 from vqa_gs.common.errors import VqaGsError
 from vqa_gs.study.checks import require_data, require_ours
 from vqa_gs.study.costs import trained_seconds
-from vqa_gs.study.extras import require_study_extras
 from vqa_gs.study.jobs import TrainRuns
 from vqa_gs.study.plan import PlannedRun, StudyPlan
 from vqa_gs.study.prepare import outdated
@@ -79,7 +78,6 @@ def submit_study(
         after: list[str] = [f"afterok:{one.job}" for one in known if one.kind == "prepare"]
         if left and not after:
             steps = outdated(plan.spec.prepare, plan.unneeded(runs))
-            require_study_extras(left, steps, plan.spec)
             if steps:
                 new.append(submit(records, "prepare", [prepare], [[]], settings, one_node=True))
                 after.append(f"afterok:{new[-1].job}")
