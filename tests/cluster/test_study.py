@@ -89,6 +89,8 @@ def test_drained_resumed_cancelled(slurm, slow, make_study, capfd):
     study = make_study(arms={"gs": {}}, seeds=[1], settings=LONG)
     drained = ["scontrol", "update", f"nodename={slurm.nodes[0]}"]
     assert slurm.ask(*drained, "state=drain", "reason=test").returncode == 0
+    # Whoever starts tests in the background may have had Ctrl-C ignored, and that is inherited.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         # Ctrl-C: the command ends, the jobs stay.
         threading.Thread(target=interrupt, args=(study,)).start()
@@ -101,6 +103,7 @@ def test_drained_resumed_cancelled(slurm, slow, make_study, capfd):
         assert "0 runs submitted, 1 were waiting or running" in capfd.readouterr().err
         assert len(study.records.submissions()) == 2
     finally:
+        signal.signal(signal.SIGINT, before)
         assert slurm.ask(*drained, "state=resume").returncode == 0
     wait_until(lambda: trains(study, 1))
     assert main(["study", "cancel", str(study.out)]) == 0

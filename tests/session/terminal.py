@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import struct
 import termios
 import time
@@ -61,6 +62,7 @@ def run(
     begun = time.monotonic()
     pid, terminal = pty.fork()
     if pid == 0:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # in the background it may be ignored, and that is inherited
         fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", _HEIGHT, width, 0, 0))
         # These go before a terminal's own size, and a test's process may have them.
         inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
