@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tests.vqa_gs.objectives.outputs import make_ends, make_outputs
 from vqa_gs import GradientSupervision
 from vqa_gs.common.errors import UsageError
+from vqa_gs.contracts import TrainingStatistics
 from vqa_gs.objectives import OBJECTIVES
 from vqa_gs.objectives.terms.gradient_supervision import (
     GradientSupervisionSettings,
@@ -211,3 +212,49 @@ def test_docstring_examples():
     result = doctest.testmod(module)
     assert result.attempted > 5
     assert result.failed == 0
+
+
+def _ends_of_types(types):
+    """Outputs of two pairs whose questions are of the answer types given by code, a then b."""
+    x = torch.randn(4, 5, dtype=torch.float64, requires_grad=True)
+    logits = smooth_head(x, torch.randn(7, 3, dtype=torch.float64), torch.randn(5, 7, dtype=torch.float64))
+    ends = make_ends(logits, torch.rand(4, 3, dtype=torch.float64), [0, 1, 2, 0], {"regions": x})
+    outputs = make_outputs(logits, ends.targets, ends)
+    outputs.batch.answer_type = torch.tensor(types)
+    return outputs
+
+
+def _term_with(weights, answer_types=("yes/no", "number", "other")):
+    chosen = OBJECTIVES.settings_of("gradient_supervision")(weight=1, answer_type_weight=weights)
+    return OBJECTIVES["gradient_supervision"](chosen, TrainingStatistics(answer_types=answer_types))
+
+
+def test_ends_are_weighed_by_the_answer_type_of_their_question():
+    outputs = _ends_of_types([1, 2, 1, 0])
+    each = []
+    for end in range(4):  # one end alone, by the weight of the pairs' rows
+        outputs.ends.weight = torch.eye(4, dtype=torch.float64)[end]
+        each.append(_term_with({})(outputs).loss)
+    outputs.ends.weight = torch.ones(4, dtype=torch.float64)
+    expected = 0.25 * each[0] + each[1] + 0.25 * each[2] + 3 * each[3]
+    torch.testing.assert_close(_term_with({"number": 0.25, "yes/no": 3})(outputs).loss, expected)
+    assert len({round(value.item(), 6) for value in each}) == 4
+
+
+def test_a_type_of_weight_zero_is_left_out_of_the_log():
+    outputs = _ends_of_types([1, 2, 1, 2])
+    result = _term_with({"number": 0})(outputs)
+    assert result.counts["gs_cosine"] == 2
+    outputs.batch.answer_type = torch.tensor([2, 2, 2, 2])
+    assert _term_with({"number": 0})(outputs).counts["gs_cosine"] == 4
+
+
+@pytest.mark.parametrize(("weights", "known", "told"), [
+    ({"numbers": 0}, ("yes/no", "number"), "no answer type 'numbers'.*it has yes/no, number"),
+    ({"number": 0}, (), "it has none"),
+    ({"number": -1}, ("number",), "number must not be negative"),
+    ({"number": math.nan}, ("number",), "number must not be negative"),
+])  # fmt: skip
+def test_answer_types_that_training_does_not_have_are_refused(weights, known, told):
+    with pytest.raises(UsageError, match=told):
+        _term_with(weights, known)

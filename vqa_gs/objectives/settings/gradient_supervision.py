@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from vqa_gs.common.errors import UsageError
@@ -30,6 +30,8 @@ class GradientSupervisionSettings(Scheduled):
             table aligns.
         rest: what becomes of the gradient on regions without a direction: ``zero``, it lowers the cosine, or
             ``free``, it does not count.
+        answer_type_weight: weight of an end by the answer type of its question, as ``{number: 0}``; 1 for types that
+            are not named. Beside a debiasing margin, supervision of counts costs more than it brings (docs/results.md).
         cost: how the gradient is taken: ``double_backward`` holds for every model, ``closed_form`` for product
             attention with ReLU and the place ``regions``; both give the same numbers.
     """
@@ -40,6 +42,7 @@ class GradientSupervisionSettings(Scheduled):
     b_weight: float = 1.0
     sparse: int = 0
     rest: Literal["zero", "free"] = "zero"
+    answer_type_weight: dict[str, float] = field(default_factory=dict)
     cost: Literal["double_backward", "closed_form"] = "double_backward"
 
     def __post_init__(self) -> None:
@@ -47,6 +50,11 @@ class GradientSupervisionSettings(Scheduled):
         for name in ("b_weight", "sparse"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise UsageError(f"objectives: {name} must not be negative, got {getattr(self, name)}")
+        for name, weight in self.answer_type_weight.items():
+            if not 0 <= weight < math.inf:
+                raise UsageError(
+                    f"objectives.gradient_supervision.answer_type_weight: {name} must not be negative, got {weight}"
+                )
         if self.place in ("attended", "pooled") and (self.sparse or self.rest == "free"):
             raise UsageError(
                 f"objectives.gradient_supervision: the {self.place} vector has no regions or words to choose from",

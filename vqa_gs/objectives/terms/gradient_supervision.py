@@ -17,13 +17,16 @@ from typing import get_args
 import torch
 from torch import Tensor, nn
 
+from vqa_gs.common.errors import UsageError
 from vqa_gs.contracts import (
+    NO_STATISTICS,
     PAIRS,
     TRACE,
     Objective,
     ObjectiveOutput,
     Outputs,
     PairEnds,
+    TrainingStatistics,
     direction_of,
     gradient_by,
     input_gradient,
@@ -146,6 +149,19 @@ class GradientSupervisionTerm(Objective):
     Settings = GradientSupervisionSettings
     settings: GradientSupervisionSettings
     logged = ("gs_loss", "gs_cosine")
+    type_weight: Tensor
+
+    def __init__(self, settings: GradientSupervisionSettings, statistics: TrainingStatistics = NO_STATISTICS) -> None:
+        super().__init__(settings, statistics)
+        weights, known = settings.answer_type_weight, statistics.answer_types
+        for name in weights:
+            if name not in known:
+                raise UsageError(
+                    f"objectives.gradient_supervision.answer_type_weight: training has no answer type {name!r}",
+                    mend=f"it has {', '.join(known) or 'none'}",
+                )
+        by_code = torch.tensor([weights.get(name, 1.0) for name in known])
+        self.register_buffer("type_weight", by_code, persistent=False)
 
     @classmethod
     def requirements(cls, settings: GradientSupervisionSettings) -> frozenset[str]:
@@ -168,6 +184,9 @@ class GradientSupervisionTerm(Objective):
         counted = (valid & moves).to(loss.dtype)
         counted[:pairs] *= a
         counted[pairs:] *= b
+        if self.settings.answer_type_weight:
+            assert outputs.batch.answer_type is not None
+            counted = counted * self.type_weight[outputs.batch.answer_type[: len(loss)]]
         total = (loss * counted * ends.weight).sum()
         report = reported(gs_loss=(loss, counted), gs_cosine=(cos, counted))
         return ObjectiveOutput(total / (outputs.batch.end_rows * (a + b) / 2), **report, scale=scale)
