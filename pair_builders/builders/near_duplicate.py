@@ -20,10 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 from vqa_gs.pair_builders.builder import pair_builder, table_of
 from vqa_gs.pair_builders.nearest.groups import Grouped, grouped_pairs
-from vqa_gs.pair_builders.nearest.images import distances, nearest_images, pooled_features, standardised
+from vqa_gs.pair_builders.nearest.images import distances, pooled_features, standardised
 from vqa_gs.pair_builders.nearest.partners import Edges, at_most, unique_edges
 from vqa_gs.pair_builders.nearest.pictures import BITS, hash_pictures, nearest_hashes
 from vqa_gs.pair_builders.nearest.questions import Texts
+from vqa_gs.pair_builders.nearest.search import nearest_images
 from vqa_gs.pair_builders.sources import PairSources, Progress
 from vqa_gs.pair_builders.table import IDENTITY, PairTable
 from vqa_gs.pair_builders.table.columns import ragged_positions

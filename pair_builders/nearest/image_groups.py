@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from vqa_gs.features.store import RegionStore
-from vqa_gs.pair_builders.nearest.images import nearest_images, pooled_features, standardised
+from vqa_gs.pair_builders.nearest.images import pooled_features, standardised
 from vqa_gs.pair_builders.nearest.pictures import BITS, hash_pictures, nearest_hashes
+from vqa_gs.pair_builders.nearest.search import nearest_images
 
 from vqa_gs.common.errors import UsageError
 from vqa_gs.data.questions import ImageId

@@ -1,15 +1,11 @@
-"""Images by their mean region: their distances, and near-duplicates among a hundred thousand.
-
-The search is approximate, over reduced vectors, and exactly ranked again.
-The vectors are reduced to their main components, put into cells around centres (faiss, inverted lists), and each image
-looks into the cells nearest to it. What it finds there is ranked by the distance of the whole vectors. Cells hold a
-fixed number of images on average, so the work grows with n, but for finding the nearest centres.
-"""
+"""Images by their mean region, and how far apart two of them are."""
 
 from __future__ import annotations
 
+import mmap
+import os
+import tempfile
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,19 +13,12 @@ from vqa_gs.features.store import RegionBatch, RegionStore
 from vqa_gs.pair_builders.nearest.partners import Metric
 from vqa_gs.pair_builders.sources import Progress
 
+from vqa_gs.common.errors import DataError
 from vqa_gs.common.phases import phase
 from vqa_gs.data.questions import ImageId
 
-# Below so many images the whole matrix of distances takes seconds.
-_EXACT = 8192
-_CELL = 256
-_PROBES = 96
-_DIMENSIONS = 256
-_SAMPLE = 16384
-# Candidates that are ranked again, for each neighbour wanted.
-_CANDIDATES = 6
-_BLOCK = 256 << 20
-
+# Mean regions of more bytes stand in a file that is mapped into memory: a million images of 2048 numbers are 8 GB.
+_IN_MEMORY = 2 << 30
 # Images in memory at a time: of 36 x 2048 regions 38 MB.
 _IMAGES = 128
 # Mean regions that are widened to float64 at a time.
@@ -39,8 +28,14 @@ _TOGETHER = 4096
 def pooled_features(
     store: RegionStore, image_ids: Sequence[ImageId], progress: Progress | None = None
 ) -> NDArray[np.float32]:
-    """Returns the mean region of each image, (n, D); zeros for an image without regions."""
-    pooled = np.empty((len(image_ids), store.dim), np.float32)
+    """Returns the mean region of each image, (n, D); zeros for an image without regions.
+
+    Beyond two GB they are memory-mapped, see `room`.
+
+    Raises:
+        DataError: an image is not in the store, or there is no room for the mapped file.
+    """
+    pooled = room(len(image_ids), store.dim)
     batch: RegionBatch | None = None
     with phase("reading the mean region of each image", len(image_ids), "images") as far:
         for start in range(0, len(image_ids), _IMAGES):
@@ -49,10 +44,43 @@ def pooled_features(
             # Padding is zero, so the sum over all is the sum over the regions.
             means = batch.features.sum(1) / batch.counts.clamp(min=1)[:, None]
             pooled[start : start + len(some)] = means.numpy()
+            if start // _IMAGES % 64 == 63:
+                release(pooled)
             far(len(some))
             if progress is not None:
                 progress(start + len(some), len(image_ids))
     return pooled
+
+
+def room(count: int, dim: int) -> NDArray[np.float32]:
+    """Returns an array (count, dim) to be filled: in memory, or mapped from a file if it is large.
+
+    The file lies where temporary files do (``TMPDIR``) and has no name any more, so that nothing is left of it however
+    the program ends.
+
+    Raises:
+        DataError: there is no room for the file.
+    """
+    size = 4 * count * dim
+    if size <= _IN_MEMORY:
+        return np.empty((count, dim), np.float32)
+    with tempfile.TemporaryFile(prefix="vqa-gs-") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)  # a mapped file that cannot grow would end the program
+        except OSError as error:
+            raise DataError(
+                f"no room for the mean regions of {count:,} images, {size / 1e9:.1f} GB: {error.strerror}",
+                file=tempfile.gettempdir(),
+                mend="name a folder on a larger disk in TMPDIR",
+            ) from error
+        return np.memmap(file, np.float32, "r+", shape=(count, dim))
+
+
+def release(vectors: NDArray[np.float32]) -> None:
+    """Gives the memory of a mapped array back; what it holds stays in its file."""
+    mapped = getattr(vectors, "_mmap", None)
+    if mapped is not None:
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def standardised(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -66,10 +94,18 @@ def standardised(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """
     if not len(vectors):
         return vectors
-    mean = vectors.mean(axis=0, dtype=np.float64)
-    square = np.zeros_like(mean)
     blocks = range(0, len(vectors), _TOGETHER)  # a float64 copy of everything would treble the memory
+    if isinstance(vectors, np.memmap):
+        mean = np.zeros(vectors.shape[1])
+        for start in blocks:
+            mean += vectors[start : start + _TOGETHER].sum(axis=0, dtype=np.float64)
+            release(vectors)
+        mean /= len(vectors)
+    else:
+        mean = vectors.mean(axis=0, dtype=np.float64)
+    square = np.zeros_like(mean)
     for start in blocks:
+        release(vectors)
         square += ((vectors[start : start + _TOGETHER] - mean) ** 2).sum(axis=0)
     deviation = np.sqrt(square / len(vectors))
     varies = deviation > 1e-6 * np.abs(mean)
@@ -77,6 +113,7 @@ def standardised(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     for start in blocks:
         block = vectors[start : start + _TOGETHER]
         block[...] = (block - mean) * scale
+        release(vectors)
     return vectors
 
 
@@ -98,7 +135,7 @@ def image_distances(
 def distances(
     vectors: NDArray[np.float32], a: NDArray[np.int64], b: NDArray[np.int64], metric: Metric = "cosine"
 ) -> NDArray[np.float32]:
-    """Returns the distances (E,) of pairs of images, in the measure of :func:`nearest_images`."""
+    """Returns the distances (E,) of pairs of images, in the measure of `search.nearest_images`."""
     found = np.empty(len(a), np.float32)
     for start in range(0, len(a), _TOGETHER):
         some = slice(start, start + _TOGETHER)
@@ -109,94 +146,3 @@ def distances(
             norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
             found[some] = np.maximum(1 - (one * other).sum(axis=1) / np.where(norms > 0, norms, 1), 0)
     return found
-
-
-def nearest_images(
-    vectors: NDArray[np.float32], neighbours: int, metric: Metric = "cosine", exact: bool = False
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Finds the nearest other images of each image.
-
-    Args:
-        vectors: (M, D) standardised images.
-        neighbours: k.
-        metric: ``cosine``: 1 - cosine; ``euclidean``: root mean square difference of the dimensions.
-        exact: compare everything with everything.
-
-    Returns:
-        (M, k) images, nearest first, -1 where there are fewer; (M, k) distances, NaN there.
-    """
-    import faiss  # here, as listing a builder's options needs none of it
-
-    count, dim = vectors.shape
-    if count == 0:
-        return np.zeros((0, neighbours), np.int64), np.zeros((0, neighbours), np.float32)
-    whole = np.ascontiguousarray(vectors, np.float32)
-    if metric == "cosine":
-        norm = np.linalg.norm(whole, axis=1, keepdims=True)
-        whole = whole / np.where(norm > 0, norm, np.float32(1))
-    wanted = min(neighbours + 1, count)
-    with phase(f"searching the nearest of {count:,} images"):
-        if exact or count <= _EXACT:
-            index: Any = faiss.IndexFlatL2(dim)
-            index.add(whole)
-            candidates = index.search(whole, min(wanted + 8, count))[1]
-        else:
-            candidates = _search(_reduced(whole), min(_CANDIDATES * wanted, count))
-    return _ranked(whole, candidates, neighbours, metric)
-
-
-def _reduced(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Projects onto the main components of an even sample."""
-    count, dim = vectors.shape
-    if dim <= 2 * _DIMENSIONS:
-        return vectors
-    sample = vectors[:: -(-count // _SAMPLE)]
-    mean = sample.mean(axis=0)
-    centred = sample - mean
-    components = np.linalg.eigh(centred.T @ centred)[1][:, -_DIMENSIONS:]
-    axes: NDArray[np.float32] = np.ascontiguousarray(components, np.float32)
-    return vectors @ axes - mean @ axes
-
-
-def _search(vectors: NDArray[np.float32], wanted: int) -> NDArray[np.int64]:
-    import faiss
-
-    count, dim = vectors.shape
-    cells = count // _CELL
-    quantizer = faiss.IndexFlatL2(dim)
-    index = faiss.IndexIVFFlat(quantizer, dim, cells)
-    index.cp.seed, index.cp.niter, index.cp.max_points_per_centroid = 1, 8, 64
-    index.train(vectors)
-    index.add(vectors)
-    index.nprobe = min(_PROBES, cells)
-    return np.asarray(index.search(vectors, wanted)[1], np.int64)
-
-
-def _ranked(
-    vectors: NDArray[np.float32], candidates: NDArray[np.int64], neighbours: int, metric: Metric
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Ranks candidates by exact distance, ties by their number, without the image itself."""
-    count, dim = vectors.shape
-    found = np.full((count, neighbours), -1, np.int64)
-    distances = np.full((count, neighbours), np.nan, np.float32)
-    step = max(1, _BLOCK // (4 * dim * candidates.shape[1]))
-    square = np.einsum("nd,nd->n", vectors, vectors)
-    with phase("ranking the nearest images", count, "images") as far:
-        for start in range(0, count, step):
-            own = np.arange(start, min(start + step, count))
-            some = candidates[own]
-            missing = (some < 0) | (some == own[:, None])
-            some = np.where(missing, 0, some)
-            product = np.matmul(vectors[some], vectors[own][:, :, None])[:, :, 0]
-            if metric == "cosine":
-                distance = np.maximum(1 - product, 0)
-            else:
-                distance = np.sqrt(np.maximum(square[own, None] + square[some] - 2 * product, 0) / dim)
-            distance = np.where(missing, np.inf, distance).astype(np.float32)
-            order = np.lexsort((some, distance), axis=1)[:, :neighbours]
-            near = np.take_along_axis(distance, order, axis=1)
-            there = np.isfinite(near)
-            found[own, : order.shape[1]] = np.where(there, np.take_along_axis(some, order, axis=1), -1)
-            distances[own, : order.shape[1]] = np.where(there, near, np.nan)
-            far(len(own))
-    return found, distances

@@ -1,8 +1,6 @@
 import numpy as np
 import pytest
-from scipy.spatial.distance import cdist
 from vqa_gs.pair_builders.builder import BUILDERS
-from vqa_gs.pair_builders.nearest.images import nearest_images
 from vqa_gs.pair_builders.nearest.questions import Texts, content_words
 from vqa_gs.pair_builders.sources import PairSources
 
@@ -88,40 +86,3 @@ def test_any_images(make_questions, make_store):
     assert pairs(builder.build(sources, settings)) == {(1, 4), (1, 5), (3, 4), (3, 5), (4, 5)}
     with pytest.raises(UsageError):
         builder.Settings(near_images=False, same_image=False)
-
-
-def spectrum(count, dim=300, seed=0):
-    generator = np.random.default_rng(seed)
-    inner = np.repeat(generator.standard_normal((count // 3 + 1, 40)), 3, axis=0)[:count]
-    inner += 0.3 * generator.standard_normal((count, 40))
-    return (inner @ generator.standard_normal((40, dim))).astype(np.float32)
-
-
-@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
-def test_exact_neighbours(metric):
-    vectors = spectrum(300)
-    found, distance = nearest_images(vectors, 5, metric)
-    expected = cdist(vectors, vectors, metric)
-    if metric == "euclidean":
-        expected /= np.sqrt(vectors.shape[1])
-    np.fill_diagonal(expected, np.inf)
-    np.testing.assert_array_equal(found, np.argsort(expected, axis=1)[:, :5])
-    np.testing.assert_allclose(distance, np.sort(expected, axis=1)[:, :5], rtol=1e-3, atol=1e-5)
-
-
-def test_few_images():
-    assert nearest_images(np.zeros((0, 3), np.float32), 2)[0].shape == (0, 2)
-    found, distance = nearest_images(np.array([[1.0, 0], [0, 1.0]], np.float32), 3)
-    assert found.tolist() == [[1, -1, -1], [0, -1, -1]]
-    assert np.isnan(distance[:, 1:]).all()
-
-
-def test_approximate_search_finds_what_the_exact_one_does_and_repeats(monkeypatch):
-    for name, value in {"_EXACT": 1000, "_CELL": 64, "_PROBES": 24}.items():
-        monkeypatch.setattr(f"vqa_gs.pair_builders.nearest.images.{name}", value)
-    vectors = spectrum(3000)  # 46 cells, of which half are looked into
-    found, _ = nearest_images(vectors, 5)
-    exact, _ = nearest_images(vectors, 5, exact=True)
-    same = np.mean([len(set(a) & set(b)) for a, b in zip(found.tolist(), exact.tolist(), strict=True)]) / 5
-    assert same >= 0.95
-    np.testing.assert_array_equal(found, nearest_images(vectors, 5)[0])

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 from vqa_gs.pair_builders.builder import BUILDERS
-from vqa_gs.pair_builders.nearest.images import distances, nearest_images
+from vqa_gs.pair_builders.nearest.images import distances
 from vqa_gs.pair_builders.nearest.pictures import hash_pictures, nearest_hashes, picture_hash
+from vqa_gs.pair_builders.nearest.search import nearest_images
 from vqa_gs.pair_builders.sources import PairSources
 
 from vqa_gs.common.errors import DataError, UsageError

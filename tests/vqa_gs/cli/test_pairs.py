@@ -12,7 +12,8 @@ from vqa_gs.pair_builders.alignment.batches import align_pairs
 from vqa_gs.pair_builders.builder import BUILDERS
 from vqa_gs.pair_builders.ends import answer_of
 from vqa_gs.pair_builders.evidence_source import EVIDENCE
-from vqa_gs.pair_builders.nearest.images import nearest_images, pooled_features, standardised
+from vqa_gs.pair_builders.nearest.images import pooled_features, standardised
+from vqa_gs.pair_builders.nearest.search import nearest_images
 from vqa_gs.pair_builders.sources import PairSources
 from vqa_gs.pair_builders.table import read_pair_table
 
