@@ -7,6 +7,7 @@ import secrets
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from contextlib import suppress
@@ -86,6 +87,8 @@ class Slurm:
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> Slurm:
+        keeper = [sys.executable, str(Path(__file__).with_name("keeper.py")), str(self.folder), str(os.getpid())]
+        self._keeper = subprocess.Popen(keeper, stdin=subprocess.DEVNULL, start_new_session=True)
         try:
             self._configure()
             munge = ["--key-file", f"{self.folder}/munge.key", "--log-file", f"{self.folder}/munged.log"]
@@ -115,6 +118,7 @@ class Slurm:
                 process.kill()
                 process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
+        self._keeper.wait(timeout=30)  # it ends when the folder is gone
 
     def empty(self) -> None:
         """Ends all jobs, and returns when none is left."""
