@@ -1,16 +1,14 @@
 """The nearest images of each image, among a million.
 
 Few images are compared all with all. Else the search is approximate, over reduced vectors, and exactly ranked again:
-the vectors are reduced to their main components, put into cells around centres (faiss, inverted lists), and each image
-looks into the cells nearest to it. What it finds there is ranked by the distance of the whole vectors. Cells hold a
-fixed number of images on average, so the work grows with n, but for finding the nearest centres.
-
-Of very many images the centres are found in two steps, as their number grows with n, and images are looked up cell by
-cell: neighbours stand together, so that few rows of the whole vectors, which may be memory-mapped, are read at a time.
+the vectors are reduced to their main components and linked to a graph of near ones (faiss, HNSW: Malkov and Yashunin,
+TPAMI 2020), in which each image walks towards its neighbours, n log n in all. What it finds is ranked by the distance
+of the whole vectors, which may be memory-mapped: some rows are read at a time.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,20 +18,19 @@ from vqa_gs.pair_builders.nearest.partners import Metric
 
 from vqa_gs.common.phases import phase
 
+Lookup = Callable[[NDArray[np.int64]], NDArray[np.int64]]
+"""From some images to their candidates, (n, most), -1 where there are fewer."""
+
 # Below so many images the whole matrix of distances takes seconds.
 _EXACT = 8192
-# From so many on, centres in two steps and fewer cells an image.
-_MANY = 200_000
-_CELL = 256
-_PROBES, _PROBES_OF_MANY = 96, 32
+# Links of an image in the graph, and how many candidates are kept while it is built and searched.
+_LINKS, _BUILT, _SEARCHED = 24, 64, 96
 _DIMENSIONS = 256
 _SAMPLE = 16384
 # Candidates that are ranked again, for each neighbour wanted.
-_CANDIDATES, _CANDIDATES_OF_MANY = 6, 3
+_CANDIDATES = 3
 _BLOCK = 256 << 20
 _ROWS = 4096
-# Of k-means: passes, and images a centre is found with.
-_PASSES, _POINTS = 8, 64
 
 
 def nearest_images(
@@ -58,25 +55,15 @@ def nearest_images(
     whole = _of_length_one(vectors) if metric == "cosine" else np.ascontiguousarray(vectors, np.float32)
     square = _square(whole)
     wanted = min(neighbours + 1, count)
-    if exact or count <= _EXACT or count < _MANY:
-        with phase(f"searching the nearest of {count:,} images"):
-            candidates = _all(whole, wanted) if exact or count <= _EXACT else _in_cells(_reduced(whole), wanted)
-        rows, order = _step(whole, candidates.shape[1]), np.arange(count)
-        lookup: Any = candidates.__getitem__
-        told = "ranking the nearest images"
+    if exact or count <= _EXACT:
+        with phase(f"comparing {count:,} images"):
+            lookup, most = _all(whole, min(wanted + 8, count)), min(wanted + 8, count)
     else:
-        with phase(f"putting {count:,} images into cells"):
-            reduced = _reduced(whole)
-            index, order = _cells(reduced)
-        most = min(_CANDIDATES_OF_MANY * wanted, count)
-        rows, told = _step(whole, most), f"searching the nearest of {count:,} images"
-
-        def lookup(own: NDArray[np.int64]) -> NDArray[np.int64]:
-            return np.asarray(index.search(np.ascontiguousarray(reduced[own]), most)[1], np.int64)
-
-    with phase(told, count, "images") as far:
+        lookup, most = _linked(whole, wanted)
+    rows = max(1, _BLOCK // (4 * whole.shape[1] * most))
+    with phase(f"searching the nearest of {count:,} images", count, "images") as far:
         for start in range(0, count, rows):
-            own = order[start : start + rows]
+            own = np.arange(start, min(start + rows, count))
             near, distance = _ranked(whole, square, own, lookup(own), neighbours, metric)
             found[own, : near.shape[1]], distances[own, : near.shape[1]] = near, distance
             release(whole)
@@ -107,18 +94,13 @@ def _square(whole: NDArray[np.float32]) -> NDArray[np.float32]:
     return square
 
 
-def _step(whole: NDArray[np.float32], candidates: int) -> int:
-    """Returns how many images are ranked together."""
-    return max(1, _BLOCK // (4 * whole.shape[1] * candidates))
-
-
-def _all(whole: NDArray[np.float32], wanted: int) -> NDArray[np.int64]:
-    """Compares all with all: (n, candidates)."""
+def _all(whole: NDArray[np.float32], most: int) -> Lookup:
+    """Compares all with all."""
     import faiss  # here, as listing a builder's options needs none of it
 
     index: Any = faiss.IndexFlatL2(whole.shape[1])
     index.add(whole)
-    return np.asarray(index.search(whole, min(wanted + 8, len(whole)))[1], np.int64)
+    return np.asarray(index.search(whole, most)[1], np.int64).__getitem__
 
 
 def _reduced(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -140,65 +122,31 @@ def _reduced(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return reduced
 
 
-def _in_cells(vectors: NDArray[np.float32], wanted: int) -> NDArray[np.int64]:
-    """Looks into the nearest cells of each image: (n, candidates), -1 where there are fewer."""
+def _linked(whole: NDArray[np.float32], wanted: int) -> tuple[Lookup, int]:
+    """Links images to their near ones; returns how to ask for candidates, and how many there are of each image."""
     import faiss
 
-    count, dim = vectors.shape
-    cells = count // _CELL
-    quantizer = faiss.IndexFlatL2(dim)
-    index = faiss.IndexIVFFlat(quantizer, dim, cells)
-    index.cp.seed, index.cp.niter, index.cp.max_points_per_centroid = 1, _PASSES, _POINTS
-    index.train(vectors)
-    index.add(vectors)
-    index.nprobe = min(_PROBES, cells)
-    return np.asarray(index.search(vectors, min(_CANDIDATES * wanted, count))[1], np.int64)
+    count = len(whole)
+    with phase(f"linking {count:,} images", count, "images") as far:
+        reduced = _reduced(whole)
+        index = faiss.IndexHNSWFlat(reduced.shape[1], _LINKS)
+        index.hnsw.efConstruction = _BUILT
+        threads = faiss.omp_get_max_threads()
+        faiss.omp_set_num_threads(1)  # threads would link in the order in which they come, each time another one
+        try:
+            for start in range(0, count, _ROWS):
+                index.add(np.ascontiguousarray(reduced[start : start + _ROWS]))
+                far(len(reduced[start : start + _ROWS]))
+        finally:
+            faiss.omp_set_num_threads(threads)
+    # Where nothing was reduced the order is right already.
+    most = min(wanted + 8 if reduced is whole else _CANDIDATES * wanted, count)
+    index.hnsw.efSearch = max(_SEARCHED, 2 * most)
 
+    def lookup(own: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.asarray(index.search(np.ascontiguousarray(reduced[own]), most)[1], np.int64)
 
-def _cells(vectors: NDArray[np.float32]) -> tuple[Any, NDArray[np.int64]]:
-    """Puts many images into cells; returns the index, and the images in the order of their cells."""
-    import faiss
-
-    centres = _centres(vectors, max(1, len(vectors) // _CELL))
-    quantizer = faiss.IndexFlatL2(vectors.shape[1])
-    quantizer.add(centres)
-    index = faiss.IndexIVFFlat(quantizer, vectors.shape[1], len(centres))
-    index.train(vectors[:1])  # the centres are there
-    index.add(vectors)
-    index.nprobe = min(_PROBES_OF_MANY, len(centres))
-    lists = index.invlists
-    sizes = [lists.list_size(cell) for cell in range(len(centres))]
-    images = [faiss.rev_swig_ptr(lists.get_ids(cell), size).copy() for cell, size in enumerate(sizes) if size]
-    return index, np.concatenate(images).astype(np.int64)
-
-
-def _centres(vectors: NDArray[np.float32], cells: int) -> NDArray[np.float32]:
-    """Finds about so many centres in two steps, regions of cells and cells in them: n log n, where one step has n^2."""
-    sample = np.ascontiguousarray(vectors[:: max(1, len(vectors) // (cells * _POINTS))])
-    first = _means(sample, max(1, round(cells**0.5)))
-    import faiss
-
-    index = faiss.IndexFlatL2(vectors.shape[1])
-    index.add(first)
-    region = index.search(sample, 1)[1][:, 0]
-    parts = []
-    for at in range(len(first)):
-        inside = sample[region == at]
-        if len(inside):
-            parts.append(_means(inside, max(1, round(len(inside) * cells / len(sample)))))
-    return np.concatenate(parts)
-
-
-def _means(sample: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-    import faiss
-
-    if count >= len(sample):
-        return sample
-    means = faiss.Kmeans(
-        sample.shape[1], count, seed=1, niter=_PASSES, min_points_per_centroid=1, max_points_per_centroid=_POINTS * 16
-    )
-    means.train(sample)
-    return np.asarray(means.centroids, np.float32)
+    return lookup, most
 
 
 def _ranked(
