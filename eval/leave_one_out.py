@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 
 import numpy as np
 from vqa_gs.eval.rules import Memo, Scores
@@ -12,6 +13,9 @@ from vqa_gs.data.questions import Annotation, QuestionId
 
 Comparison = Callable[[list[str]], tuple[Memo, Memo]]
 """From a question's answers as written: what is made of the answers, and of the prediction, before comparing."""
+
+
+_ID, _TEXT = attrgetter("answer_id"), attrgetter("answer")
 
 
 def _answer_ids_differ(ids: Sequence[int | str | None], question_id: QuestionId) -> bool:
@@ -80,13 +84,13 @@ def leave_one_out(annotations: Sequence[Annotation], predictions: Sequence[str],
     for row, (annotation, prediction) in enumerate(zip(annotations, predictions, strict=True)):
         answers = annotation.answers
         # Nearly all questions have the ids 1 to 10: checked once, then looked up.
-        ids = tuple([answer.answer_id for answer in answers])
+        ids = tuple(map(_ID, answers))
         plain = differ.get(ids)
         if plain is None:
             plain = differ[ids] = _answer_ids_differ(ids, annotation.question_id)
-        texts = [answer.answer for answer in answers]
+        texts = list(map(_TEXT, answers))
         as_answer, as_prediction = comparison(texts)
-        compared = [as_answer[text] for text in texts]
+        compared = list(map(as_answer.__getitem__, texts))
         wanted = as_prediction[prediction]
         if not plain:
             scores[row] = _repeated_ids(annotation, compared, wanted)

@@ -28,7 +28,10 @@ def official(annotations: Sequence[Annotation], predictions: Sequence[str]) -> S
     normalized = Memo(lambda text: normalize_answer(strip_answer(text)))
 
     def comparison(texts: list[str]) -> tuple[Memo, Memo]:
-        agree = texts.count(texts[0]) == len(texts) or len({stripped[text] for text in texts}) == 1
-        return (stripped, stripped) if agree else (normalized, normalized)
+        first = stripped[texts[0]]
+        for text in texts:
+            if stripped[text] != first:
+                return normalized, normalized
+        return stripped, stripped
 
     return leave_one_out(annotations, predictions, comparison)
