@@ -3,12 +3,11 @@
 # make docs   the documentation site, in build/site
 # make session  twenty commands in a terminal, written down to be looked at: runs/session
 # make gpu-check   ten minutes on a GPU: tests, speeds, a demo (DEVICE=cpu SCALE=0.02 checks the script)
-# make fuzz   damaged files of every kind, SECONDS=60 SEED=0, or CASES=50 of each
+# make fuzz   damaged files of every kind, SECONDS=60 SEED=0, or CASES=50 of each; READERS=features: of region stores
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-SECONDS ?= 60
 SEED ?= 0
 
 .PHONY: demo test test-all fuzz session gpu-check check docs tree install install-dev clean
@@ -36,7 +35,7 @@ test-all: install
 	$(PYTEST)
 
 fuzz: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --seconds $(SECONDS) --seed $(SEED) $(if $(CASES),--cases $(CASES))
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --seed $(SEED) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(CASES),--cases $(CASES)) $(if $(READERS),--readers $(READERS))
 
 session: install
 	$(BIN)/python -m tests.session --out runs/session

@@ -16,7 +16,7 @@ import signal
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,8 @@ MEMORY = 2 << 30
 
 GRACE = 5.0
 _LEAST, _MOST = 25, 2000
+_TURN = 2.0, 20.0
+"""Seconds a reader's turn takes, at least and at most: a process for it, and its helpers, cost more than cases do."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,26 @@ class Failure:
     problem: str
 
 
+@dataclass
+class Tally:
+    """What the cases of a reader took.
+
+    Attributes:
+        cases: how many there were.
+        seconds: the longest.
+        bytes: the most memory that one took in the process that reads; helpers keep to limits of their own.
+    """
+
+    cases: int = 0
+    seconds: float = 0.0
+    bytes: int = 0
+
+    def add(self, seconds: float, memory: int) -> None:
+        """Counts a case."""
+        self.cases += 1
+        self.seconds, self.bytes = max(self.seconds, seconds), max(self.bytes, memory)
+
+
 def damage(folder: Path, reader: str, seed: int, number: int) -> Path:
     """Damages one file of a folder; returns which."""
     rng = random.Random(f"{seed} {reader} {number}")
@@ -57,25 +79,39 @@ def damage(folder: Path, reader: str, seed: int, number: int) -> Path:
     return victim
 
 
-def run_cases(reader: str, read: Read, seeds: Path, seed: int, numbers: Sequence[int]) -> Iterator[Failure]:
-    """Runs some cases of a reader, all in one process as long as none fails, and yields those that do."""
-    left = list(numbers)
+def run_cases(
+    reader: str, read: Read, seeds: Path, seed: int, numbers: Sequence[int], tally: Tally | None = None
+) -> Iterator[Failure]:
+    """Runs some cases of a reader, all in one process as long as none fails, and yields those that do.
+
+    Args:
+        reader: its name.
+        read: what reads a folder.
+        seeds: the folder with a healthy folder of every reader.
+        seed: of the damage.
+        numbers: of the cases.
+        tally: what they took is added to it.
+    """
+    left, tally = list(numbers), tally or Tally()
     while left:
-        done, failures = _in_child(reader, read, seeds, seed, left)
-        yield from failures
-        left = left[done:]
+        before = tally.cases
+        yield from _in_child(reader, read, seeds, seed, left, tally)
+        left = left[tally.cases - before :]
 
 
-def _in_child(reader: str, read: Read, seeds: Path, seed: int, numbers: Sequence[int]) -> tuple[int, list[Failure]]:
+def _in_child(
+    reader: str, read: Read, seeds: Path, seed: int, numbers: Sequence[int], tally: Tally
+) -> Iterator[Failure]:
     source, target = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(source)
-        os.setsid()
+        # No session of its own: that would leave the priority a session was given behind.
+        os.setpgid(0, 0)
         _child(target, reader, read, seeds, seed, numbers)
         os._exit(0)
     os.close(target)
-    done, failures, ended = 0, [], False
+    left, ended = list(numbers), False
     with os.fdopen(source, "rb", buffering=0) as pipe:
         text = b""
         while True:
@@ -86,24 +122,24 @@ def _in_child(reader: str, read: Read, seeds: Path, seed: int, numbers: Sequence
                 break
             *lines, text = (text + piece).split(b"\n")
             for line in lines:
-                if line:
-                    failures.append(Failure(reader, numbers[done], line.decode("utf-8", "replace")))
-                done += 1
-    if not ended:
-        failures.append(Failure(reader, numbers[done], f"took more than {SECONDS:g} s"))
-        done += 1
+                seconds, memory, problem = line.split(b" ", 2)
+                number = left.pop(0)
+                tally.add(float(seconds), int(memory))
+                if problem:
+                    yield Failure(reader, number, problem.decode("utf-8", "replace"))
     # The group: helpers too, which would otherwise wait for a request that a hanging case still holds open.
     with suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
-    if ended and done < len(numbers):
-        failures.append(Failure(reader, numbers[done], f"its process ended with {os.waitstatus_to_exitcode(status)}"))
-        done += 1
-    return done, failures
+    if left:
+        tally.add(0.0 if ended else SECONDS, 0)
+        code = os.waitstatus_to_exitcode(status)
+        problem = f"its process ended with {code}" if ended else f"took more than {SECONDS:g} s"
+        yield Failure(reader, left[0], problem)
 
 
 def _child(pipe: int, reader: str, read: Read, seeds: Path, seed: int, numbers: Sequence[int]) -> None:
-    """Writes a line a case: empty, or what is wrong."""
+    """Writes a line a case: seconds, bytes, and what is wrong, if anything."""
     faulthandler.disable()  # a crash is told by how the process ends
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     space = _field("VmSize")
@@ -111,17 +147,19 @@ def _child(pipe: int, reader: str, read: Read, seeds: Path, seed: int, numbers: 
     devnull = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(devnull, stream)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=seeds.parent) as folder:
         for number in numbers:
             case = Path(folder) / "case"
             shutil.rmtree(case, ignore_errors=True)
             shutil.copytree(seeds / reader, case)
             damage(case, reader, seed, number)
-            os.write(pipe, one_case(read, case).encode("utf-8", "replace").replace(b"\n", b" ") + b"\n")
+            problem, seconds, memory = one_case(read, case)
+            line = f"{seconds:.3f} {memory} {problem}".encode("utf-8", "replace")
+            os.write(pipe, line.replace(b"\n", b" ") + b"\n")
 
 
-def one_case(read: Read, folder: Path) -> str:
-    """Returns what is wrong with how a reader ends, "" where nothing is."""
+def one_case(read: Read, folder: Path) -> tuple[str, float, int]:
+    """Returns what is wrong with how a reader ends, "" where nothing is, and the seconds and bytes it took."""
     before = _reset_peak()
     begun = time.monotonic()
     problem = ""
@@ -134,12 +172,12 @@ def one_case(read: Read, folder: Path) -> str:
     except BaseException as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
         problem = f"{type(error).__name__}: {str(error)[:200]!a} at {where.filename}:{where.lineno}"
-    taken, memory = time.monotonic() - begun, _field("VmHWM") - before
+    taken, memory = time.monotonic() - begun, max(0, _field("VmHWM") - before)
     if not problem and taken > SECONDS:
         problem = f"took {taken:.0f} s"
     if not problem and memory > MEMORY:
         problem = f"took {memory >> 20} MB"
-    return problem
+    return problem, taken, memory
 
 
 def _reset_peak() -> int:
@@ -156,26 +194,44 @@ def _field(name: str) -> int:
 
 
 def fuzz(
-    readers: dict[str, Read], seeds: Path, seed: int, seconds: float, first: int = 0, most: int | None = None
-) -> tuple[dict[str, int], list[Failure]]:
+    readers: dict[str, Read],
+    seeds: Path,
+    seed: int,
+    seconds: float,
+    first: int = 0,
+    most: int | None = None,
+    told: Callable[[dict[str, Tally], list[Failure]], None] = lambda tallies, failures: None,
+) -> tuple[dict[str, Tally], list[Failure]]:
     """Runs cases of all readers in turn until the time is over, or each has had its most.
 
+    Args:
+        readers: by name.
+        seeds: as for `run_cases`.
+        seed: of the damage.
+        seconds: the time.
+        first: the number of each reader's first case.
+        most: how many cases each is to have; None: as many as there is time for.
+        told: hears after each turn of what was done so far, and of the failures in that turn.
+
     Returns:
-        The number of cases of each reader, and the failures.
+        What the cases of each reader took, and the failures.
     """
-    ends, done = time.monotonic() + seconds, dict.fromkeys(readers, 0)
+    ends, tallies = time.monotonic() + seconds, {name: Tally() for name in readers}
     sizes = dict.fromkeys(readers, _LEAST)
+    shortest, longest = _TURN
+    turn = min(longest, max(shortest, seconds / len(readers) / 10))
     failures: list[Failure] = []
-    while most is None or min(done.values()) < most:
+    while most is None or min(tally.cases for tally in tallies.values()) < most:
         for name, read in readers.items():
             begun = time.monotonic()
             if begun >= ends:
-                return done, failures
-            start = first + done[name]
-            size = sizes[name] if most is None else min(sizes[name], most - done[name])
-            failures += run_cases(name, read, seeds, seed, range(start, start + size))
-            done[name] += size
-            # As many cases as take some seconds: a process for each of them, and its helpers, cost more than they do.
+                return tallies, failures
+            done = tallies[name].cases
+            size = sizes[name] if most is None else min(sizes[name], most - done)
+            numbers = range(first + done, first + done + size)
+            found = list(run_cases(name, read, seeds, seed, numbers, tallies[name]))
+            failures += found
+            told(tallies, found)
             taken = time.monotonic() - begun
-            sizes[name] = min(_MOST, 2 * sizes[name]) if taken < 2 else max(_LEAST, sizes[name] // 2)
-    return done, failures
+            sizes[name] = min(_MOST, 2 * sizes[name]) if taken < turn else max(_LEAST, sizes[name] // 2)
+    return tallies, failures

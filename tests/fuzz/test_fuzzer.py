@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.fuzz import fuzzer
-from tests.fuzz.fuzzer import damage, fuzz, run_cases
+from tests.fuzz.fuzzer import Tally, damage, fuzz, run_cases
 from tests.fuzz.mutate import mutated
 from tests.fuzz.seeds import READERS, write_seeds
 from vqa_gs.common.errors import DataError
@@ -88,11 +88,37 @@ def test_what_must_not_happen_is_found_and_the_rest_goes_on(tmp_path, monkeypatc
     assert all(problem in failure.problem for failure in seen), seen
 
 
+def test_a_case_keeps_the_session_and_so_its_priority(tmp_path):
+    (tmp_path / "reader").mkdir()
+    (tmp_path / "reader" / "x.json").write_text("[]")
+    session = os.getsid(0)
+
+    def read(folder):
+        assert os.getsid(0) == session
+        assert os.getpgid(0) == os.getpid()
+
+    assert list(run_cases("reader", read, tmp_path, 0, [0])) == []
+
+
+def test_what_the_cases_took(tmp_path):
+    (tmp_path / "reader").mkdir()
+    (tmp_path / "reader" / "x.json").write_text("[]")
+    tally = Tally()
+    assert list(run_cases("reader", lambda folder: np.ones(50 << 20, np.uint8), tmp_path, 0, [3, 4], tally)) == []
+    assert tally.cases == 2
+    assert 45 << 20 <= tally.bytes <= 100 << 20
+
+
 def test_as_many_cases_as_there_is_time_for(tmp_path):
     (tmp_path / "reader").mkdir()
     (tmp_path / "reader" / "x.json").write_text("[1, 2, 3]")
-    done, failures = fuzz({"reader": lambda folder: None}, tmp_path, 0, 0.5)
-    assert done["reader"] > 0
+    heard = []
+    tallies, failures = fuzz(
+        {"reader": lambda folder: time.sleep(0.01)}, tmp_path, 0, 0.5, told=lambda *told: heard.append(told)
+    )
+    assert tallies["reader"].cases > 0
+    assert 0.01 <= tallies["reader"].seconds < 20
+    assert heard[-1] == (tallies, [])
     assert failures == []
     one = damage(tmp_path / "reader", "reader", 0, 3)
     assert one.read_bytes() != b"[1, 2, 3]"
