@@ -1,19 +1,21 @@
-"""The process that reads arrays by name for ``record_process.ArrayProcess``; run as a script.
+"""The process that reads arrays by name for ``record_process.ArrayProcess``; run by a fork server.
 
-Arguments: the kind of file, its path, a path beside it or "", how many times its stored bytes and how many bytes at
-any rate an array may unpack to, the largest record. Output, everything behind its length as an unsigned 64-bit
+Arguments of ``main``: the kind of file, its path, a path beside it or "", how many times its stored bytes and how many
+bytes at any rate an array may unpack to, the largest record. Output, everything behind its length as an unsigned 64-bit
 little-endian number: an object of JSON ({"images": n} or {"error": text}); for each image an object {"key", "parts":
 [[name, type, shape], ...]} and then the bytes of each part, or {"key", "error"}; at the end {}.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import resource
 import struct
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 _MEMORY = 4 << 30
@@ -288,14 +290,20 @@ def _answer(kind: str, path: str, beside: str) -> None:
     sys.stdout.buffer.flush()
 
 
-def main() -> None:
+def prepare(kind: str) -> None:
+    """Imports what reads a kind of file."""
+    import numpy  # noqa: F401
+
+    with suppress(ImportError):  # reading says so
+        for name in {"arrow": ("pyarrow.parquet", "pyarrow.compute"), "zarr": ("zarr",)}.get(kind, ("h5py",)):
+            importlib.import_module(name)
+
+
+def main(kind: str, path: str, beside: str, ratio: str, free: str, largest: str) -> None:
     """Writes the records."""
-    # The script's folder must not shadow what the libraries import.
-    sys.path.pop(0)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # What is mapped of a file does not count, only what is made of it.
     resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY, _MEMORY))
-    kind, path, beside, ratio, free, largest = sys.argv[1:]
     _LIMITS.ratio, _LIMITS.free, _LIMITS.largest = int(ratio), int(free), int(largest)
     try:
         _answer(kind, path, beside)
@@ -304,7 +312,3 @@ def main() -> None:
     except Exception as error:
         _send({"error": f"{type(error).__name__}: {error}"[:500]})
     sys.stdout.buffer.flush()
-
-
-if __name__ == "__main__":
-    main()

@@ -11,7 +11,9 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from vqa_gs.common.errors import DataError
 from vqa_gs.common.files import require_file
@@ -51,11 +53,20 @@ def look(path: Path) -> Hdf5Facts:
     with open(file, "rb") as handle:
         if handle.read(len(HDF5_SIGNATURE)) != HDF5_SIGNATURE:
             raise DataError("not an HDF5 file, or damaged at its beginning", file=file)
+    state = file.stat()
+    about = state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
     try:
-        answer = json.loads(_HELPER.ask(json.dumps([os.path.abspath(file), SECONDS]).encode("ascii")))
+        answer = _looked(os.path.abspath(file), about)
     except HelperLost as error:
         answer = {"error": error.problem}
     if "error" in answer:
         raise DataError(f"damaged or truncated: {answer['error']}", file=file, mend="fetch the file again")
     datasets = {name: tuple(shape) for name, shape in answer["datasets"].items()}
     return Hdf5Facts(answer["format"], datasets, answer["groups"])
+
+
+@lru_cache(maxsize=64)
+def _looked(path: str, about: tuple[int, ...]) -> dict[str, Any]:
+    """Returns the helper's answer; it is asked once about a file that did not change, which several formats look at."""
+    answer: dict[str, Any] = json.loads(_HELPER.ask(json.dumps([path, SECONDS]).encode("ascii")))
+    return answer

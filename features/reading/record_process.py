@@ -10,16 +10,15 @@ import json
 import os
 import select
 import struct
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vqa_gs.common.errors import DataError
+from vqa_gs.common.fork_server import ForkServer, ForkServerLost
 from vqa_gs.common.pickles import plain_dtype
 from vqa_gs.common.unpacking import FREE, RATIO
 
@@ -33,32 +32,32 @@ _MEND = "fetch the file again"
 _ARRAYS = Path(__file__).with_name("arrays_process.py")
 
 
+@cache
+def _server(script: Path, *ready_for: str) -> ForkServer:
+    return ForkServer(script, *ready_for)
+
+
 class RecordProcess:
     """A running script; its output is read piece by piece.
 
     Args:
-        script: the file.
+        script: the file, as a `ForkServer` wants it.
         words: its arguments.
         path: what it reads, for messages.
         library: who reads, for messages.
+        ready_for: what it prepares for.
     """
 
-    def __init__(self, script: Path, words: list[str], path: Path, library: str) -> None:
+    def __init__(self, script: Path, words: list[str], path: Path, library: str, *ready_for: str) -> None:
         self._path, self._library = path, library
-        environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-        environment["ARROW_DEFAULT_MEMORY_POOL"] = "system"  # others reserve more than they use
-        self._process = subprocess.Popen(
-            [sys.executable, str(script), *words],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=environment,
-        )
+        try:
+            self._process = _server(script, *ready_for).start(words)
+        except ForkServerLost as error:
+            raise DataError(f"damaged or truncated: {library}: {error.problem}", file=path, mend=_MEND) from error
 
     def read(self, count: int) -> bytes:
         """Returns the next bytes; DataError where the process ends or hangs before them."""
-        assert self._process.stdout is not None
-        pipe = self._process.stdout.fileno()
+        pipe = self._process.pipe
         content = bytearray(count)
         rest = memoryview(content)
         while rest:
@@ -84,11 +83,7 @@ class RecordProcess:
 
     def close(self) -> None:
         """Ends the process."""
-        with suppress(ProcessLookupError):
-            self._process.kill()
-        self._process.wait()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
+        self._process.close()
 
 
 class ArrayProcess:
@@ -107,7 +102,8 @@ class ArrayProcess:
     def __init__(self, kind: str, path: Path, library: str, beside: Path | None = None) -> None:
         words = [kind, os.path.abspath(path), "" if beside is None else os.path.abspath(beside)]
         self._path, self._library = path, library
-        self._process = RecordProcess(_ARRAYS, [*words, str(RATIO), str(FREE), str(LARGEST)], path, library)
+        limits = [str(RATIO), str(FREE), str(LARGEST)]
+        self._process = RecordProcess(_ARRAYS, [*words, *limits], path, library, kind)
         try:
             head = self._process.answer()
             if "error" in head:

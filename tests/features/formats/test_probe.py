@@ -11,6 +11,7 @@ from vqa_gs.features.reading import probe, probe_process
 from vqa_gs.features.reading.probe import look
 
 from vqa_gs.common.errors import DataError
+from vqa_gs.common.helper_process import HelperLost
 
 
 def _file(tmp_path):
@@ -71,5 +72,32 @@ def test_a_lost_helper_is_replaced(tmp_path):
     helper = probe._HELPER._process
     helper.kill()
     helper.wait()
+    os.utime(path)  # what was seen of an unchanged file is known
     assert look(path).format == "some"
     assert probe._HELPER._process is not helper
+
+
+def test_a_file_is_looked_at_again_when_it_changed(tmp_path, monkeypatch):
+    asked = []
+    ask = probe._HELPER.ask
+    monkeypatch.setattr(probe._HELPER, "ask", lambda request: asked.append(request) or ask(request))
+    path = _file(tmp_path)
+    assert look(path) == look(path)
+    assert len(asked) == 1
+    with h5py.File(path, "w") as file:
+        file.attrs["format"] = "another"
+    assert look(path).format == "another"
+    assert len(asked) == 2
+
+
+def test_that_the_helper_was_lost_is_not_kept(tmp_path, monkeypatch):
+    path = _file(tmp_path)
+
+    def lost(request):
+        raise HelperLost("it ended")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(probe._HELPER, "ask", lost)
+        with pytest.raises(DataError, match="it ended"):
+            look(path)
+    assert look(path).format == "some"
