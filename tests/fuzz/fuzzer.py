@@ -1,7 +1,8 @@
 """Runs cases in processes of their own and says which of them did not end as they must.
 
 A case ends well where the reader reads, or raises an error meant for the user, of one line without control characters,
-within `SECONDS` and `MEMORY`. Everything a case does follows from its reader, seed and number.
+within `SECONDS`, those aside in which it waited for a processor that others had, and `MEMORY`. Everything a case does
+follows from its reader, seed and number.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from tests.fuzz.mutate import mutated
 from tests.fuzz.seeds import Read
+from tests.fuzz.waiting import group_wait, own_wait
 from vqa_gs.common.errors import VqaGsError
 
 SECONDS = 20.0
@@ -30,6 +33,8 @@ MEMORY = 2 << 30
 """Bytes of resident memory that a case may take beside what its process had, and of address space beside that."""
 
 GRACE = 5.0
+PATIENCE = 50.0
+"""How many times that a case may take that has to wait for a processor."""
 _LEAST, _MOST = 25, 2000
 _TURN = 2.0, 20.0
 """Seconds a reader's turn takes, at least and at most: a process for it, and its helpers, cost more than cases do."""
@@ -56,7 +61,7 @@ class Tally:
 
     Attributes:
         cases: how many there were.
-        seconds: the longest.
+        seconds: the longest, waiting for a processor aside.
         bytes: the most memory that one took in the process that reads; helpers keep to limits of their own.
     """
 
@@ -115,10 +120,10 @@ def _in_child(
     with os.fdopen(source, "rb", buffering=0) as pipe:
         text = b""
         while True:
-            ready, _, _ = select.select([pipe], [], [], SECONDS + GRACE)
+            ready = _ready(pipe, child)
             piece = pipe.read(1 << 16) if ready else b""
             if not piece:
-                ended = bool(ready)
+                ended = ready
                 break
             *lines, text = (text + piece).split(b"\n")
             for line in lines:
@@ -136,6 +141,20 @@ def _in_child(
         code = os.waitstatus_to_exitcode(status)
         problem = f"its process ended with {code}" if ended else f"took more than {SECONDS:g} s"
         yield Failure(reader, left[0], problem)
+
+
+def _ready(pipe: BinaryIO, group: int) -> bool:
+    """Waits for a line; returns whether there is one, or the end, before a case has taken too long."""
+    step = (SECONDS + GRACE) / 5
+    taken, waited = 0.0, None
+    for _ in range(int(5 * PATIENCE)):
+        if select.select([pipe], [], [], step)[0]:
+            return True
+        before, waited = waited, group_wait(group)
+        taken += step if before is None else max(0.0, step - max(0.0, waited - before))
+        if taken >= SECONDS + GRACE:
+            break
+    return False
 
 
 def _child(pipe: int, reader: str, read: Read, seeds: Path, seed: int, numbers: Sequence[int]) -> None:
@@ -161,7 +180,7 @@ def _child(pipe: int, reader: str, read: Read, seeds: Path, seed: int, numbers: 
 def one_case(read: Read, folder: Path) -> tuple[str, float, int]:
     """Returns what is wrong with how a reader ends, "" where nothing is, and the seconds and bytes it took."""
     before = _reset_peak()
-    begun = time.monotonic()
+    begun, waited = time.monotonic(), own_wait()
     problem = ""
     try:
         read(folder)
@@ -172,7 +191,9 @@ def one_case(read: Read, folder: Path) -> tuple[str, float, int]:
     except BaseException as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
         problem = f"{type(error).__name__}: {str(error)[:200]!a} at {where.filename}:{where.lineno}"
-    taken, memory = time.monotonic() - begun, max(0, _field("VmHWM") - before)
+    memory = max(0, _field("VmHWM") - before)
+    taken = time.monotonic() - begun
+    taken -= min(taken, max(0.0, own_wait() - waited))
     if not problem and taken > SECONDS:
         problem = f"took {taken:.0f} s"
     if not problem and memory > MEMORY:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import time
 
 import numpy as np
@@ -83,6 +84,7 @@ def test_what_must_not_happen_is_found_and_the_rest_goes_on(tmp_path, monkeypatc
     monkeypatch.setattr(fuzzer, "MEMORY", 200 << 20)
     monkeypatch.setattr(fuzzer, "SECONDS", 0.2 if "0.2" in problem else 20)
     monkeypatch.setattr(fuzzer, "GRACE", 0.3)
+    monkeypatch.setattr(fuzzer, "PATIENCE", 20)
     seen = list(run_cases("reader", read, tmp_path, 0, [0, 7]))
     assert [failure.number for failure in seen] == [0, 7]
     assert all(problem in failure.problem for failure in seen), seen
@@ -117,8 +119,56 @@ def test_as_many_cases_as_there_is_time_for(tmp_path):
         {"reader": lambda folder: time.sleep(0.01)}, tmp_path, 0, 0.5, told=lambda *told: heard.append(told)
     )
     assert tallies["reader"].cases > 0
-    assert 0.01 <= tallies["reader"].seconds < 20
+    assert 0.005 < tallies["reader"].seconds < 20
     assert heard[-1] == (tallies, [])
     assert failures == []
     one = damage(tmp_path / "reader", "reader", 0, 3)
     assert one.read_bytes() != b"[1, 2, 3]"
+
+
+def _spin(folder):
+    until = time.process_time() + 0.5
+    while time.process_time() < until:
+        pass
+
+
+def test_waiting_for_a_processor_is_no_fault_of_a_case(tmp_path, monkeypatch):
+    (tmp_path / "reader").mkdir()
+    (tmp_path / "reader" / "x.json").write_text("[]")
+    monkeypatch.setattr(fuzzer, "SECONDS", 0.9)
+    monkeypatch.setattr(fuzzer, "GRACE", 0.1)
+    one = min(os.sched_getaffinity(0))
+    others = []
+    for _ in range(3):
+        other = os.fork()
+        if other == 0:
+            os.sched_setaffinity(0, {one})
+            signal.alarm(20)
+            while True:
+                pass
+        others.append(other)
+
+    def read(folder):
+        os.sched_setaffinity(0, {one})
+        _spin(folder)
+
+    tally = Tally()
+    try:
+        begun = time.monotonic()
+        assert list(run_cases("reader", read, tmp_path, 0, [0], tally)) == []
+        wall = time.monotonic() - begun
+    finally:
+        for other in others:
+            os.kill(other, 9)
+            os.waitpid(other, 0)
+    assert wall > 1.2
+    assert tally.seconds < 0.9
+
+
+def test_a_case_that_computes_for_ever_is_found_where_it_has_to_wait_too(tmp_path, monkeypatch):
+    (tmp_path / "reader").mkdir()
+    (tmp_path / "reader" / "x.json").write_text("[]")
+    monkeypatch.setattr(fuzzer, "SECONDS", 0.1)
+    monkeypatch.setattr(fuzzer, "GRACE", 0.2)
+    (seen,) = run_cases("reader", _spin, tmp_path, 0, [0])
+    assert seen.problem.startswith("took ")
