@@ -11,14 +11,13 @@ from __future__ import annotations
 import importlib
 import json
 import os
-import resource
 import struct
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-_MEMORY = 4 << 30
+MEMORY = 4 << 30
 _NAMES = {
     "id": ("image_id", "img_id", "id", "__key__", "key", "image", "image_name", "file_name", "imageId"),
     "of_images": ("features", "feature", "x", "image_features", "image_feature", "embeddings", "embedding", "tokens"),
@@ -301,9 +300,6 @@ def prepare(kind: str) -> None:
 
 def main(kind: str, path: str, beside: str, ratio: str, free: str, largest: str) -> None:
     """Writes the records."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # What is mapped of a file does not count, only what is made of it.
-    resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY, _MEMORY))
     _LIMITS.ratio, _LIMITS.free, _LIMITS.largest = int(ratio), int(free), int(largest)
     try:
         _answer(kind, path, beside)

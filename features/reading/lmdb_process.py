@@ -11,12 +11,11 @@ from __future__ import annotations
 import importlib
 import json
 import os
-import resource
 import struct
 import sys
 from contextlib import suppress
 
-_MEMORY = 2 << 30
+MEMORY = 2 << 30
 
 
 def _send(content: bytes | memoryview) -> None:
@@ -32,9 +31,6 @@ def prepare() -> None:
 
 def main(path: str) -> None:
     """Writes the records in the order of their keys."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # What is mapped of the database does not count, only what is copied of it.
-    resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY, _MEMORY))
     try:
         import lmdb
 

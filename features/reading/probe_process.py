@@ -79,7 +79,9 @@ def main() -> None:
 
     import h5py  # noqa: F401 - imported once, before the forks
 
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    if most == resource.RLIM_INFINITY or most > _MEMORY:  # else what we live under is tighter
+        resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     while head := sys.stdin.buffer.read(8):
         path, seconds = json.loads(sys.stdin.buffer.read(*struct.unpack("<Q", head)))

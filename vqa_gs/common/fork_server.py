@@ -30,7 +30,8 @@ class ForkServer:
 
     Args:
         script: a file with the functions ``prepare`` (imports, and nothing else) and ``main`` (what a fork does, its
-            results written to standard output). It imports nothing of this package.
+            results written to standard output), and ``MEMORY``, the bytes a fork may have. It imports nothing of this
+            package.
         ready_for: the words ``prepare`` is given.
     """
 

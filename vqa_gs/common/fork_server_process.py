@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import resource
 import signal
 import socket
 import sys
@@ -49,6 +50,7 @@ def _fork(script: Any, words: list[str], output: int) -> int:
         nothing = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nothing, 0)
         os.close(nothing)
+        _limit(script.MEMORY)
         try:
             script.main(*words)
             code = 0
@@ -56,6 +58,14 @@ def _fork(script: Any, words: list[str], output: int) -> int:
             sys.stdout.flush()
     finally:
         os._exit(code)
+
+
+def _limit(memory: int) -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    if most == resource.RLIM_INFINITY or most > memory:  # else what we live under is tighter
+        # What is mapped of a file does not count, only what is made of it.
+        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
 
 
 def main() -> None:

@@ -52,7 +52,9 @@ def main() -> None:
     import resource
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY, _MEMORY))
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    if most == resource.RLIM_INFINITY or most > _MEMORY:  # else what we live under is tighter
+        resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY, _MEMORY))
     while head := sys.stdin.buffer.read(8):
         request = json.loads(sys.stdin.buffer.read(*struct.unpack("<Q", head)))
         try:

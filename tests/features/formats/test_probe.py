@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import time
 
@@ -101,3 +102,13 @@ def test_that_the_helper_was_lost_is_not_kept(tmp_path, monkeypatch):
         with pytest.raises(DataError, match="it ended"):
             look(path)
     assert look(path).format == "some"
+
+
+def test_a_limit_that_is_tighter_than_the_helpers_own(tmp_path):
+    path = _file(tmp_path)
+    child = os.fork()
+    if child == 0:
+        limit = 6 << 30
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        os._exit(0 if look(path).format == "some" else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

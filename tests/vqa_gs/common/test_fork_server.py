@@ -13,6 +13,7 @@ from vqa_gs.common.fork_server import ForkServer, ForkServerLost
 SCRIPT = """
 import os, sys, time
 
+MEMORY = 1 << 30
 told = []
 
 def prepare(*words):
@@ -23,6 +24,9 @@ def main(do, *words):
     print(os.getpid(), *told, *words, flush=True)
     while do == "hang":
         time.sleep(60)
+    if do == "grow":
+        bytearray(2 << 30)
+        print("grown")
     if do == "raise":
         raise ValueError("x")
 """
@@ -78,6 +82,12 @@ def test_a_fork_a_request_that_knows_nothing_of_others(server):
 def test_what_was_written_before_an_error_arrives(server):
     fork = server.start(["raise"])
     assert said(fork)[1:] == ["ready", "raise"]
+    fork.close()
+
+
+def test_a_fork_keeps_to_its_memory(server):
+    fork = server.start(["grow"])
+    assert said(fork)[1:] == ["ready", "grow"]
     fork.close()
 
 
