@@ -83,7 +83,7 @@ class ForkServer:
         with its:
             self._process = subprocess.Popen(
                 [sys.executable, str(_SERVER), *self._words],
-                stdin=its,
+                stdin=its.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 env=environment,
