@@ -35,7 +35,7 @@ MATCHED = "matching the regions of pairs"
         (
             "near-duplicate",
             ["--near_duplicate.any_images", "true"],
-            ["searching the nearest of 80 images", "ranking the nearest images", "grouping near-duplicate questions"]
+            ["comparing 80 images", "searching the nearest of 80 images", "grouping near-duplicate questions"]
             + ["comparing the questions of similar images", *GROUPED, MATCHED],
         ),
         ("complementary", ["--complementary.pairs", "LISTS"], [GROUPED[0], MATCHED]),
