@@ -2,7 +2,7 @@
 
 Few images are compared all with all. Else the search is approximate, over reduced vectors, and exactly ranked again:
 the vectors are reduced to their main components and linked to a graph of near ones (faiss, HNSW: Malkov and Yashunin,
-TPAMI 2020), in which each image walks towards its neighbours, n log n in all. What it finds is ranked by the distance
+TPAMI 2020), in which each image walks towards its neighbours. What it finds is ranked by the distance
 of the whole vectors, which may be memory-mapped: some rows are read at a time.
 """
 
