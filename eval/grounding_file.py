@@ -18,6 +18,7 @@ import h5py
 import msgspec
 import numpy as np
 import numpy.typing as npt
+from vqa_gs.features.reading.probe import look
 
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import StrPath, atomic_path, require_file
@@ -99,6 +100,7 @@ def read_grounding(path: StrPath) -> GroundingFile:
     """
     source = require_file(path, "grounding")
     mend = "make it again with `vqa-gs predict --grounding`"
+    look(source)  # a damaged attribute can keep the library busy for ever, where nothing could interrupt it
     try:
         with h5py.File(source, "r") as file:
             if file.attrs.get("format") != FORMAT or file.attrs.get("format_version") != FORMAT_VERSION:

@@ -121,7 +121,7 @@ def test_relevant_boxes_beyond_any_image(tmp_path):
 def test_damaged_files_are_refused(tmp_path):
     path = tmp_path / "g.h5"
     path.write_bytes(b"nothing")
-    with pytest.raises(DataError, match="not a readable grounding file"):
+    with pytest.raises(DataError, match="not an HDF5 file, or damaged"):
         read_grounding(path)
     with h5py.File(path, "w") as file:
         file["x"] = [1]
@@ -134,3 +134,20 @@ def test_damaged_files_are_refused(tmp_path):
         read_grounding(path)
     with pytest.raises(UsageError, match="both numbers and text"):
         write_grounding(path, GroundingFile([1, "1", 3], *list(vars(made()).values())[1:5]))
+
+
+def test_hdf5_is_looked_at_before_it_is_opened_here(tmp_path, monkeypatch):
+    """A damaged attribute can keep the library busy for ever: that happens in a process that is given up."""
+    from vqa_gs.eval import grounding_file
+
+    path = tmp_path / "g.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["format"] = grounding_file.FORMAT
+
+    def lost(file):
+        raise DataError("HDF5 did not find its way", file=file)
+
+    monkeypatch.setattr(grounding_file, "look", lost)
+    monkeypatch.setattr(grounding_file.h5py, "File", None)  # opening it here would fail otherwise
+    with pytest.raises(DataError, match="did not find its way"):
+        read_grounding(path)
