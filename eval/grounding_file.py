@@ -100,7 +100,10 @@ def read_grounding(path: StrPath) -> GroundingFile:
     """
     source = require_file(path, "grounding")
     mend = "make it again with `vqa-gs predict --grounding`"
-    look(source)  # a damaged attribute can keep the library busy for ever, where nothing could interrupt it
+    try:
+        look(source)  # a damaged attribute can keep the library busy for ever, where nothing could interrupt it
+    except DataError as error:
+        raise DataError(error.problem, file=source, mend=mend) from error
     try:
         with h5py.File(source, "r") as file:
             if file.attrs.get("format") != FORMAT or file.attrs.get("format_version") != FORMAT_VERSION:

@@ -53,7 +53,7 @@ def nearest_images(
     if count == 0:
         return found, distances
     whole = _of_length_one(vectors) if metric == "cosine" else np.ascontiguousarray(vectors, np.float32)
-    square = _square(whole)
+    square = _square(whole) if metric == "euclidean" else None
     wanted = min(neighbours + 1, count)
     if exact or count <= _EXACT:
         with phase(f"comparing {count:,} images"):
@@ -64,7 +64,7 @@ def nearest_images(
     with phase(f"searching the nearest of {count:,} images", count, "images") as far:
         for start in range(0, count, rows):
             own = np.arange(start, min(start + rows, count))
-            near, distance = _ranked(whole, square, own, lookup(own), neighbours, metric)
+            near, distance = _ranked(whole, square, own, lookup(own), neighbours)
             found[own, : near.shape[1]], distances[own, : near.shape[1]] = near, distance
             release(whole)
             far(len(own))
@@ -151,21 +151,19 @@ def _linked(whole: NDArray[np.float32], wanted: int) -> tuple[Lookup, int]:
 
 def _ranked(
     whole: NDArray[np.float32],
-    square: NDArray[np.float32],
+    square: NDArray[np.float32] | None,
     own: NDArray[np.int64],
     some: NDArray[np.int64],
     neighbours: int,
-    metric: Metric,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Ranks the candidates of some images by exact distance, ties by their number, without the image itself.
 
     Args:
         whole: (M, D) images.
-        square: (M,) their squared lengths.
+        square: (M,) their squared lengths; None where ``cosine`` needs none.
         own: (n,) images.
         some: (n, c) candidates of each, -1 for none.
         neighbours: k.
-        metric: of the distance.
 
     Returns:
         (n, at most k) images, nearest first, -1 where there are fewer; their distances, NaN there.
@@ -178,7 +176,7 @@ def _ranked(
         product = np.matmul(read[at[len(own) :].reshape(some.shape)], read[at[: len(own)]][:, :, None])[:, :, 0]
     else:
         product = np.matmul(whole[some], whole[own][:, :, None])[:, :, 0]
-    if metric == "cosine":
+    if square is None:
         distance = np.maximum(1 - product, 0)
     else:
         distance = np.sqrt(np.maximum(square[own, None] + square[some] - 2 * product, 0) / whole.shape[1])
