@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import select
 import signal
 import struct
@@ -11,6 +12,8 @@ import sys
 from typing import Any
 
 _MEMORY = 8 << 30
+# Of a processor: a busy machine or a slow disk costs a healthy file none of it, and the largest take less than two.
+_CPU_SECONDS = 10
 _MOST_NAMES = 256
 _MOST_GROUPS = 4
 
@@ -46,6 +49,7 @@ def _answer_in_fork(path: str, seconds: float) -> bytes:
     child = os.fork()
     if child == 0:
         os.close(source)
+        _limit(resource.RLIMIT_CPU, _CPU_SECONDS)
         try:
             answer = describe(path)
         except BaseException as error:  # damaged HDF5 makes h5py raise nearly anything
@@ -67,21 +71,25 @@ def _answer_in_fork(path: str, seconds: float) -> bytes:
             pieces.append(piece)
     _, status = os.waitpid(child, 0)
     if not pieces:
-        pieces = [json.dumps({"error": f"HDF5 crashed (signal {os.WTERMSIG(status)})"}).encode("ascii")]
+        ended = os.WTERMSIG(status)
+        long = f"HDF5 did not find its way in {_CPU_SECONDS} s of a processor"
+        pieces = [json.dumps({"error": long if ended == signal.SIGXCPU else f"HDF5 crashed (signal {ended})"}).encode()]
     return b"".join(pieces)
+
+
+def _limit(what: int, most: int) -> None:
+    _, hard = resource.getrlimit(what)
+    if hard == resource.RLIM_INFINITY or hard > most:  # else what we live under is tighter
+        resource.setrlimit(what, (most, most if what == resource.RLIMIT_AS else hard))
 
 
 def main() -> None:
     """Answers until standard input ends."""
     # The script's folder must not shadow what h5py imports.
     sys.path.pop(0)
-    import resource
-
     import h5py  # noqa: F401 - imported once, before the forks
 
-    _, most = resource.getrlimit(resource.RLIMIT_AS)
-    if most == resource.RLIM_INFINITY or most > _MEMORY:  # else what we live under is tighter
-        resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+    _limit(resource.RLIMIT_AS, _MEMORY)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     while head := sys.stdin.buffer.read(8):
         path, seconds = json.loads(sys.stdin.buffer.read(*struct.unpack("<Q", head)))

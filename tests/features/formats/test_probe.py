@@ -67,6 +67,16 @@ def test_libraries_that_hang_or_crash_are_an_error(monkeypatch, behaviour, messa
     assert message in probe_process._answer_in_fork("x", 0.2).decode()
 
 
+def test_a_library_that_searches_for_ever_gets_seconds_of_a_processor(monkeypatch):
+    def search(path):
+        while True:
+            pass
+
+    monkeypatch.setattr(probe_process, "describe", search)
+    monkeypatch.setattr(probe_process, "_CPU_SECONDS", 1)
+    assert "did not find its way in 1 s of a processor" in probe_process._answer_in_fork("x", 60).decode()
+
+
 def test_a_lost_helper_is_replaced(tmp_path):
     path = _file(tmp_path)
     look(path)
