@@ -110,8 +110,8 @@ def test_parameter_gradients_of_gradient_supervision_are_numeric(place, gates, m
     names = ["region_net.linear.direction", "question_net.linear.direction"]
     if place != "attended":  # the direction between attended vectors is a target: what it depends on is not asked
         names += [
-            "attention_question.1.linear.direction",
-            "attention_score.1.direction",
+            "second.question.linear.direction",
+            "second.score.direction",
             "attention_regions.linear.direction",
         ]
     assert_gradients_are_numeric(step, batch, {name: own[name] for name in names})

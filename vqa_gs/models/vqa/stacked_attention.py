@@ -6,13 +6,33 @@ import torch
 from torch import Tensor, nn
 
 from vqa_gs.contracts import ANOTHER_PASS, ATTENTION, JOINT, QUESTION, ModelOutput, gradient_by
-from vqa_gs.models.layers import WeightNormLinear, full_precision, masked_softmax
+from vqa_gs.models.layers import GatedTanh, WeightNormLinear, WeightNormReLU, full_precision, masked_softmax
 from vqa_gs.models.recurrent_vqa import RecurrentVqaModel
 from vqa_gs.models.settings.stacked_attention import StackedAttentionSettings
 from vqa_gs.models.vqa import MODELS
 from vqa_gs.models.vqa_model import BOX_NUMBERS
 
 _LEAST_SIDE = 0.01
+_MOST_ARE_NOT_COUNTED = -2.0
+
+
+class Look(nn.Module):
+    """Scores of regions, ``w . (f(v_k) * g(q)) + b``, from what ``f`` saw.
+
+    Args:
+        layer: the kind of ``g``.
+        hidden: its width.
+    """
+
+    def __init__(self, layer: type[WeightNormReLU | GatedTanh], hidden: int) -> None:
+        super().__init__()
+        self.question = layer(hidden, hidden)
+        self.score = WeightNormLinear(hidden, 1)
+
+    def forward(self, seen: Tensor, question: Tensor) -> Tensor:
+        """Returns (batch, regions) of ``seen: (batch, regions, hidden)`` and ``question: (batch, hidden)``."""
+        signal = self.question(question) * self.score.weight()
+        return torch.bmm(seen, signal.unsqueeze(2)).squeeze(2) + self.score.bias
 
 
 @MODELS.register("stacked_attention")
@@ -36,11 +56,9 @@ class StackedAttention(RecurrentVqaModel):
     def __init__(self, region_dim: int, words: int, answers: int, settings: StackedAttentionSettings) -> None:
         super().__init__(region_dim, words, answers, settings)
         hidden, dim, layer = settings.hidden, self.dim, self.layer
-        looks = 3 if settings.gates else 2
         self.attention_regions = layer(dim, hidden)
         self.attention_dropout = nn.Dropout(settings.dropout_attention)
-        self.attention_question = nn.ModuleList(layer(hidden, hidden) for _ in range(looks))
-        self.attention_score = nn.ModuleList(WeightNormLinear(hidden, 1) for _ in range(looks))
+        self.first, self.second = Look(layer, hidden), Look(layer, hidden)
         if settings.boxes:
             self.offset_net = nn.Linear(4, settings.geometry)
             self.offset_question = nn.Linear(hidden, settings.geometry)
@@ -48,8 +66,8 @@ class StackedAttention(RecurrentVqaModel):
         self.region_net = layer(dim, hidden)
         self.classifier = self.make_classifier(answers)
         if settings.gates:
-            # Most regions are not what is counted.
-            nn.init.constant_(self.attention_score[2].bias, -2.0)
+            self.gate = Look(layer, hidden)
+            nn.init.constant_(self.gate.score.bias, _MOST_ARE_NOT_COUNTED)
             self.count_question = nn.Linear(hidden, 1)
             self.count_net = nn.Linear(settings.counts + 2, answers, bias=False)
 
@@ -69,13 +87,8 @@ class StackedAttention(RecurrentVqaModel):
         The attention that is told, and the attended vector, are those of the second look.
         """
         seen = self.attention_dropout(self.attention_regions(regions))
-        scores = [
-            torch.bmm(seen, (ask(question) * score.weight()).unsqueeze(2)).squeeze(2) + score.bias
-            for ask, score in zip(self.attention_question, self.attention_score, strict=True)
-        ]
-        first = masked_softmax(scores[0], mask)
-        found = pooled(first, regions)
-        second = scores[1]
+        found = pooled(masked_softmax(self.first(seen, question), mask), regions)
+        second = self.second(seen, question)
         if self.settings.boxes:
             lie = torch.tanh(self.offset_net(offsets(regions[..., -BOX_NUMBERS:], found[:, -BOX_NUMBERS:])))
             second = second + torch.bmm(lie, self.offset_question(question).unsqueeze(2)).squeeze(2)
@@ -83,13 +96,13 @@ class StackedAttention(RecurrentVqaModel):
         attended = pooled(attention, regions)
         joint = self.question_net(question) * self.region_net(attended)
         logits, pick = self.classifier.answers(joint)
-        if self.settings.gates:
-            count = (torch.sigmoid(full_precision(scores[2])) * mask).sum(1, keepdim=True)
-            steps = torch.arange(self.settings.counts + 1, device=count.device, dtype=count.dtype)
-            counted = torch.cat([count, torch.softmax(-((count - steps) ** 2), 1)], 1)
-            # Some answers' logits alone cannot be told beforehand any more: the count adds to all of them.
-            logits, pick = logits + torch.sigmoid(self.count_question(question)) * self.count_net(counted), None
-        return ModelOutput(full_precision(logits), attention, attended, question, joint, pick)
+        if not self.settings.gates:
+            return ModelOutput(logits, attention, attended, question, joint, pick)
+        count = (torch.sigmoid(full_precision(self.gate(seen, question))) * mask).sum(1, keepdim=True)
+        steps = torch.arange(self.settings.counts + 1, device=count.device, dtype=count.dtype)
+        counted = torch.cat([count, torch.softmax(-((count - steps) ** 2), 1)], 1)
+        logits = logits + full_precision(torch.sigmoid(self.count_question(question)) * self.count_net(counted))
+        return ModelOutput(logits, attention, attended, question, joint)
 
 
 def pooled(weights: Tensor, regions: Tensor) -> Tensor:
