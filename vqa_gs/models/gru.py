@@ -45,15 +45,18 @@ class _LastState(torch.autograd.Function):
         x = flat.index_select(0, layout.word.clamp_min(0)).mul_((layout.word >= 0).unsqueeze(1))
         gates = (x @ w_input.T).to(words.dtype).add_(b_input)
         total = len(x)
-        before = words.new_empty(total, size)  # the state each row starts its step from
-        hidden_n = words.new_empty(total, size)
+        # The state each row starts its step from, and what the new state takes of it: kept for the derivative alone.
+        kept = any(ctx.needs_input_grad)
+        before = words.new_empty(total if kept else 0, size)
+        hidden_n = words.new_empty(total if kept else layout.sizes[-1], size)
         state = words.new_zeros(layout.sizes[0], size)
         at = 0
         for step, rows in enumerate(layout.sizes):
             here = slice(at, at + rows)
-            before[here] = state
+            if kept:
+                before[here] = state
             hidden = torch.addmm(b_hidden.to(kind), state.to(kind), w_hidden.T).to(words.dtype)
-            gate, own = gates[here], hidden_n[here]
+            gate, own = gates[here], hidden_n[here if kept else slice(rows)]
             own.copy_(hidden[:, 2 * size :])
             both = gate[:, : 2 * size].add_(hidden[:, : 2 * size]).sigmoid_()
             new = gate[:, 2 * size :].addcmul_(both[:, :size], own).tanh_()
@@ -62,7 +65,8 @@ class _LastState(torch.autograd.Function):
             if step + 1 < len(layout.sizes):
                 joining = layout.sizes[step + 1] - rows
                 state = torch.cat([state, state[-1:].expand(joining, -1)])
-        ctx.save_for_backward(x, w_input, w_hidden, gates, before, hidden_n)
+        if kept:
+            ctx.save_for_backward(x, w_input, w_hidden, gates, before, hidden_n)
         ctx.layout, ctx.shape, ctx.dtype = layout, words.shape, words.dtype
         return torch.empty_like(state[:-1]).index_copy_(0, layout.order, state[:-1])
 

@@ -145,8 +145,19 @@ class VqaModel(StandardizedRegions, WordVectors):
 
         With ``sharing`` the features are of the images, fewer than the questions.
         """
+        return self.answer_encoded(features, boxes, sizes, mask, self.encode_tokens(tokens), sharing)
+
+    def answer_encoded(
+        self,
+        features: Tensor,
+        boxes: Tensor,
+        sizes: Tensor,
+        mask: Tensor,
+        question: Encoded,
+        sharing: Sharing | None = None,
+    ) -> ModelOutput:
+        """Answers as `forward` does, questions that are encoded already."""
         regions = self.prepare_regions(features, boxes, sizes, mask)
-        question = self.encode_tokens(tokens)
         if sharing is None:
             out = self.answer(regions, mask, question)
         else:
@@ -159,8 +170,8 @@ def seeing(out: ModelOutput, seen: Seen) -> ModelOutput:
     return replace(out, image=seen.mean)
 
 
-def take(question: Encoded, rows: slice) -> Encoded:
-    """Returns some rows of encoded questions."""
+def take(question: Encoded, rows: slice | Tensor) -> Encoded:
+    """Returns some rows of encoded questions; ``rows`` may be (n,) int64, on the CPU or on their device."""
     return tuple(part[rows] for part in question) if isinstance(question, tuple) else question[rows]
 
 

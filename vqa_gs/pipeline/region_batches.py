@@ -57,33 +57,56 @@ def image_batches(
     return _read(make, batches, image_ids, store, rank, world)
 
 
-def shared_batches(
-    image_ids: Sequence[ImageId], store: RegionStore, batch_size: int, most: int, rank: int, world: int
-) -> Generator[tuple[NDArray[np.int64], RegionBatch, Sharing], None, None]:
-    """Yields rows, the regions of the images they are about, and which rows share which.
-
-    Every row comes once, those of one image together.
+class SharedRows:
+    """Which rows a batch has where those of one image stand together; every row comes once.
 
     Args:
         image_ids: (n,) the image of each row.
-        store: the region store.
         batch_size: rows of a batch, about.
         most: rows that share an image, at the most.
-        rank: which process this is.
-        world: of how many, of which each gets a share of the batches.
+
+    Attributes:
+        batches: how many there are.
     """
-    codes = image_codes(image_ids)
-    batches = -(-len(codes) // batch_size)
-    parts = Parts.of(codes, np.arange(len(codes)), max(1, min(most, len(codes) // max(1, batches))))
-    bounds = parts.first[parts.cut(batches)]
+
+    def __init__(self, image_ids: Sequence[ImageId], batch_size: int, most: int) -> None:
+        self._codes = image_codes(image_ids)
+        self.batches = -(-len(self._codes) // batch_size)
+        most = max(1, min(most, len(self._codes) // max(1, self.batches)))
+        parts = Parts.of(self._codes, np.arange(len(self._codes)), most)
+        self._rows, self._bounds = parts.examples, parts.first[parts.cut(self.batches)]
+
+    def rows(self, number: int) -> NDArray[np.int64]:
+        """Returns the rows of a batch."""
+        rows: NDArray[np.int64] = self._rows[self._bounds[number] : self._bounds[number + 1]]
+        return rows
+
+    def shown(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Sharing]:
+        """Returns a row of each image that a batch's rows are about, and which of them share which."""
+        first, counts = runs(self._codes[rows])
+        return rows[first], Sharing.of_counts(counts)
+
+
+def shared_batches(
+    plan: SharedRows, image_ids: Sequence[ImageId], store: RegionStore, rank: int, world: int
+) -> Generator[tuple[NDArray[np.int64], RegionBatch, Sharing], None, None]:
+    """Yields rows, the regions of the images they are about, and which rows share which.
+
+    Args:
+        plan: which rows a batch has.
+        image_ids: (n,) the image of each row.
+        store: the region store.
+        rank: which process this is.
+        world: of how many, of which each gets every so manieth batch.
+    """
 
     def make(number: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        rows = parts.examples[bounds[number] : bounds[number + 1]]
-        return rows, rows[runs(codes[rows])[0]]
+        rows = plan.rows(number)
+        return rows, plan.shown(rows)[0]
 
-    with closing(_read(make, batches, image_ids, store, rank, world)) as read:
+    with closing(_read(make, plan.batches, image_ids, store, rank, world)) as read:
         for rows, regions in read:
-            yield rows, regions, Sharing.of_counts(runs(codes[rows])[1])
+            yield rows, regions, plan.shown(rows)[1]
 
 
 def _read(

@@ -16,7 +16,6 @@ from vqa_gs.contracts import (
     ModelOutput,
     Objective,
     Seen,
-    Sharing,
     asked,
     direction_of,
     gradient_by,
@@ -25,11 +24,12 @@ from vqa_gs.contracts import (
 from vqa_gs.data.questions import QuestionId
 from vqa_gs.eval.grounding_file import GroundingFile
 from vqa_gs.features.store import RegionBatch, RegionStore
-from vqa_gs.models.vqa_model import VqaModel, seeing
+from vqa_gs.models.vqa_model import Encoded, VqaModel, seeing
 from vqa_gs.objectives.choices import Variant
 from vqa_gs.objectives.decision import cosine, end_decision
-from vqa_gs.pipeline.region_batches import image_batches, shared_batches
+from vqa_gs.pipeline.region_batches import SharedRows, image_batches, shared_batches
 from vqa_gs.tasks.vqa.batches import BatchReader, PairedExamples
+from vqa_gs.tasks.vqa.encoded_ahead import encoded_ahead
 from vqa_gs.tasks.vqa.examples import Examples
 from vqa_gs.tasks.vqa.forward import forward
 
@@ -66,20 +66,38 @@ class Predictor:
         Every row comes once: in order, or where images are shared those of one image together.
         """
 
-        def ask(regions: RegionBatch, tokens: Tensor, types: Tensor, sharing: Sharing | None = None) -> ModelOutput:
+        def ask(regions: RegionBatch, tokens: Tensor, types: Tensor) -> ModelOutput:
             with torch.no_grad(), self._precision():
-                out = self.model(regions.features, regions.boxes, regions.sizes, regions.mask, tokens, sharing)
+                out = self.model(regions.features, regions.boxes, regions.sizes, regions.mask, tokens)
                 return asked(self.terms, out, types)
 
-        if not self.share:
-            for rows, _, out in self._batches(ask, examples, store, batch_size, rank, world):
-                yield rows, out
+        if self.share:
+            yield from self._shared_outputs(examples, store, batch_size, rank, world)
             return
+        for rows, _, out in self._batches(ask, examples, store, batch_size, rank, world):
+            yield rows, out
+
+    def _shared_outputs(
+        self, examples: Examples, store: RegionStore, batch_size: int, rank: int, world: int
+    ) -> Generator[tuple[NDArray[np.int64], ModelOutput], None, None]:
         images = list(examples.image_ids)
-        with closing(shared_batches(images, store, batch_size, self.share, rank, world)) as batches:
-            for rows, regions, sharing in batches:
-                with self._asked():
-                    out = ask(regions.to(self.device), *self._questions(examples, rows), sharing.to(self.device))
+        plan = SharedRows(images, batch_size, self.share)
+
+        def encode(tokens: Tensor) -> Encoded:
+            with self._asked(), torch.no_grad(), self._precision():
+                return self.model.encode_tokens(tokens.to(self.device))
+
+        questions = encoded_ahead(
+            encode, examples.tokens, [plan.rows(number) for number in range(rank, plan.batches, world)]
+        )
+        with closing(shared_batches(plan, images, store, rank, world)) as batches:
+            for (rows, regions, sharing), question in zip(batches, questions, strict=True):
+                on, types = regions.to(self.device), torch.from_numpy(examples.question_type[rows]).to(self.device)
+                with self._asked(), torch.no_grad(), self._precision():
+                    out = self.model.answer_encoded(
+                        on.features, on.boxes, on.sizes, on.mask, question, sharing.to(self.device)
+                    )
+                    out = asked(self.terms, out, types)
                 yield rows, out
 
     def regions(
