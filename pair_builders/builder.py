@@ -69,6 +69,7 @@ class PairBuilder(Part[Build]):
             table.settings[self.name]["selected"] = report
             if is_given(candidates.regions).any():
                 table.sources.update(sources.classes.sources)
+                table = _with_classes(table, candidates)
         return table
 
 
@@ -135,6 +136,17 @@ def plain(value: Any) -> Any:
     if isinstance(value, list):
         return [plain(entry) for entry in value]
     return str(value) if isinstance(value, Path) else value
+
+
+def _with_classes(table: PairTable, candidates: Candidates) -> PairTable:
+    """Notes down the class of every region in the alignment rows."""
+    classes = candidates.sources.classes
+    owner = np.repeat(np.arange(len(table)), np.diff(table.first))
+    codes = np.full(table.rows.shape, -1, np.int32)
+    for end, images in enumerate(candidates.images()):
+        there = table.rows[:, end] >= 0
+        codes[there, end] = classes.code[classes.first[images[owner[there]]] + table.rows[there, end]]
+    return replace(table, region_class=codes, class_names=classes.names)
 
 
 def _aligned(candidates: Candidates, settings: Alignment, progress: Progress | None) -> PairTable:

@@ -148,6 +148,8 @@ class PairEnds:
             (2P * regions), -1 for none.
         moves: (2P, regions) bool, which regions are aligned at all; the others have direction zero.
         trace, pick: of the model's output.
+        partner_class: (2P, regions) int64, the class of each region's counterpart, into the pair table's classes; -1
+            where it has none or its class is not known.
     """
 
     logits: Tensor
@@ -161,6 +163,7 @@ class PairEnds:
     moves: Tensor | None = None
     trace: AttentionTrace | None = None
     pick: Callable[[Tensor], Tensor] | None = None
+    partner_class: Tensor | None = None
     _gradients: dict[tuple[str, str], Tensor] = field(default_factory=dict, repr=False)
 
     def gradient(self, score: Tensor, name: str, function: str) -> Tensor:
@@ -260,6 +263,8 @@ class TrainingStatistics:
         said_by: (run directory) -> (examples, answers) float16, the logits that a finished run of the task gives to
             each answer, for every training example by its id in `Batch.examples`, edits included; answers it does not
             know get its lowest logit.
+        class_means: () -> (classes, dim) float32, the mean region of each class that the pair table names, as the
+            model is given regions: over the regions at the ends of pairs; None where it names none.
     """
 
     answers: Sequence[str] = ()
@@ -269,6 +274,7 @@ class TrainingStatistics:
     answer_prior: Callable[[], Tensor] | None = None
     sizes: Mapping[str, int] = field(default_factory=dict)
     said_by: Callable[[str], Tensor] | None = None
+    class_means: Callable[[], Tensor] | None = None
 
 
 NO_STATISTICS = TrainingStatistics()

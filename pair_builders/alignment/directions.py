@@ -114,6 +114,30 @@ def _spread(
     return index, moves
 
 
+def partner_classes(table: PairTable, pairs: ArrayLike, width: int) -> NDArray[np.int64]:
+    """Returns the class of the region that corresponds to each region of some pairs' ends.
+
+    Args:
+        table: the table.
+        pairs: (P,) which of its pairs.
+        width: R, the padded length of the batch; at least as many as the rows' regions.
+
+    Returns:
+        (2P, R), ends a before ends b, into the table's ``class_names``; -1 where there is none or it is not known.
+    """
+    chosen = np.asarray(pairs, np.int64)
+    classes = np.full((2 * len(chosen), width), -1, np.int64)
+    if table.region_class is None:
+        return classes
+    bounds, positions = ragged_positions(table.first, chosen)
+    owner = np.repeat(np.arange(len(chosen)), np.diff(bounds))
+    for end in (0, 1):
+        region = table.rows[positions, end]
+        there = region >= 0
+        classes[owner[there] + end * len(chosen), region[there]] = table.region_class[positions[there], 1 - end]
+    return classes
+
+
 def remaining_regions(
     table: PairTable, pairs: ArrayLike, counts_b: ArrayLike, *, width_b: int | None = None
 ) -> NDArray[np.bool_]:

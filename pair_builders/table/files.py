@@ -25,8 +25,10 @@ _COLUMNS = {
     "rows": "alignment/rows",
     "mask_first": "masks/first",
     "mask_keep": "masks/keep",
+    "region_class": "alignment/classes",
 }
-"""Field of a table -> dataset in the file."""
+_OPTIONAL = ("mask_first", "mask_keep", "region_class")
+"""Field of a table -> dataset in the file; those that a table may lack."""
 
 
 def write_pair_table(path: StrPath, table: PairTable) -> None:
@@ -45,6 +47,8 @@ def write_pair_table(path: StrPath, table: PairTable) -> None:
         write_text(file, "sources", json.dumps(table.sources, sort_keys=True))
         write_text(file, "kinds", table.kinds)
         write_text(file, "alignments", ALIGNMENTS)
+        if table.region_class is not None:
+            write_text(file, "class_names", table.class_names)
         file.attrs["has_answer_b"] = table.answer_b is not None
         columns: dict[str, NDArray[Any] | None] = {name: getattr(table, field) for field, name in _COLUMNS.items()}
         if table.answer_b is not None:
@@ -76,13 +80,14 @@ def read_pair_table(path: StrPath, *, require_pairs: bool = False) -> PairTable:
             if file.attrs["has_answer_b"]:
                 answers = read_column(file, "pairs/answer_b")
                 answers[read_column(file, "pairs/has_answer_b") == 0] = None
-            without = {"mask_first", "mask_keep"} if "masks/keep" not in file else set()
+            without = {field for field in _OPTIONAL if _COLUMNS[field] not in file}
             table = PairTable(
                 **{field: read_column(file, name) for field, name in _COLUMNS.items() if field not in without},
                 kinds=read_texts(file, "kinds"),
                 answer_b=answers,
                 settings=_object(file, "settings"),
                 sources=_object(file, "sources"),
+                class_names=() if "region_class" in without else read_texts(file, "class_names"),
             )
     except DataError as error:
         raise DataError(error.problem, file=source, record=error.record, mend=error.mend) from error

@@ -58,6 +58,9 @@ class PairTable:
             set), None where it does not. None as a whole where no pair has one.
         settings: how each kind of pair was made.
         sources: path -> SHA-256 of the files the pairs were made from.
+        region_class: (S, 2) int32, the classes of the regions in ``rows``, into ``class_names``; -1 where there is no
+            region or its class is not known. None where no pair's regions were told by their classes.
+        class_names: names of classes of regions.
 
     Raises:
         DataError: the columns do not fit together.
@@ -77,6 +80,8 @@ class PairTable:
     answer_b: NDArray[Any] | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
+    region_class: NDArray[np.int32] | None = None
+    class_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.question_a = id_column(self.question_a)
@@ -96,6 +101,9 @@ class PairTable:
             self.mask_keep = column(self.mask_keep, np.uint8, (None,), "masks/keep")
         if self.answer_b is not None:
             self.answer_b = answer_column(self.answer_b, pairs)
+        self.class_names = tuple(self.class_names)
+        if self.region_class is not None:
+            self.region_class = column(self.region_class, np.int32, self.rows.shape, "alignment/classes")
         self._check()
 
     def _check(self) -> None:
@@ -121,6 +129,12 @@ class PairTable:
             check_bounds(self.mask_first, len(self.mask_keep), "masks/first")
             masked = np.repeat(np.arange(len(self)), np.diff(self.mask_first))
             first_bad(self.mask_keep > 1, "a mask entry is neither 0 nor 1", masked)
+        if self.region_class is not None:
+            low, high = self.region_class.min(axis=1, initial=0), self.region_class.max(axis=1, initial=-1)
+            first_bad((low < -1) | (high >= len(self.class_names)), "a region's class has no name", owner)
+            first_bad(
+                ((self.region_class >= 0) & (self.rows < 0)).any(axis=1), "a class is given where no region is", owner
+            )
 
     def __len__(self) -> int:
         return len(self.question_a)
@@ -203,6 +217,7 @@ class PairTable:
             **{name: getattr(self, name)[order] for name in PER_PAIR},
             first=first,
             rows=self.rows[positions],
+            region_class=None if self.region_class is None else self.region_class[positions],
             mask_first=mask_first,
             mask_keep=mask_keep,
             answer_b=None if self.answer_b is None else self.answer_b[order],
@@ -253,6 +268,8 @@ def concatenate(tables: Sequence[PairTable]) -> PairTable:
                     file=path,
                     mend="build them again",
                 )
+    class_names = tuple(dict.fromkeys(name for table in tables for name in table.class_names))
+    has_classes = any(table.region_class is not None for table in tables)
     masks = [_masks(table) for table in tables]
     has_masks = any(table.mask_first is not None for table in tables)
     has_answers = any(table.answer_b is not None for table in tables)
@@ -274,7 +291,18 @@ def concatenate(tables: Sequence[PairTable]) -> PairTable:
         answer_b=np.concatenate(answers) if has_answers else None,
         settings=settings,
         sources=sources,
+        region_class=np.concatenate([_classes(table, class_names) for table in tables]) if has_classes else None,
+        class_names=class_names,
     )
+
+
+def _classes(table: PairTable, names: tuple[str, ...]) -> NDArray[np.int32]:
+    """Returns the classes of a table's rows, into other names that hold its own."""
+    if table.region_class is None:
+        return np.full(table.rows.shape, -1, np.int32)
+    code = {name: at for at, name in enumerate(names)}
+    codes = np.array([*(code[name] for name in table.class_names), -1], np.int32)  # -1 takes the last
+    return codes[table.region_class]
 
 
 def _masks(table: PairTable) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:

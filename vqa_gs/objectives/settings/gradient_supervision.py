@@ -32,6 +32,10 @@ class GradientSupervisionSettings(Scheduled):
             ``free``, it does not count.
         answer_type_weight: weight of an end by the answer type of its question, as ``{number: 0}``; 1 for types that
             are not named. Beside a debiasing margin, supervision of counts costs more than it brings (docs/results.md).
+        toward: what a region is compared with: its counterpart in the ``partner``, or the ``mean`` region of the
+            counterpart's class, over the ends of all pairs. The mean is the direction averaged over all partners that
+            show the same; it needs pairs whose regions have classes (``pairs build --select named``). A region whose
+            counterpart has no class is compared with it.
         cost: how the gradient is taken: ``double_backward`` holds for every model, ``closed_form`` for product
             attention with ReLU and the place ``regions``; both give the same numbers.
     """
@@ -43,6 +47,7 @@ class GradientSupervisionSettings(Scheduled):
     sparse: int = 0
     rest: Literal["zero", "free"] = "zero"
     answer_type_weight: dict[str, float] = field(default_factory=dict)
+    toward: Literal["partner", "mean"] = "partner"
     cost: Literal["double_backward", "closed_form"] = "double_backward"
 
     def __post_init__(self) -> None:
@@ -64,6 +69,12 @@ class GradientSupervisionSettings(Scheduled):
             raise UsageError(
                 f"objectives.gradient_supervision: there is no closed form at the place {self.place}",
                 mend="choose the place regions, or the cost double_backward",
+            )
+
+        if self.toward == "mean" and (self.place != "regions" or self.cost == "closed_form"):
+            raise UsageError(
+                "objectives.gradient_supervision: toward: mean is for the place regions, without the closed form",
+                mend="leave toward out, or choose the place regions and the cost double_backward",
             )
 
     def end_weights(self) -> tuple[float, float]:

@@ -150,6 +150,7 @@ class GradientSupervisionTerm(Objective):
     settings: GradientSupervisionSettings
     logged = ("gs_loss", "gs_cosine")
     type_weight: Tensor
+    class_means: Tensor | None
 
     def __init__(self, settings: GradientSupervisionSettings, statistics: TrainingStatistics = NO_STATISTICS) -> None:
         super().__init__(settings, statistics)
@@ -162,6 +163,15 @@ class GradientSupervisionTerm(Objective):
                 )
         by_code = torch.tensor([weights.get(name, 1.0) for name in known])
         self.register_buffer("type_weight", by_code, persistent=False)
+        means = None
+        if settings.toward == "mean" and settings.weight:
+            if statistics.class_means is None:
+                raise UsageError(
+                    "objectives.gradient_supervision.toward: mean needs pairs whose regions have classes",
+                    mend="build the pair tables with --select named, or leave it out",
+                )
+            means = statistics.class_means()
+        self.register_buffer("class_means", means, persistent=False)
 
     @classmethod
     def requirements(cls, settings: GradientSupervisionSettings) -> frozenset[str]:
@@ -201,9 +211,24 @@ class GradientSupervisionTerm(Objective):
                 ends.trace, regions, u, *alignment, sparse=settings.sparse, free=settings.rest == "free"
             )
         direction = ends.directions[settings.place]
+        if self.class_means is not None and ends.partner_class is not None:
+            direction = toward_means(direction, ends.inputs["regions"].detach(), self.class_means, ends.partner_class)
         gradient = ends.gradient(score, settings.place, settings.variant)
         if settings.sparse or settings.rest == "free":
             chosen = differing(direction, settings.sparse).unsqueeze(2)
             direction = direction * chosen
             gradient = gradient * chosen if settings.rest == "free" else gradient
         return cosine(gradient, direction)
+
+
+def toward_means(direction: Tensor, regions: Tensor, means: Tensor, partner_class: Tensor) -> Tensor:
+    """Returns directions from the mean region of the counterpart's class, where that is known.
+
+    Args:
+        direction: (n, regions, dim), from the counterpart itself.
+        regions: (n, regions, dim).
+        means: (classes, dim).
+        partner_class: (n, regions) int64, -1 where there is none.
+    """
+    known = (partner_class >= 0).unsqueeze(2)
+    return torch.where(known, regions - means[partner_class.clamp_min(0)].to(regions.dtype), direction)

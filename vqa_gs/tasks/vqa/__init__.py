@@ -63,6 +63,7 @@ class Vqa(Task):
     def statistics(self, model: VqaModel) -> TrainingStatistics:
         """Returns answers, types, their prior and counts over ordinary training questions."""
         from vqa_gs.contracts import TrainingStatistics
+        from vqa_gs.tasks.vqa.class_means import class_means_of
 
         data = self.data
         return TrainingStatistics(
@@ -72,6 +73,7 @@ class Vqa(Task):
             data.answer_counts,
             data.answer_prior,
             model.widths(),
+            class_means=class_means_of(data, self.store, model),
         )
 
     def image_of(self) -> NDArray[np.int64]:

@@ -14,7 +14,7 @@ from torch import Tensor
 from vqa_gs.contracts import Batch, Sharing
 from vqa_gs.data.vocabulary import AnswerVocabulary
 from vqa_gs.features.store import RegionBatch, RegionStore
-from vqa_gs.pair_builders.alignment.directions import alignment_index, remaining_regions
+from vqa_gs.pair_builders.alignment.directions import alignment_index, partner_classes, remaining_regions
 from vqa_gs.pair_builders.alignment.tokens import align_tokens
 from vqa_gs.pair_builders.table import PairTable
 from vqa_gs.pipeline.plan import Plan
@@ -36,6 +36,7 @@ class VqaBatch(Batch):
         tokens: (n, length) int64.
         word_alignment: as ``alignment``, of the words of the two questions.
         sharing: which image each ordinary question is about; None: each has its own.
+        partner_class: see `PairEnds`; None where the pair table names no classes.
     """
 
     features: Tensor
@@ -45,6 +46,7 @@ class VqaBatch(Batch):
     tokens: Tensor
     word_alignment: tuple[Tensor, ...]
     sharing: Sharing | None = None
+    partner_class: Tensor | None = None
 
 
 class PairedExamples(Protocol):
@@ -115,7 +117,7 @@ class BatchReader:
         alignment: tuple[Tensor, ...] = ()
         word_alignment: tuple[Tensor, ...] = ()
         tokens = examples.tokens[torch.from_numpy(of)]
-        weight = torch.ones(0)
+        weight, partner_class = torch.ones(0), None
         if data.pairs is not None and len(pairs):
             count = len(pairs)
             held = regions.counts.numpy()
@@ -123,6 +125,8 @@ class BatchReader:
             alignment = alignment_index(
                 data.pairs, pairs, held[:count], held[count : 2 * count], width_a=width, width_b=width
             ).to("cpu")
+            if data.pairs.region_class is not None:
+                partner_class = torch.from_numpy(partner_classes(data.pairs, pairs, width))
             if self.align_words:
                 word_alignment = align_tokens(tokens[:count].numpy(), tokens[count : 2 * count].numpy()).to("cpu")
             weight = torch.from_numpy(np.tile(data.pairs.weight[pairs], 2))
@@ -152,6 +156,7 @@ class BatchReader:
             question_type=torch.from_numpy(examples.question_type[of]),
             answer_type=torch.from_numpy(examples.answer_type[of]),
             sharing=sharing,
+            partner_class=partner_class,
         )
 
     def _override_answers(self, pairs: NDArray[np.int64], targets: Tensor, labels: Tensor) -> None:

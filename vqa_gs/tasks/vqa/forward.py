@@ -71,5 +71,5 @@ def _ends(
         if direction_of("question") in requirements:
             there = words.detach()
             ends.directions["question"] = differences(there, there, *counterparts(batch.word_alignment))
-    ends.trace, ends.pick = out.trace, out.pick
+    ends.trace, ends.pick, ends.partner_class = out.trace, out.pick, batch.partner_class
     return ends
