@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from vqa_gs.pair_builders.alignment.directions import alignment_index, directions, remaining_regions
+from vqa_gs.pair_builders.alignment.directions import alignment_index, directions, partner_classes, remaining_regions
 from vqa_gs.pair_builders.table import PairTable, concatenate
 
 from vqa_gs.common.errors import DataError
@@ -105,3 +107,20 @@ def test_remaining_regions():
     with pytest.raises(DataError, match="3 entries, but the image has 2"):
         remaining_regions(table, [1, 0], [2, 2])
     assert remaining_regions(PairTable.of_one_kind("x", [1], [2]), [0], [2]).tolist() == [[True, True]]
+
+
+def test_classes_of_partners_are_where_the_counterparts_are():
+    rows = [[(2, 0), (0, -1)], [(-1, 1)], [(1, 2), (0, 0)]]
+    table = PairTable.of_one_kind("edited", [1, 2, 3], [4, 5, 6], alignment="sparse", rows=rows)
+    assert (partner_classes(table, [0, 2], 3) == -1).all()
+    codes = np.array([[0, 1], [2, -1], [-1, 1], [1, -1], [0, 2]], np.int32)
+    table = replace(table, region_class=codes, class_names=("cat", "dog", "horse"))
+    found = partner_classes(table, [2, 0, 1], 4)
+    assert found.tolist() == [
+        [2, -1, -1, -1],  # region 1's counterpart is of no known class
+        [-1, -1, 1, -1],
+        [-1, -1, -1, -1],
+        [0, -1, 1, -1],
+        [0, -1, -1, -1],
+        [-1, -1, -1, -1],
+    ]

@@ -1,4 +1,5 @@
 from contextlib import suppress
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -11,7 +12,7 @@ from vqa_gs.pair_builders.table.columns import id_column, ragged_positions
 from vqa_gs.common.errors import DataError, UsageError
 
 COLUMNS = ["question_a", "question_b", "kind", "alignment", "weight", "distance", "first", "rows"]
-COLUMNS += ["mask_first", "mask_keep", "answer_b"]
+COLUMNS += ["mask_first", "mask_keep", "answer_b", "region_class"]
 
 
 def assert_equal(left, right):
@@ -22,6 +23,7 @@ def assert_equal(left, right):
             assert one.dtype == two.dtype, name
             np.testing.assert_array_equal(one, two, err_msg=name)
     assert (left.kinds, left.settings, left.sources) == (right.kinds, right.settings, right.sources)
+    assert left.class_names == right.class_names
 
 
 def example(kind="same-question", ids=(1, 2, 3), **more):
@@ -33,6 +35,11 @@ def example(kind="same-question", ids=(1, 2, 3), **more):
         "sources": {"q.json": "00ff"},
     } | more
     return PairTable.of_one_kind(kind, list(ids), [f"x{i}" for i in ids], **made)
+
+
+def told(names=("cat", "dog"), codes=((0, 1), (1, -1), (-1, 1)), **more):
+    """Returns an example whose regions have classes."""
+    return replace(example(**more), region_class=np.array(codes, np.int32), class_names=names)
 
 
 def masked(kind="masked"):
@@ -266,3 +273,28 @@ def test_text_that_cannot_be_kept_leaves_no_file(tmp_path):
         with pytest.raises(DataError):
             write_pair_table(tmp_path / "p.h5", example(ids=[bad] * 3))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_classes_of_regions_are_kept_cut_and_joined(tmp_path):
+    table = told()
+    write_pair_table(tmp_path / "t.h5", table)
+    assert_equal(read_pair_table(tmp_path / "t.h5"), table)
+    assert table.select([1, 0]).region_class.tolist() == [[-1, 1], [0, 1], [1, -1]]
+    other = told(("dog", "horse"), ((1, 0), (0, -1), (-1, 1)), ids=(4, 5, 6))
+    joined = concatenate([table, example(ids=(7, 8, 9)), other])
+    assert joined.class_names == ("cat", "dog", "horse")
+    none = [[-1, -1]] * 3
+    assert joined.region_class.tolist() == [*table.region_class.tolist(), *none, [2, 1], [1, -1], [-1, 2]]
+    write_pair_table(tmp_path / "j.h5", joined)
+    assert_equal(read_pair_table(tmp_path / "j.h5"), joined)
+
+
+@pytest.mark.parametrize(("codes", "problem"), [
+    (((0, 2), (1, -1), (-1, 1)), "a region's class has no name.*pair 0|pair 0.*a region's class has no name"),
+    (((0, -2), (1, -1), (-1, 1)), "a region's class has no name"),
+    (((0, 1), (1, 0), (-1, 1)), "a class is given where no region is"),
+    (((0, 1), (1, -1)), "alignment/classes"),
+])  # fmt: skip
+def test_unsound_classes_are_refused(codes, problem):
+    with pytest.raises(DataError, match=problem):
+        told(codes=codes)

@@ -258,3 +258,36 @@ def test_a_type_of_weight_zero_is_left_out_of_the_log():
 def test_answer_types_that_training_does_not_have_are_refused(weights, known, told):
     with pytest.raises(UsageError, match=told):
         _term_with(weights, known)
+
+
+def _toward_mean(statistics, **settings):
+    chosen = OBJECTIVES.settings_of("gradient_supervision")(weight=1, toward="mean", **settings)
+    return OBJECTIVES["gradient_supervision"](chosen, statistics)
+
+
+def test_the_mean_stands_for_the_partner_where_its_class_is_known():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(4, 3, 5, generator=generator, dtype=torch.float64, requires_grad=True)
+    mix = torch.randn(15, 3, generator=generator, dtype=torch.float64)
+    logits = torch.tanh(x.flatten(1)) @ mix
+    ends = make_ends(logits, torch.rand(4, 3, dtype=torch.float64), [0, 1, 2, 0], {"regions": x})
+    own = ends.directions["regions"].clone()
+    ends.partner_class = torch.tensor([[0, -1, 1], [-1, -1, -1], [1, 1, 1], [-1, 0, -1]])
+    means = torch.randn(2, 5, generator=generator, dtype=torch.float64)
+    term = _toward_mean(TrainingStatistics(class_means=lambda: means))
+    found = term(make_outputs(logits, ends.targets, ends))
+    expected = own
+    for end, region in ends.partner_class.ge(0).nonzero().tolist():
+        expected[end, region] = (x[end, region] - means[ends.partner_class[end, region]]).detach()
+    score = logits.gather(1, torch.tensor([[0], [1], [2], [0]])) - logits.gather(1, torch.tensor([[2], [0], [0], [1]]))
+    (gradient,) = torch.autograd.grad(score.sum(), x, retain_graph=True)
+    cosine = torch.nn.functional.cosine_similarity(gradient.flatten(1), expected.flatten(1))
+    torch.testing.assert_close(found.loss, (1 - cosine).sum() / 4)
+
+
+def test_the_mean_needs_classes_and_regions():
+    with pytest.raises(UsageError, match="needs pairs whose regions have classes.*--select named"):
+        _toward_mean(TrainingStatistics())
+    for given_too in ({"place": "question"}, {"cost": "closed_form"}):
+        with pytest.raises(UsageError, match="toward: mean is for the place regions, without the closed form"):
+            _toward_mean(TrainingStatistics(), **given_too)

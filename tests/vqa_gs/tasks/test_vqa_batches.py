@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from vqa_gs.features.joined import open_stores
 from vqa_gs.features.store import RegionStore
 from vqa_gs.features.writer import RegionStoreWriter
@@ -15,10 +16,16 @@ from vqa_gs.pair_builders.sources import PairSources
 from vqa_gs.pair_builders.table import write_pair_table
 
 from vqa_gs.common.errors import DataError
+from vqa_gs.contracts import TrainingStatistics
 from vqa_gs.data.edited import read_edited_set
 from vqa_gs.data.questions import read_question_set
+from vqa_gs.models.vqa import MODELS
+from vqa_gs.models.vqa.updn import UpDnSettings
+from vqa_gs.objectives import OBJECTIVES
+from vqa_gs.objectives.terms.gradient_supervision import toward_means
 from vqa_gs.pipeline.plan import Plan
 from vqa_gs.tasks.vqa.batches import BatchReader
+from vqa_gs.tasks.vqa.class_means import class_means_of
 from vqa_gs.tasks.vqa.examples import load_training_data
 from vqa_gs.tasks.vqa.settings import DataConfig, SplitConfig
 
@@ -134,6 +141,55 @@ def test_only_named_regions_have_a_direction(world):
     assert found[105, 106][1].tolist() == [1]  # dog
     assert found[102, 103][0] == [0]  # of two dogs, the one that the other image has not
     assert set(found) == {(100, 101), (105, 106), (102, 103), (102, 104), (103, 104)}
+    assert data.pairs.class_names == tuple(NAMES)
+    for pair in order:
+        ends = (int(data.pairs.question_a[pair]), int(data.pairs.question_b[pair]))
+        rows = data.pairs.rows_of(pair).tolist()
+        codes = data.pairs.region_class[data.pairs.first[pair] : data.pairs.first[pair + 1]].tolist()
+        shown = [OBJECTS[ASKED[end - 100][0]] for end in ends]
+        assert codes == [[shown[at][region] if region >= 0 else -1 for at, region in enumerate(row)] for row in rows]
+
+
+@pytest.mark.parametrize("model", [{}, {"boxes": True, "standardize": True}])
+def test_the_mean_region_of_a_class(world, model):
+    builder = BUILDERS["same-question"]
+    rules = [("named", SELECTIONS["named"].Settings())]
+    table = builder.build(sources_of(world), builder.Settings(partners=9), rules=rules)
+    data, batch, order = first_batch(world, table)
+    store = RegionStore(world / "store.h5")
+    settings = UpDnSettings(hidden=4, word_dim=4, **model)
+    network = MODELS["updn"](store.dim, len(data.words), len(data.answers), settings)
+    network.fit_regions(torch.tensor([0.1, 0.2, 0.3]), torch.tensor([2.0, 1.0, 0.5]))
+    means = class_means_of(data, store, network)()
+    # Slowly: every region that a row names, once.
+    named = set()
+    for pair in range(len(data.pairs)):
+        for end, question in enumerate((data.pairs.question_a[pair], data.pairs.question_b[pair])):
+            image = ASKED[int(question) - 100][0]
+            named |= {(image, row[end]) for row in data.pairs.rows_of(pair).tolist() if row[end] >= 0}
+    whole = store.read_batch(list(OBJECTS))
+    seen = network.prepare_regions(whole.features, whole.boxes, whole.sizes, whole.mask)
+    for code in range(len(NAMES)):
+        some = [seen[image - 1, region] for image, region in named if OBJECTS[image][region] == code]
+        if some:
+            torch.testing.assert_close(means[code], torch.stack(some).mean(0))
+    assert {OBJECTS[image][region] for image, region in named} == {DOG, CAT}
+    # And what gradient supervision makes of it: the cat of pair (105, 106) is compared with the mean dog.
+    place = [int(data.pairs.question_a[pair]) for pair in order].index(105)
+    statistics = TrainingStatistics(class_means=lambda: means)
+    chosen = OBJECTIVES.settings_of("gradient_supervision")(weight=1, toward="mean")
+    term = OBJECTIVES["gradient_supervision"](chosen, statistics)
+    regions = network.prepare_regions(batch.features, batch.boxes, batch.sizes, batch.mask)[: len(batch.labels)]
+    straight = torch.zeros_like(regions)
+    found = toward_means(straight, regions, term.class_means, batch.partner_class)
+    torch.testing.assert_close(found[place, 1], regions[place, 1] - means[DOG])
+    assert not found[place, 0].any()
+
+
+def test_without_classes_there_are_no_means(world):
+    data, batch, _ = first_batch(world, BUILDERS["same-question"].build(sources_of(world)))
+    assert batch.partner_class is None
+    assert class_means_of(data, RegionStore(world / "store.h5"), None) is None
 
 
 def test_edits_with_the_ids_of_their_originals(world):

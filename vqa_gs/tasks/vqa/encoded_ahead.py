@@ -1,7 +1,7 @@
 """Questions encoded before their images are looked at: thousands at once, and each wording once.
 
 A recurrent network's products have a row a question, which is few in a batch that is as large as its images' regions
-allow. And people ask alike: half of VQA v2's questions are asked about more than one image.
+allow. And people ask alike: the same words about many images.
 """
 
 from __future__ import annotations
