@@ -1,4 +1,4 @@
-"""Training towards the mean of the partner's class: by command's settings, killed and resumed, refused without classes."""
+"""Training towards the mean of the partner's class: killed and resumed, refused without classes."""
 
 from dataclasses import replace
 
