@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +60,16 @@ class Parts(NamedTuple):
         # In whole numbers: part p begins in batch b if b <= first[p] * batches / n < b + 1.
         batch = self.first[:-1] * batches // max(1, int(self.first[-1]))
         return np.searchsorted(batch, np.arange(batches + 1))
+
+
+def shares(wanted: bool | Literal["auto"], images: NDArray[np.int64]) -> bool:
+    """Says whether training lets questions share their images, as far as its settings and questions say.
+
+    Args:
+        wanted: the setting; ``"auto"``: where it saves as much as half of what images cost.
+        images: (ordinary,) int64, the image of each ordinary question.
+    """
+    return len(images) >= 2 * len(np.unique(images)) > 0 if wanted == "auto" else wanted
 
 
 class ImagePlan(Plan):

@@ -43,7 +43,8 @@ class TrainingConfig(OptimizationConfig):
         pairs_per_batch: whole pairs in a step beside them, over all processes.
         share_images: draw images with all their questions, about ``batch_size`` of these in a step, and read and
             project an image once for all of them. A step is cheaper; its questions are about fewer images. A model
-            that cannot share has its batches as ever, which is told.
+            that cannot share has its batches as ever, which is told. ``auto`` does so where training has two
+            questions an image and more, and the model can.
         max_questions_per_image: questions of an image that share it, at the most; an image with more is drawn in parts.
         clip: largest norm of the gradient.
         patience: stop after so many epochs without a better in-domain accuracy; 0 never stops early.
@@ -62,7 +63,7 @@ class TrainingConfig(OptimizationConfig):
     epochs: int = 20
     batch_size: int = 512
     pairs_per_batch: int = 64
-    share_images: bool = False
+    share_images: bool | Literal["auto"] = "auto"
     max_questions_per_image: int = 8
     clip: float = 0.25
     patience: int = 5

@@ -22,7 +22,7 @@ from vqa_gs.common.phases import FileHandler, listening, phase
 from vqa_gs.common.stopping import Stopped, stoppable
 from vqa_gs.contracts import Batch, Objective
 from vqa_gs.objectives import OBJECTIVES
-from vqa_gs.pipeline.image_plan import ImagePlan
+from vqa_gs.pipeline.image_plan import ImagePlan, shares
 from vqa_gs.pipeline.plan import Plan
 from vqa_gs.pipeline.read_ahead import read_ahead
 from vqa_gs.pipeline.task import Split
@@ -128,10 +128,11 @@ class _Run:
         config, settings, task = self.config, self.settings, self.task
         sizes = task.pairs, settings.batch_size, settings.pairs_per_batch, config.seed
         ours = self.processes.rank, self.processes.size
-        if settings.share_images:
-            images = task.image_of()
-            if images is not None and SHARED_IMAGES in task.models[config.architecture].provides(config.model):
+        images = task.image_of() if settings.share_images else None
+        if images is not None and SHARED_IMAGES in task.models[config.architecture].provides(config.model):
+            if shares(settings.share_images, images):
                 return ImagePlan(images, settings.max_questions_per_image, *sizes, *ours)
+        elif settings.share_images is True:
             self.notes.append(
                 f"questions do not share images: the model {config.architecture} of the task {config.task} cannot"
             )

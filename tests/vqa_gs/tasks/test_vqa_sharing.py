@@ -1,7 +1,9 @@
 """Questions that share their image are answered and learnt from as questions that have it for themselves."""
 
 import json
+from collections import Counter
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from tests.run_settings import config_of, task_of
 from vqa_gs.cli import main
 from vqa_gs.contracts import gradient_by
 from vqa_gs.data.questions import read_question_set
-from vqa_gs.pipeline.image_plan import ImagePlan
+from vqa_gs.pipeline.image_plan import ImagePlan, shares
 from vqa_gs.tasks.vqa.batches import BatchReader
 from vqa_gs.tasks.vqa.predictor import Predictor
 from vqa_gs.training import loop
@@ -192,6 +194,33 @@ def test_features_on_the_device_change_nothing(crowded, tmp_path):
     assert told == ["read from the file", "on cpu, 0.00 GB"]
     for name in ("model.safetensors", "predictions/ood_test.json", "metrics/iid_val.json"):
         assert (runs["none"] / name).read_bytes() == (runs["device"] / name).read_bytes()
+
+
+@pytest.mark.parametrize(("most", "shared"), [(1, False), (4, True)])
+def test_left_alone_it_shares_where_images_have_two_questions_and_more(crowded, tmp_path, most, shared):
+    files = crowded["data"]["train"]
+    questions, annotations = (json.loads(Path(files[name]).read_text()) for name in ("questions", "annotations"))
+    count, kept = Counter(), []
+    for at, question in enumerate(questions):
+        count[question["image_id"]] += 1
+        kept += [at] if count[question["image_id"]] <= most else []
+    few = {}
+    for name, rows in (("questions", questions), ("annotations", annotations)):
+        few[name] = str(tmp_path / f"{name}.json")
+        Path(few[name]).write_text(json.dumps([rows[at] for at in kept]))
+    given = {"training__share_images": "auto", "training__max_steps": 3, "data__train": few, "data__pairs": []}
+    config = config_of(crowded, **given, objectives__gradient_supervision={"weight": 0})
+    run = train(config, tmp_path / "run", quiet=True)
+    assert json.loads((run / "run.json").read_text())["images_shared"] is shared
+    assert bool(load(run).predictor.share) is shared
+
+
+def test_two_questions_an_image_are_enough():
+    assert shares("auto", np.array([0, 0, 1, 1]))
+    assert not shares("auto", np.array([0, 0, 1]))
+    assert not shares("auto", np.array([], np.int64))
+    assert shares(True, np.array([0]))
+    assert not shares(False, np.array([0, 0, 0]))
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ from vqa_gs.eval.results import read_id_list
 from vqa_gs.eval.runs import SplitMetrics
 from vqa_gs.features.store import RegionStore
 from vqa_gs.models.vqa_model import VqaModel
+from vqa_gs.pipeline.image_plan import image_codes, shares
 from vqa_gs.pipeline.scored_split import ScoredSplit
 from vqa_gs.pipeline.task import RunSettings
 from vqa_gs.tasks.vqa.examples import Examples, TrainingData, make_examples, require_images
@@ -105,6 +106,7 @@ def _prepared(
     typed = with_question_types(questions)[0].annotations
     assert typed is not None
     assert data.train.annotations is not None
+    shared = shares(settings.training.share_images, image_codes(data.examples.image_ids[: data.ordinary].tolist()))
     split = VqaSplit(
         name,
         questions,
@@ -126,7 +128,7 @@ def _prepared(
         ),
         store,
         controls=AnswerControls(data.train.annotations, typed, data.answers.answers, settings.scoring),
-        share=settings.training.max_questions_per_image if settings.training.share_images else 0,
+        share=settings.training.max_questions_per_image if shared else 0,
     )
     split.check()
     return split

@@ -35,6 +35,7 @@ class _Record(msgspec.Struct):
     features_fingerprint: str
     region_dim: Annotated[int, msgspec.Meta(ge=1)]
     precision: str = "no"
+    images_shared: bool = False
 
 
 class Guess(NamedTuple):
@@ -85,7 +86,7 @@ class TrainedModel(Trained):
         statistics = TrainingStatistics(self.answers.answers, self.question_types.names, sizes=model.widths())
         super().__init__(folder, settings, model, statistics, device)
         self.predictor = Predictor(self.model, self.terms.values(), record.precision == "bf16")
-        if settings.training.share_images:
+        if settings.training.share_images is True or record.images_shared:
             self.share_images()
 
     def share_images(self) -> None:
