@@ -54,9 +54,14 @@ class SuiteRecord(msgspec.Struct, frozen=True, kw_only=True):
     answers: str = "as written"
 
 
+def record_file(folder: Path, name: str) -> Path:
+    """Returns where the record of a suite lies in a run's folder."""
+    return folder / FOLDER / f"{name}.json"
+
+
 def write_record(folder: Path, name: str, record: SuiteRecord) -> Path:
     """Writes the record of a suite into a run's folder, and returns its path."""
-    file = folder / FOLDER / f"{name}.json"
+    file = record_file(folder, name)
     write_json(file, {"format": FORMAT, **msgspec.to_builtins(record)})
     return file
 

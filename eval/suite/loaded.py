@@ -80,6 +80,10 @@ class Reader:
         needed = FORMS[test.form].files
         return all(self.suite.find(file) for name, file in test.files().items() if name in needed)
 
+    def tests_there(self) -> list[str]:
+        """Returns the names of the tests that are there, without reading any."""
+        return [name for name, test in self.suite.spec.tests.items() if self.present(test)]
+
     def _train(self) -> list[Annotation] | None:
         file = self._optional(self.suite.spec.train_annotations, "the priors of training")
         if file is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from vqa_gs.eval.report.published_results import load_published
@@ -23,7 +23,7 @@ from vqa_gs.common.yaml_files import read_mapping
 from vqa_gs.data.asked_set import DEFAULT_FORM, FORMS
 
 T = TypeVar("T")
-Names = str | list[str]
+Names = str | Annotated[list[str], msgspec.Meta(min_length=1)]
 _FILES = ("questions", "annotations", "choices")
 
 
@@ -133,10 +133,14 @@ class Suite(msgspec.Struct, frozen=True):
                         return candidate
         return None
 
+    def first(self, names: Names) -> Path:
+        """Returns where the first of some files would lie."""
+        return self.folder / (names if isinstance(names, str) else names[0])
+
     def told(self, names: Names) -> str:
         """Returns where a file was looked for."""
-        first, *others = [names] if isinstance(names, str) else names
-        return f"{self.folder / first}" + (f" (nor {', '.join(others)})" if others else "")
+        others = [] if isinstance(names, str) else names[1:]
+        return f"{self.first(names)}" + (f" (nor {', '.join(others)})" if others else "")
 
 
 def read_suite(path: StrPath, folder: str | None = None) -> Suite:

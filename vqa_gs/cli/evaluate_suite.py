@@ -126,8 +126,11 @@ def evaluate_run(
     model = load(run, device)
     if not isinstance(model, TrainedModel):
         raise UsageError(f"{run} learnt the task {model.settings.task}; suites are of visual questions")
-    ask = RunAnswers(model, batch_size, features, allow_other_features)
-    tell(evaluate_suite(suite, ask, out, settings))
+    ask = RunAnswers(model, batch_size, features, allow_other_features, keep_in=out)
+    outcome = evaluate_suite(suite, ask, out, settings)
+    if ask.taken:
+        print(f"answers of before are taken, nothing they depend on has changed: {', '.join(ask.taken)}")
+    tell(outcome)
 
 
 def tell(outcome: Outcome) -> None:

@@ -69,9 +69,10 @@ def run(words: Sequence[str]) -> None:
     from vqa_gs.training.loop import train  # here: torch is for those who train, not for those who read the options
 
     if suite is not None:
-        from vqa_gs.tasks.vqa.suite import prepare_for
+        from vqa_gs.tasks.vqa.suite_check import choose_on, require_suite
 
-        prepare_for(suite, config.data)
+        choose_on(suite, config.data)
+        require_suite(suite, config.data)
     folder = train(config, Path(given.out))
     if speaks_for_all():
         print(folder)

@@ -11,6 +11,7 @@ from vqa_gs.common.phases import phase
 from vqa_gs.eval.report.write import write_report
 from vqa_gs.eval.report_content.content import Options
 from vqa_gs.eval.run_files import load_run
+from vqa_gs.eval.suite_record import record_file
 from vqa_gs.study.plan import PlannedRun, StudyPlan
 from vqa_gs.study.summary import as_planned
 
@@ -58,4 +59,12 @@ def _is_older(file: Path, runs: Sequence[PlannedRun]) -> bool:
     """Whether a report is not there, or a run of it was finished after it."""
     if not file.is_file():
         return True
-    return file.stat().st_mtime < max((run.folder / "done").stat().st_mtime for run in runs)
+    return file.stat().st_mtime < max(map(_finished, runs))
+
+
+def _finished(run: PlannedRun) -> float:
+    """Returns when a run was finished, tests on its suite included."""
+    files = [run.folder / "done"]
+    if run.suite is not None:
+        files.append(record_file(run.folder, run.suite.name))
+    return max(file.stat().st_mtime for file in files)

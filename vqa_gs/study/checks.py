@@ -14,6 +14,8 @@ from vqa_gs.data.glove import require_glove
 from vqa_gs.features.joined import open_stores
 from vqa_gs.study.plan import PlannedRun
 from vqa_gs.study.spec import StudySpec
+from vqa_gs.study.tested import tested_on
+from vqa_gs.tasks.vqa.suite_check import require_suite
 from vqa_gs.training.run_dir import RunDirectory
 
 
@@ -37,6 +39,33 @@ def require_data(runs: Sequence[PlannedRun], spec: StudySpec) -> None:
                 record=f"arms.{run.arm.name}",
                 mend=f"check the path, relative to {Path.cwd()}, or add a step to `prepare` that makes it",
             )
+
+
+def require_suites(runs: Sequence[PlannedRun]) -> dict[str, list[str]]:
+    """Refuses what testing on the suite would refuse.
+
+    Args:
+        runs: runs of a study; those that are done are passed over, and of those with the same files one is looked at.
+
+    Returns:
+        What is left out of each suite, by its title.
+
+    Raises:
+        DataError, UsageError: see `vqa_gs.tasks.vqa.suite_check.require_suite`.
+    """
+    left_out: dict[str, list[str]] = {}
+    seen: set[str] = set()
+    for run in runs:
+        if run.suite is None or run.status == "done":
+            continue
+        data = run.config.data
+        key = repr((run.suite.folder, data.stores(), data.iid_val, data.tests))
+        if key in seen:
+            continue
+        seen.add(key)
+        found = left_out.setdefault(run.suite.spec.title, [])
+        found += [reason for reason in require_suite(run.suite, data) if reason not in found]
+    return left_out
 
 
 def refuse_linked(out: Path, runs: Sequence[PlannedRun]) -> None:
@@ -69,7 +98,8 @@ def require_ours(runs: Sequence[PlannedRun], spec: StudySpec) -> None:
         if run.status != "done":
             continue
         data = run.config.data
-        for source, trained_on in _sources(run.folder).items():
+        tested = tested_on(run.folder, run.suite) if run.suite else ()
+        for source, trained_on in (*_sources(run.folder).items(), *tested):
             # A run records one hash for its region stores, under the first one's name.
             stores = tuple(data.stores())
             key = stores if source in stores[:1] else (source,)

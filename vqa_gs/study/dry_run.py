@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from vqa_gs.common.terminal import page
-from vqa_gs.study.checks import require_data, require_ours
+from vqa_gs.eval.suite.loaded import Reader
+from vqa_gs.study.checks import require_data, require_ours, require_suites
 from vqa_gs.study.costs import Cost, estimate_costs
 from vqa_gs.study.extras import require_study_extras
 from vqa_gs.study.plan import PlannedRun, StudyPlan
@@ -48,6 +49,7 @@ def print_plan(plan: StudyPlan, runs: Sequence[PlannedRun], workers: int, steps:
         told.print(f"to prepare: vqa-gs {' '.join(step.words)}", highlight=False, markup=False, soft_wrap=True)
     if not waiting:
         require_data(runs, plan.spec)
+        require_suites(runs)
         require_ours(runs, plan.spec)
     elif steps:
         told.print("no trials: data are still to be prepared", highlight=False)
@@ -55,9 +57,25 @@ def print_plan(plan: StudyPlan, runs: Sequence[PlannedRun], workers: int, steps:
     costs = estimate_costs(
         runs, plan.runs, 0 if waiting else steps, logs, lambda line: console.print(line, markup=False, highlight=False)
     )
+    for line in _suites(runs, as_yet=bool(waiting)):
+        told.print(line, highlight=False, markup=False, soft_wrap=True)
     told.print(_table(plan, runs, costs, told.width < _WIDE))
     for line in _totals(runs, costs, workers):
         told.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _suites(runs: Sequence[PlannedRun], as_yet: bool) -> list[str]:
+    """Returns what the suite of some runs tests, and what is absent; where data lie apart, for each place."""
+    lines = []
+    for suite in {run.suite.folder: run.suite for run in runs if run.suite}.values():
+        there = Reader(suite).tests_there()
+        absent = [name for name in suite.spec.tests if name not in there]
+        lines.append(
+            f"suite {suite.spec.title} in {suite.folder}: every run is tested on {', '.join(there) or 'nothing'}"
+        )
+        if absent:
+            lines.append(f"absent{' as yet' if as_yet else ''}: {', '.join(absent)}")
+    return lines
 
 
 def _table(plan: StudyPlan, runs: Sequence[PlannedRun], costs: dict[tuple[str, str], Cost], narrow: bool) -> Table:

@@ -19,6 +19,7 @@ from vqa_gs.cluster.job import LostRank, is_first
 from vqa_gs.common.errors import VqaGsError
 from vqa_gs.common.files import write_json
 from vqa_gs.study.outcome import write_outcome
+from vqa_gs.study.tested import is_done
 from vqa_gs.study.worker import Job, JobResult, train_job
 
 # How long a node waits for the others, how long processes may take to write a checkpoint, how often it is looked.
@@ -53,7 +54,7 @@ class TrainRuns(ClusterJob):
         for number, (given, title) in enumerate(zip(self.runs, self.titles, strict=True)):
             run = msgspec.convert(given, Job)
             folder = Path(run.folder)
-            if (folder / "done").exists():
+            if is_done(folder, run.read_suite()):
                 continue
             if self.nodes * self.per_node > 1:
                 result = _train_together(run, self.record.with_suffix(""), number, self.nodes, self.per_node)

@@ -15,6 +15,7 @@ from vqa_gs.cluster.records import Records
 from vqa_gs.common.errors import DataError, UsageError
 from vqa_gs.common.files import write_json
 from vqa_gs.eval.run_files import load_curves
+from vqa_gs.eval.suite_record import record_file
 from vqa_gs.study.outcome import COST_FILE, failure_file
 from vqa_gs.study.plan import StudyPlan
 
@@ -46,7 +47,11 @@ class RunState(msgspec.Struct):
 
 def write_listing(plan: StudyPlan) -> None:
     """Writes which runs the study has."""
-    write_json(plan.out / _FILE, [{"title": run.title, "folder": _relative(run.folder, plan.out)} for run in plan.runs])
+    listed = [{"title": run.title, "folder": _relative(run.folder, plan.out)} for run in plan.runs]
+    for entry, run in zip(listed, plan.runs, strict=True):
+        if run.suite is not None:
+            entry["suite"] = run.suite.name
+    write_json(plan.out / _FILE, listed)
 
 
 def _relative(folder: Path, out: Path) -> str:
@@ -63,15 +68,15 @@ def run_states(out: Path) -> list[RunState]:
     file = out / _FILE
     try:
         found: Any = msgspec.json.decode(file.read_bytes())
-        listed = [(str(entry["title"]), str(entry["folder"])) for entry in found]
+        listed = [(str(entry["title"]), str(entry["folder"]), entry.get("suite")) for entry in found]
     except FileNotFoundError as error:
         raise UsageError(f"{out} is no study's folder", mend="name the --out of a `vqa-gs study` call") from error
-    except (OSError, msgspec.DecodeError, KeyError, TypeError) as error:
+    except (OSError, msgspec.DecodeError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
             "is no list of runs", file=file, mend="call `vqa-gs study` again, it is written anew"
         ) from error
     waiting = _waiting(out)
-    return [_state(title, out / folder, folder in waiting) for title, folder in listed]
+    return [_state(title, out / folder, folder in waiting, suite) for title, folder, suite in listed]
 
 
 def _waiting(out: Path) -> set[str]:
@@ -87,19 +92,22 @@ def _waiting(out: Path) -> set[str]:
     }
 
 
-def _state(title: str, folder: Path, submitted: bool) -> RunState:
+def _state(title: str, folder: Path, submitted: bool, suite: str | None) -> RunState:
     curves = load_curves(folder / "epochs.csv")
     points = curves.points("iid_val") if curves else []
     state = RunState(title, "waiting" if submitted else "planned")
     if curves and points:
         state.seconds = sum(seconds for _, seconds in curves.points("seconds"))
         state.epoch, state.accuracy = len(points), points[-1][1]
-    if (folder / "done").exists():
+    trained = (folder / "done").exists()
+    if trained and (suite is None or record_file(folder, suite).exists()):
         state.state, state.node = "done", str(_read(folder / COST_FILE).get("node", ""))
     elif owner := _owner(folder):
         state.state, state.node, state.note = "running", owner, _heard(folder)
     elif failed := _read(failure_file(folder)):
         state.state, state.node, state.note = "failed", str(failed.get("node", "")), str(failed.get("error", ""))
+    elif trained:
+        state.note = "trained; its suite is still to do"
     return state
 
 

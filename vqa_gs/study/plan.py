@@ -14,10 +14,14 @@ from vqa_gs.common.errors import DataError, UsageError, VqaGsError
 from vqa_gs.common.files import StrPath
 from vqa_gs.common.names import filled
 from vqa_gs.eval.runs import flatten
+from vqa_gs.eval.suite.spec import Suite, read_suite
 from vqa_gs.study.arms import PlannedArm, expand_arms, slug
 from vqa_gs.study.outcome import failure_file
 from vqa_gs.study.prepare import unneeded
 from vqa_gs.study.spec import Settings, Step, StudySpec, merged, read_study, run_label, without_null
+from vqa_gs.study.tested import is_done
+from vqa_gs.study.worker import Job
+from vqa_gs.tasks.vqa.suite_check import choose_on
 from vqa_gs.training.config import RunConfig, add_extra_tests, config_from_dict
 
 Status = Literal["done", "failed", "begun", "to do"]
@@ -34,6 +38,7 @@ class PlannedRun:
         config: its settings.
         folder: its run directory.
         world: its world's number, None where the study has none.
+        suite: the suite it is tested on once it is trained.
     """
 
     dataset: str
@@ -41,6 +46,7 @@ class PlannedRun:
     config: RunConfig
     folder: Path
     world: int | None = None
+    suite: Suite | None = None
 
     @property
     def seed(self) -> int:
@@ -57,6 +63,11 @@ class PlannedRun:
         """What to call it."""
         world = "" if self.world is None else f"world {self.world}"
         return ", ".join(part for part in (self.dataset, world, self.arm.name, f"seed {self.seed}") if part)
+
+    def job(self, folder: Path) -> Job:
+        """Returns what a worker is handed, for a folder that may be written otherwise than the run's."""
+        named = (None, None) if self.suite is None else (str(self.suite.file), str(self.suite.folder))
+        return Job(self.config.to_dict(), str(folder), *named)
 
     @property
     def failure_file(self) -> Path:
@@ -76,7 +87,7 @@ class PlannedRun:
     @property
     def status(self) -> Status:
         """What has become of it."""
-        if (self.folder / "done").exists():
+        if is_done(self.folder, self.suite):
             return "done"
         if self.failure is not None:
             return "failed"
@@ -232,7 +243,7 @@ def make_plan(
     if len(set(folders.values())) < len(folders):
         raise UsageError("two names would share a folder", file=spec.file, record="datasets", mend="rename one")
     worlds: tuple[int | None, ...] = spec.worlds or (None,)
-    configs = {
+    planned = {
         (dataset, world, arm.name): _config(spec, dataset, world, own, arm, overrides or {}, extra_tests)
         for dataset, own in spec.datasets.items()
         for world in worlds
@@ -242,9 +253,10 @@ def make_plan(
         PlannedRun(
             dataset,
             arm,
-            replace(configs[dataset, world, arm.name], seed=seed),
+            replace(planned[dataset, world, arm.name][0], seed=seed),
             Path(out) / "runs" / folders[dataset] / _world_folder(world) / arm.folder / f"seed{seed}",
             world,
+            planned[dataset, world, arm.name][1],
         )
         for seed in spec.every_seed
         for dataset in spec.datasets
@@ -283,14 +295,13 @@ def _config(
     arm: PlannedArm,
     overrides: Settings,
     extra_tests: Sequence[str],
-) -> RunConfig:
+) -> tuple[RunConfig, Suite | None]:
     settings = without_null(merged(merged(merged(spec.base, own), arm.settings), overrides))
     settings = filled(settings, {"dataset": slug(dataset), "world": "{world}" if world is None else str(world)})
     try:
         config = config_from_dict({**settings, "name": arm.name})
         add_extra_tests(config, extra_tests)
         config.check()
-        return config
     except Exception as error:  # jsonargparse raises several types for a bad value
         problem, mend = (error.problem, error.mend) if isinstance(error, VqaGsError) else (_one_line(error), None)
         layers = {
@@ -300,6 +311,18 @@ def _config(
             "settings": spec.base,
         }
         raise UsageError(problem, file=spec.file, record=_blamed(problem, layers), mend=mend) from error
+    return config, _suite(spec, config, settings)
+
+
+def _suite(spec: StudySpec, config: RunConfig, settings: Settings) -> Suite | None:
+    """Returns the suite that a run is tested on; which may bring questions to choose epochs on."""
+    if spec.suite is None:
+        return None
+    if config.task != "vqa":
+        raise UsageError(f"a suite is of visual questions, the task is {config.task}", file=spec.file, record="suite")
+    suite = read_suite(spec.suite, settings.get("data_dir"))
+    choose_on(suite, config.data)
+    return suite
 
 
 def _one_line(error: Exception) -> str:

@@ -113,6 +113,8 @@ def _part(outcome: Outcome, options: Options) -> tuple[Part, list[StudyFigure]]:
                 remarks += [where + text for text in filter(None, told_of)]
                 minds += [where + text for text in cautions(own.arms, own.splits)]
                 absent += [where + text for text in own.records.reasons]
+    for title, reasons in outcome.suites.items():
+        absent += [f"Left out of {title}: {reason}." for reason in reasons]
     remarks += [f"{text}." for text in (told(outcome.plan.opening) if outcome.plan.opening else ())]
     remarks.append(SELECTION)
     (data, first), *_ = contents

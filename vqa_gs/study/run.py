@@ -11,13 +11,13 @@ from pathlib import Path
 from rich.console import Console
 
 from vqa_gs.common.errors import VqaGsError
-from vqa_gs.study.checks import refuse_linked, require_data, require_ours
+from vqa_gs.study.checks import refuse_linked, require_data, require_ours, require_suites
 from vqa_gs.study.outcome import write_outcome
 from vqa_gs.study.plan import PlannedRun, StudyPlan
 from vqa_gs.study.pool import run_all
 from vqa_gs.study.prepare import prepare
 from vqa_gs.study.progress import StudyBar
-from vqa_gs.study.worker import Job, JobResult
+from vqa_gs.study.worker import JobResult
 
 
 def prepare_study(plan: StudyPlan, runs: Sequence[PlannedRun], console: Console) -> None:
@@ -30,6 +30,7 @@ def prepare_study(plan: StudyPlan, runs: Sequence[PlannedRun], console: Console)
     spec, left = plan.spec, plan.unneeded(runs)
     prepare(spec.prepare, plan.out, spec.file, lambda line: _say(console, f"prepare: {line}"), left)
     require_data(runs, plan.spec)
+    require_suites(runs)
     require_ours(runs, plan.spec)
 
 
@@ -64,17 +65,13 @@ def run_study(plan: StudyPlan, runs: Sequence[PlannedRun], workers: int, console
         bar.ended(run, result, time.perf_counter() - began[run.folder])
 
     with bar:
-        run_all(left, _job, workers, plan.out / "logs", started, ended, _devices())
+        run_all(left, lambda run: run.job(run.folder), workers, plan.out / "logs", started, ended, _devices())
     for status, what in (("failed", "failed"), ("busy", "are being trained by another process")):
         if outcomes[status]:
             raise VqaGsError(
                 f"{outcomes[status]} of {len(runs)} runs {what}; the first: {first[status]}",
                 mend="the same command tries them again, finished runs are left alone",
             )
-
-
-def _job(run: PlannedRun) -> Job:
-    return Job(run.config.to_dict(), str(run.folder))
 
 
 def _devices() -> int:

@@ -110,6 +110,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
         default_factory=lambda: [0]
     )
     worlds: list[Annotated[int, msgspec.Meta(ge=0)]] = []
+    suite: str | None = None
     control: str | None = None
     drawn: list[str] = []
     prepare: list[Step] = []
@@ -131,6 +132,7 @@ class StudySpec(msgspec.Struct, frozen=True):
         prepare: what is made before the runs, in this order.
         final: the dataset that ``--final`` opens; None where there is none.
         worlds: the numbers that ``{world}`` stands for: every arm is trained with every seed in each.
+        suite: the file of the suite that every run is tested on, see `vqa_gs.eval.suite.spec`.
     """
 
     file: Path
@@ -144,6 +146,7 @@ class StudySpec(msgspec.Struct, frozen=True):
     prepare: tuple[Step, ...]
     final: Final | None = None
     worlds: tuple[int, ...] = ()
+    suite: str | None = None
 
     @property
     def every_seed(self) -> tuple[int, ...]:
@@ -246,6 +249,7 @@ def read_study(path: StrPath, out: StrPath, data: str | None = None) -> StudySpe
         tuple(_in_worlds(found.prepare, found.worlds)),
         found.final,
         tuple(found.worlds),
+        found.suite,
     )
 
 

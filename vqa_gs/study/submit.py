@@ -13,13 +13,13 @@ from vqa_gs.cluster.queue import alive, cancel, submit
 from vqa_gs.cluster.records import Records, Submission
 from vqa_gs.cluster.settings import SlurmSettings
 from vqa_gs.common.errors import VqaGsError
-from vqa_gs.study.checks import require_data, require_ours
+from vqa_gs.study.checks import require_data, require_ours, require_suites
 from vqa_gs.study.costs import trained_seconds
 from vqa_gs.study.jobs import TrainRuns
 from vqa_gs.study.plan import PlannedRun, StudyPlan
 from vqa_gs.study.prepare import outdated
 from vqa_gs.study.progress import StudyBar
-from vqa_gs.study.worker import Job, JobResult
+from vqa_gs.study.worker import JobResult
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,7 @@ def submit_study(
                 after.append(f"afterok:{new[-1].job}")
             else:
                 require_data(left, plan.spec)
+                require_suites(left)
         if left:
             for run in left:
                 run.failure_file.unlink(missing_ok=True)
@@ -101,7 +102,7 @@ def _name(run: PlannedRun, plan: StudyPlan) -> str:
 
 
 def _job(runs: Sequence[PlannedRun], settings: SlurmSettings) -> TrainRuns:
-    jobs = [Job(run.config.to_dict(), str(run.folder.absolute())) for run in runs]
+    jobs = [run.job(run.folder.absolute()) for run in runs]
     return TrainRuns(jobs, [run.title for run in runs], settings.nodes, settings.per_node)
 
 

@@ -17,6 +17,7 @@ from vqa_gs.eval.report_content.content import Content, Options, by_scoring
 from vqa_gs.eval.run_files import load_run
 from vqa_gs.eval.runs import RunSummary
 from vqa_gs.eval.statistics import LEVEL
+from vqa_gs.eval.suite_record import read_record, record_file
 from vqa_gs.study.arms import PlannedArm
 from vqa_gs.study.plan import PlannedRun, StudyPlan
 from vqa_gs.study.results import Measure, measure
@@ -102,6 +103,17 @@ class Outcome(msgspec.Struct, frozen=True):
             for text in selection_warnings(content.runs)
         ]
 
+    @property
+    def suites(self) -> dict[str, list[str]]:
+        """What was left out of each suite that a run was tested on, by the suite's title."""
+        found: dict[str, list[str]] = {}
+        for run in self.plan.runs:
+            if run.suite is not None and run.status == "done":
+                record = read_record(record_file(run.folder, run.suite.name))
+                left = found.setdefault(record.title, [])
+                left += [reason for reason in record.left_out if reason not in left]
+        return found
+
     def to_json(self) -> dict[str, Any]:
         """Returns the content of ``study.json``."""
         spec = self.plan.spec
@@ -117,6 +129,7 @@ class Outcome(msgspec.Struct, frozen=True):
             "selection": SELECTION,
             "tests": TESTS,
             "warnings": self.warnings,
+            "suites": [{"title": title, "left_out": reasons} for title, reasons in self.suites.items()],
             "opening": msgspec.to_builtins(self.plan.opening),
             "datasets": [
                 {

@@ -25,6 +25,8 @@ import msgspec
 
 from vqa_gs.common.files import write_bytes
 from vqa_gs.common.stopping import Stopped
+from vqa_gs.eval.suite.spec import Suite, read_suite
+from vqa_gs.study.tested import is_tested, put_to
 
 # How long a run may be held by another process, such as the worker of a study just killed, before that is told.
 _PATIENCE = 10.0
@@ -36,10 +38,18 @@ class Job(msgspec.Struct):
     Attributes:
         config: its settings, as plain containers.
         folder: its run directory.
+        suite: the file of the suite it is put to then, None where there is none.
+        data_dir: the folder of that suite's data.
     """
 
     config: dict[str, Any]
     folder: str
+    suite: str | None = None
+    data_dir: str | None = None
+
+    def read_suite(self) -> Suite | None:
+        """Reads the suite."""
+        return read_suite(self.suite, self.data_dir) if self.suite else None
 
 
 class JobResult(msgspec.Struct):
@@ -63,7 +73,7 @@ class JobResult(msgspec.Struct):
 
 
 def train_job(job: Job) -> JobResult:
-    """Trains one run; whatever goes wrong becomes part of the result."""
+    """Trains one run and puts it to its suite; whatever goes wrong becomes part of the result."""
     import torch
 
     from vqa_gs.common.errors import VqaGsError
@@ -75,7 +85,10 @@ def train_job(job: Job) -> JobResult:
     result = JobResult("done")
     while True:
         try:
-            train(config_from_dict(job.config), Path(job.folder), quiet=True)
+            config, suite = config_from_dict(job.config), job.read_suite()
+            folder = train(config, Path(job.folder), quiet=True)
+            if suite is not None and is_main() and not is_tested(folder, suite):
+                put_to(folder, suite, config.training.device)
         except RunIsBusy as error:
             if time.perf_counter() - start < _PATIENCE:
                 time.sleep(0.2)
@@ -95,6 +108,11 @@ def train_job(job: Job) -> JobResult:
     return result
 
 
+def is_main() -> bool:
+    """Whether this process is the first of those that train a run together, or the only one."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def _read_jobs(source: BinaryIO, jobs: queue.Queue[bytes]) -> None:
     for line in source:
         jobs.put(line)
@@ -103,7 +121,7 @@ def _read_jobs(source: BinaryIO, jobs: queue.Queue[bytes]) -> None:
 
 def _train_rank(job: Path, said: Path) -> int:
     result = train_job(msgspec.json.decode(job.read_bytes(), type=Job))
-    if os.environ.get("RANK", "0") == "0":
+    if is_main():
         write_bytes(said, msgspec.json.encode(result))
     return 0 if result.status == "done" else 2
 

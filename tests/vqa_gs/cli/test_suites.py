@@ -1,8 +1,10 @@
 """A suite put to a run and to results of other systems, through the command line."""
 
 import json
+import shutil
 from pathlib import Path
 
+import h5py
 import pytest
 import yaml
 from vqa_gs.eval.metrics_file import read_metrics
@@ -91,19 +93,29 @@ def test_training_takes_the_suite_for_its_tests(world):
     assert (twins.twins, twins.rad) == (12, 100.0)  # the same questions again
 
 
-def test_a_run_is_asked_once_for_each_set(world, monkeypatch, capsys):
+@pytest.fixture
+def asked(monkeypatch):
+    """How many questions a run is asked, call by call."""
     from vqa_gs.tasks.vqa.trained import TrainedModel
 
-    asked = []
+    counts = []
     results = TrainedModel.results
     monkeypatch.setattr(
         TrainedModel,
         "results",
         lambda self, questions, *rest, **named: (
-            asked.append(len(questions)) or results(self, questions, *rest, **named)
+            counts.append(len(questions)) or results(self, questions, *rest, **named)
         ),
     )
-    assert evaluate(world, "--run", str(world / "run")) == 0
+    return counts
+
+
+def contents(folder):
+    return {file.name: file.read_bytes() for part in ("metrics", "predictions") for file in (folder / part).iterdir()}
+
+
+def test_a_run_is_asked_once_for_each_set(world, asked, capsys):
+    assert evaluate(world, "--run", str(world / "run"), "--batch-size", "7") == 0
     assert asked == [12, 12, 6, 6, 12]  # with both kinds of regions once more, where boxes tell them
     said = capsys.readouterr().out
     assert "ood, OOD: 50.00 % of 12 questions (official)" in said
@@ -112,6 +124,75 @@ def test_a_run_is_asked_once_for_each_set(world, monkeypatch, capsys):
     assert f"left out: gone: {world / 'gone.json'} is not there" in said
     # What training wrote beside is kept: the same answers are scored.
     assert read_metrics(world / "run/metrics/ood.json").overall == 50.0
+
+
+TAKEN = "answers of before are taken, nothing they depend on has changed: "
+
+
+def test_answers_whose_inputs_are_the_same_are_taken(world, tmp_path, asked, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(world / "run", run)
+    shutil.rmtree(run / "suites")
+    for file in ("questions.json", "annotations.json", "store.h5", "boxes.json", "suite.yaml", "first.json"):
+        shutil.copy(world / file, tmp_path)
+    for file in ("second.json", "hard.json", "pairs.json"):
+        shutil.copy(world / file, tmp_path)
+
+    def again():
+        asked.clear()
+        capsys.readouterr()
+        assert evaluate(tmp_path, "--run", str(run), "--features", str(tmp_path / "store.h5")) == 0
+        told = [line for line in capsys.readouterr().out.splitlines() if line.startswith(TAKEN)]
+        return list(asked), told
+
+    assert again() == ([12, 12, 6, 6, 12], [])
+    before = contents(run)
+    assert again() == ([], [f"{TAKEN}inside, ood, twins"])
+    assert contents(run) == before
+    # One question less is another set of questions for all tests; boxes matter to one of them.
+    boxes = json.loads((tmp_path / "boxes.json").read_text())
+    (tmp_path / "boxes.json").write_text(json.dumps(boxes[:-1]))
+    assert again() == ([12, 6, 5], [f"{TAKEN}inside, twins"])
+    # What is damaged is computed again.
+    kept = run / "suites/answers/twins.json"
+    kept.write_bytes(kept.read_bytes()[:-20])
+    assert again() == ([12], [f"{TAKEN}inside, ood"])
+    # The same features under another hash.
+    with h5py.File(tmp_path / "store.h5", "r+") as file:
+        file.attrs["content_hash"] = "0" * 64
+    assert again()[0] == [12, 12, 6, 5, 12]
+    # The same answers, but another way of asking; a record of the run that changed.
+    assert evaluate(tmp_path, "--run", str(run), "--features", str(tmp_path / "store.h5"), "--batch-size", "5") == 0
+    assert again()[0] == [12, 12, 6, 5, 12]
+    assert again()[0] == []
+    words = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**words, "seed": 99}))
+    assert again()[0] == [12, 12, 6, 5, 12]
+    # Another text of a question.
+    questions = (tmp_path / "questions.json").read_text()
+    (tmp_path / "questions.json").write_text(questions.replace("car", "bus"))
+    shutil.rmtree(run / "metrics")
+    assert again()[0] == [12, 12, 6, 5, 12]
+
+
+def test_an_interrupted_evaluation_goes_on(world, tmp_path, asked, monkeypatch, capsys):
+    from vqa_gs.eval.suite import evaluate as module
+
+    score, out = module.score_test, tmp_path / "out"
+
+    def stopping(test, *rest):
+        if test.name == "ood":
+            raise KeyboardInterrupt
+        return score(test, *rest)
+
+    monkeypatch.setattr(module, "score_test", stopping)
+    words = ["--run", str(world / "run"), "--out", str(out)]
+    assert evaluate(world, *words) == 130
+    assert asked == [12, 12, 6, 6]
+    monkeypatch.setattr(module, "score_test", score)
+    assert evaluate(world, *words) == 0
+    assert asked[4:] == [12]
+    assert f"{TAKEN}inside, ood" in capsys.readouterr().out
 
 
 def test_results_of_another_system(world, tmp_path, capsys):

@@ -244,6 +244,21 @@ def test_carets(write, nested):
         read_asked("carets", {"questions": write("c.json", rows)})
 
 
+def test_carets_by_ids(write):
+    """As in the authors' reader, in whatever order the rows are; of two made of one question the last counts."""
+    ids = ["n1-q1-0-b", "n1-q2-0", "n1-q1-0", "n1-q1-0-a", "n1-q2-0-a"]
+    rows = [carets_record(key) for key in ids]
+    asked = read_asked("carets", {"questions": write("c.json", rows)}, {"consistency": "invariance"})
+    assert asked.groups.contrasts == [("n1-q2-0", "n1-q2-0-a"), ("n1-q1-0", "n1-q1-0-a")]
+    assert len(asked.questions) == 5
+    for content, alone in ((rows[1:4], "n1-q2-0"), (rows[:4], "n1-q2-0"), (rows[:2] + rows[4:], "n1-q1-0-b")):
+        with pytest.raises(DataError, match=f"question '{alone}': this question has no partner: ids are a-b-c"):
+            read_asked("carets", {"questions": write("c.json", content)}, {"consistency": "invariance"})
+    without = [carets_record(key) for key in ("a-b-c", "a-b-d")]
+    asked = read_asked("carets", {"questions": write("c.json", without)}, {"consistency": "invariance"})
+    assert asked.groups.contrasts == [("a-b-c", "a-b-d")]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
