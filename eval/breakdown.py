@@ -35,10 +35,17 @@ class StudyKind(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """One measure of a breakdown in a study or on a card, and the questions it is over."""
+    """One measure of a breakdown in a study or on a card.
+
+    Attributes:
+        value: it.
+        questions: how many questions it is over, or groups of them.
+        sampling: standard error by images and how many these are, see `vqa_gs.eval.group_breakdown`; None: not known.
+    """
 
     value: float
     questions: int | None
+    sampling: tuple[float, int] | None = None
 
 
 class Breakdown(msgspec.Struct, frozen=True, omit_defaults=True):

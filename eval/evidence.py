@@ -113,6 +113,13 @@ class Scored:
         return self.questions.row_of
 
     @cached_property
+    def image_codes(self) -> npt.NDArray[np.int64]:
+        """A number for the image of each question, (n,) int64."""
+        codes: dict[object, int] = {}
+        given = (codes.setdefault(question.image_id, len(codes)) for question in self.questions.questions)
+        return np.fromiter(given, np.int64, len(self.questions))
+
+    @cached_property
     def question_types(self) -> list[str]:
         """The question type of each question."""
         return [annotation.question_type for annotation in self.annotations]

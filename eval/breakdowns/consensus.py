@@ -6,8 +6,9 @@ from math import comb
 from typing import ClassVar
 
 import numpy as np
-from vqa_gs.eval.breakdown import BREAKDOWNS, Breakdown, Measured, StudyKind, shown
+from vqa_gs.eval.breakdown import BREAKDOWNS, Measured, StudyKind, shown
 from vqa_gs.eval.evidence import Scored
+from vqa_gs.eval.group_breakdown import GroupBreakdown, spread_of
 from vqa_gs.eval.report_content.blocks import Section
 from vqa_gs.eval.report_content.content import BOLD_NOTE, Content
 from vqa_gs.eval.report_content.measure_table import MeasureRow, at, measure_table
@@ -16,7 +17,7 @@ SIZES = (1, 2, 3, 4)
 
 
 @BREAKDOWNS.register("consensus")
-class Consensus(Breakdown, frozen=True):
+class Consensus(GroupBreakdown, frozen=True):
     """Consensus scores over groups of a question and its rephrasings.
 
     CS(k) of a group of n questions, m of which score above 0, is the share of its subsets of k questions in which all
@@ -61,17 +62,24 @@ class Consensus(Breakdown, frozen=True):
         right = np.bincount(group[scored.scores[rows] > 0], minlength=len(given))
         counts = known >= SIZES[-1]
         # Groups of one size with as many right ones are alike.
-        kinds, number = np.unique(np.stack([known, right])[:, counts], axis=1, return_counts=True)
+        kinds, of_kind, number = np.unique(
+            np.stack([known, right])[:, counts], axis=1, return_inverse=True, return_counts=True
+        )
         cs: dict[str, float | None] = dict.fromkeys(map(str, SIZES))
+        spread = {}
         if counts.any():
+            sums = {}
             for k in SIZES:
-                shares = [comb(m, k) / comb(n, k) for n, m in kinds.T.tolist()]
+                shares = np.array([comb(m, k) / comb(n, k) for n, m in kinds.T.tolist()])
                 cs[str(k)] = 100 * float(np.dot(shares, number)) / int(number.sum())
+                sums[f"CS({k})"] = shares[of_kind.reshape(-1)], np.ones(int(number.sum()))
+            seen, begins = np.unique(group, return_index=True)
+            spread = spread_of(scored, rows[begins[counts[seen]]], sums)
         first = np.zeros(len(rows), np.bool_)
         first[np.unique(group, return_index=True)[1]] = True
         inside = counts[group]
         accuracies = (scored.accuracy(rows[inside & where]) for where in (first, ~first))
-        return cls(int(counts.sum()), len(given) - int(counts.sum()), cs, *accuracies)
+        return cls(int(counts.sum()), len(given) - int(counts.sum()), cs, *accuracies, spread=spread)
 
     def lines(self, rule: str) -> list[str]:
         """Returns the four scores."""
@@ -81,8 +89,6 @@ class Consensus(Breakdown, frozen=True):
     def measured(self) -> dict[str, Measured]:
         """Returns CS(k) by k."""
         return {f"CS({k})": Measured(value, self.groups) for k, value in self.cs.items() if value is not None}
-
-    on_card = measured
 
     @classmethod
     def section(cls, content: Content) -> Section | None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from vqa_gs.eval.breakdown import BREAKDOWNS, Breakdown, Measured, StudyKind
+import numpy as np
+from vqa_gs.eval.breakdown import BREAKDOWNS, Measured, StudyKind
 from vqa_gs.eval.evidence import Scored
+from vqa_gs.eval.group_breakdown import GroupBreakdown, spread_of
 from vqa_gs.eval.metrics import fully_right
 from vqa_gs.eval.report_content.blocks import Section
 from vqa_gs.eval.report_content.content import BOLD_NOTE, Content
@@ -15,7 +17,7 @@ from vqa_gs.data.groups import ContrastKind
 
 
 @BREAKDOWNS.register("carets")
-class Carets(Breakdown, frozen=True):
+class Carets(GroupBreakdown, frozen=True):
     """Consistency over pairs of questions.
 
     A pair is consistent where its answers are equal (``invariance``), where they differ (``directional``), or, of
@@ -52,17 +54,20 @@ class Carets(Breakdown, frozen=True):
         if not groups.contrasts:
             return None
         right, answers, kind = fully_right(scored.scores), scored.answers, groups.contrast_kind
-        consistent = comprehensive = first = 0
-        for a, b in groups.contrasts:
+        rows = np.zeros(len(groups.contrasts), np.int64)
+        counted = np.zeros((3, len(rows)))  # consistent, comprehensive, the first right
+        for at_pair, (a, b) in enumerate(groups.contrasts):
             one, other = scored.row_of[a], scored.row_of[b]
             answered = answers[one] is not None and answers[other] is not None
             equal = answers[one] == answers[other]
             agrees = {"invariance": equal, "directional": not equal, "ontological": equal or not right[one]}[kind]
-            consistent += answered and agrees
-            comprehensive += bool(answered and agrees and right[one])
-            first += bool(right[one])
-        count = len(groups.contrasts)
-        return cls(kind, count, 100 * int(consistent) / count, 100 * comprehensive / count, 100 * first / count)
+            rows[at_pair] = one
+            counted[:, at_pair] = answered and agrees, answered and agrees and right[one], right[one]
+        count = len(rows)
+        names = f"{kind}, consistent", f"{kind}, comprehensive"
+        sums = {name: (row, np.ones(count)) for name, row in zip(names, counted, strict=False)}
+        shares = (100 * int(row.sum()) / count for row in counted)
+        return cls(kind, count, *shares, spread=spread_of(scored, rows, sums))
 
     def lines(self, rule: str) -> list[str]:
         """Returns the shares."""
@@ -77,8 +82,6 @@ class Carets(Breakdown, frozen=True):
             f"{self.kind}, consistent": Measured(self.consistent, self.pairs),
             f"{self.kind}, comprehensive": Measured(self.comprehensive, self.pairs),
         }
-
-    on_card = measured
 
     @classmethod
     def section(cls, content: Content) -> Section | None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from vqa_gs.eval.breakdown import BREAKDOWNS, Breakdown, Measured, StudyKind
+import numpy as np
+from vqa_gs.eval.breakdown import BREAKDOWNS, Measured, StudyKind
 from vqa_gs.eval.evidence import Scored
+from vqa_gs.eval.group_breakdown import GroupBreakdown, spread_of
 from vqa_gs.eval.metrics import fully_right
 from vqa_gs.eval.report_content.blocks import Section
 from vqa_gs.eval.report_content.content import Content
@@ -23,7 +25,7 @@ _LABELS = {
 
 
 @BREAKDOWNS.register("fpvg")
-class Fpvg(Breakdown, frozen=True):
+class Fpvg(GroupBreakdown, frozen=True):
     """Whether answers come from the regions that matter.
 
     Grounding is good where the answer stays as it is with the relevant regions alone and changes with the irrelevant
@@ -59,6 +61,7 @@ class Fpvg(Breakdown, frozen=True):
             return None
         form, right = answer_form(scored.rule), fully_right(scored.scores)
         counts = {(good, fully): 0 for good in (True, False) for fully in (True, False)}
+        rows, kinds = [], []
         for key, row in scored.row_of.items():
             answer = scored.answers[row]
             if answer is None or key not in restricted.relevant or key not in restricted.irrelevant:
@@ -66,12 +69,20 @@ class Fpvg(Breakdown, frozen=True):
             stays = form(restricted.relevant[key]) == answer
             changes = form(restricted.irrelevant[key]) != answer
             counts[stays and changes, bool(right[row])] += 1
+            rows.append(row)
+            kinds.append((stays and changes, bool(right[row])))
         total = sum(counts.values())
         if not total:
             return None
         share = {key: 100 * count / total for key, count in counts.items()}
         good = 100 * (counts[True, True] + counts[True, False]) / total
-        return cls(total, good, share[True, True], share[True, False], share[False, True], share[False, False])
+        of, ones = np.array(kinds), np.ones(total)
+        sums = {"good": (of[:, 0], ones)}
+        for name, (well, fully) in zip(list(_LABELS)[1:], share, strict=True):
+            sums[name] = ((of[:, 0] == well) & (of[:, 1] == fully), ones)
+        named = {_LABELS[name]: one for name, one in sums.items()}
+        spread = spread_of(scored, np.array(rows), named)
+        return cls(total, good, *share.values(), spread=spread)
 
     def lines(self, rule: str) -> list[str]:
         """Returns the shares."""
@@ -84,7 +95,10 @@ class Fpvg(Breakdown, frozen=True):
 
     def on_card(self) -> dict[str, Measured]:
         """Returns all shares."""
-        return {f"FPVG: {label}": Measured(getattr(self, name), self.questions) for name, label in _LABELS.items()}
+        return {
+            f"FPVG: {label}": Measured(getattr(self, name), self.questions, self.spread.get(label))
+            for name, label in _LABELS.items()
+        }
 
     @classmethod
     def section(cls, content: Content) -> Section | None:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from vqa_gs.eval.breakdown import BREAKDOWNS, Breakdown, Measured, StudyKind
+import numpy as np
+from vqa_gs.eval.breakdown import BREAKDOWNS, Measured, StudyKind
 from vqa_gs.eval.evidence import Scored
+from vqa_gs.eval.group_breakdown import GroupBreakdown, spread_of
 from vqa_gs.eval.metrics import fully_right
 from vqa_gs.eval.report_content.blocks import Section
 from vqa_gs.eval.report_content.content import BOLD_NOTE, Content
 from vqa_gs.eval.report_content.measure_table import MeasureRow, at, measure_table
 
+_BOTH_RIGHT = "pairs, both right"
+
 
 @BREAKDOWNS.register("minimal_pairs")
-class MinimalPairs(Breakdown, frozen=True):
+class MinimalPairs(GroupBreakdown, frozen=True):
     """Percent of the pairs of which both answers are right, one is, none is."""
 
     order: ClassVar[int] = 45
@@ -32,8 +36,12 @@ class MinimalPairs(Breakdown, frozen=True):
         pairs = scored.evidence.groups.minimal_pairs
         if not pairs:
             return None
-        right = fully_right(scored.scores)[scored.rows_of(pairs)].sum(axis=1)
-        return cls(len(pairs), *(100 * int((right == number).sum()) / len(pairs) for number in (2, 1, 0)))
+        rows = scored.rows_of(pairs)
+        right = fully_right(scored.scores)[rows].sum(axis=1)
+        spread = spread_of(scored, rows[:, 0], {_BOTH_RIGHT: (right == 2, np.ones(len(pairs)))})
+        return cls(
+            len(pairs), *(100 * int((right == number).sum()) / len(pairs) for number in (2, 1, 0)), spread=spread
+        )
 
     def lines(self, rule: str) -> list[str]:
         """Returns the pair accuracy."""
@@ -41,9 +49,7 @@ class MinimalPairs(Breakdown, frozen=True):
 
     def measured(self) -> dict[str, Measured]:
         """Returns the pair accuracy."""
-        return {"pairs, both right": Measured(self.both_right, self.pairs)}
-
-    on_card = measured
+        return {_BOTH_RIGHT: Measured(self.both_right, self.pairs)}
 
     @classmethod
     def section(cls, content: Content) -> Section | None:

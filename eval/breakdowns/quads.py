@@ -6,8 +6,9 @@ from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from vqa_gs.eval.breakdown import BREAKDOWNS, Breakdown, Measured, StudyKind
+from vqa_gs.eval.breakdown import BREAKDOWNS, Measured, StudyKind
 from vqa_gs.eval.evidence import Scored
+from vqa_gs.eval.group_breakdown import GroupBreakdown, spread_of
 from vqa_gs.eval.metrics import fully_right
 from vqa_gs.eval.report_content.blocks import Section
 from vqa_gs.eval.report_content.content import BOLD_NOTE, Content
@@ -17,7 +18,7 @@ _LABELS = {"accuracy": "Acc", "question": "Q-Acc", "image": "I-Acc", "group": "G
 
 
 @BREAKDOWNS.register("natural_bench")
-class NaturalBench(Breakdown, frozen=True):
+class NaturalBench(GroupBreakdown, frozen=True):
     """Accuracy by question, by image and by group of two questions about two images.
 
     Attributes:
@@ -49,18 +50,20 @@ class NaturalBench(Breakdown, frozen=True):
         quads = scored.evidence.groups.quads
         if not quads:
             return None
-        right = fully_right(scored.scores)[scored.rows_of(quads)].reshape(-1, 2, 2)  # groups, questions, images
+        rows = scored.rows_of(quads)
+        right = fully_right(scored.scores)[rows].reshape(-1, 2, 2)  # groups, questions, images
 
         def percent(of: npt.ArrayLike) -> float:
             return 100 * int(np.sum(of)) / np.size(of)
 
-        return cls(
-            len(quads),
-            percent(right),
-            percent(right.all(axis=2)),
-            percent(right.all(axis=1)),
-            percent(right.all(axis=(1, 2))),
-        )
+        found = {
+            "accuracy": right.reshape(-1, 4),
+            "question": right.all(axis=2),
+            "image": right.all(axis=1),
+            "group": right.all(axis=(1, 2)).reshape(-1, 1),
+        }
+        sums = {_LABELS[name]: (of.sum(axis=1), np.full(len(of), of.shape[1])) for name, of in found.items()}
+        return cls(len(quads), *map(percent, found.values()), spread=spread_of(scored, rows[:, 0], sums))
 
     def lines(self, rule: str) -> list[str]:
         """Returns the four accuracies."""
@@ -70,8 +73,6 @@ class NaturalBench(Breakdown, frozen=True):
     def measured(self) -> dict[str, Measured]:
         """Returns them by name."""
         return {label: Measured(getattr(self, name), self.groups) for name, label in _LABELS.items()}
-
-    on_card = measured
 
     @classmethod
     def section(cls, content: Content) -> Section | None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
-from vqa_gs.eval.breakdown import BREAKDOWNS, Breakdown, Measured, StudyKind, shown
+from vqa_gs.eval.breakdown import BREAKDOWNS, Measured, StudyKind, shown
 from vqa_gs.eval.evidence import Scored
+from vqa_gs.eval.group_breakdown import GroupBreakdown, spread_of
 from vqa_gs.eval.metrics import fully_right
 from vqa_gs.eval.report_content.blocks import Section
 from vqa_gs.eval.report_content.content import BOLD_NOTE, Content
@@ -14,7 +15,7 @@ from vqa_gs.eval.report_content.measure_table import MeasureRow, at, measure_tab
 
 
 @BREAKDOWNS.register("rad")
-class Rad(Breakdown, frozen=True):
+class Rad(GroupBreakdown, frozen=True):
     """Percent of the twins that are right, of those whose originals are.
 
     Right is a full score under the rule. Twins of one original count each; those whose original is not known do not.
@@ -51,9 +52,10 @@ class Rad(Breakdown, frozen=True):
             return None
         rows, of_original = (np.array(column) for column in zip(*known, strict=True))
         before = fully_right(of_original.astype(np.float64))
-        both = int((before & fully_right(scored.scores[rows])).sum())
-        right = int(before.sum())
-        return cls(len(known), right, both, 100 * both / right if right else None)
+        after = before & fully_right(scored.scores[rows])
+        both, right = int(after.sum()), int(before.sum())
+        spread = spread_of(scored, rows, {"RAD": (after, before)})
+        return cls(len(known), right, both, 100 * both / right if right else None, spread=spread)
 
     def lines(self, rule: str) -> list[str]:
         """Returns RAD."""
@@ -62,8 +64,6 @@ class Rad(Breakdown, frozen=True):
     def measured(self) -> dict[str, Measured]:
         """Returns RAD."""
         return {} if self.rad is None else {"RAD": Measured(self.rad, self.original_right)}
-
-    on_card = measured
 
     @classmethod
     def section(cls, content: Content) -> Section | None:

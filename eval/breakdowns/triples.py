@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from vqa_gs.eval.breakdown import BREAKDOWNS, Breakdown, Measured, StudyKind
+import numpy as np
+from vqa_gs.eval.breakdown import BREAKDOWNS, Measured, StudyKind
 from vqa_gs.eval.evidence import Scored
+from vqa_gs.eval.group_breakdown import GroupBreakdown, spread_of
 from vqa_gs.eval.metrics import fully_right
 from vqa_gs.eval.report_content.blocks import Section
 from vqa_gs.eval.report_content.content import BOLD_NOTE, Content
@@ -15,7 +17,7 @@ _MODES = {"fact": "ViLP-F", "prior": "ViLP-P"}
 
 
 @BREAKDOWNS.register("vilp")
-class Vilp(Breakdown, frozen=True):
+class Vilp(GroupBreakdown, frozen=True):
     """Accuracy where the image contradicts what language expects, and where it does not.
 
     Attributes:
@@ -47,15 +49,22 @@ class Vilp(Breakdown, frozen=True):
         triples, mode = scored.evidence.groups.triples, scored.evidence.groups.mode
         if not triples:
             return None
-        right = fully_right(scored.scores)[scored.rows_of(triples)]
+        rows = scored.rows_of(triples)
+        right = fully_right(scored.scores)[rows]
         count = len(triples)
         first, second, third = (int(column.sum()) for column in right.T)
+        name = _MODES.get(mode, "ViLP")
+        sums = {
+            f"{name} score": (right[:, 1:].sum(axis=1), np.full(count, 2)),
+            f"{name} prior": (right[:, 0], np.ones(count)),
+        }
         return cls(
             mode,
             count,
             100 * (second + third) / (2 * count),
             100 * first / count,
             100 * int(right.all(axis=1).sum()) / count,
+            spread=spread_of(scored, rows[:, 1], sums),
         )
 
     @property
@@ -75,8 +84,6 @@ class Vilp(Breakdown, frozen=True):
             f"{self.name} score": Measured(self.score, self.questions),
             f"{self.name} prior": Measured(self.prior, self.questions),
         }
-
-    on_card = measured
 
     @classmethod
     def section(cls, content: Content) -> Section | None:

@@ -14,7 +14,7 @@ import msgspec
 from vqa_gs.eval.arms import Arm, group_runs
 from vqa_gs.eval.breakdown import Measured, ordered_breakdowns
 from vqa_gs.eval.breakdowns.subset_means import SubsetMeans
-from vqa_gs.eval.crossed import crossed, source_of
+from vqa_gs.eval.crossed import Source, crossed, source_of
 from vqa_gs.eval.model_selection import selection_warnings
 from vqa_gs.eval.report.ood_mean import Figure, estimate, in_domain_split
 from vqa_gs.eval.report.part import read_content
@@ -29,7 +29,7 @@ from vqa_gs.eval.suite_record import RecordedTest, SuiteRecord, read_records
 
 from vqa_gs.common.errors import UsageError
 
-Pick = Callable[[SplitMetrics], float | None]
+Pick = Callable[[SplitMetrics], Measured | None]
 
 
 class Side(msgspec.Struct, frozen=True):
@@ -251,20 +251,31 @@ def _subset(content: Content, split: str, name: str, arm: Arm) -> Estimate | Non
 
 
 def _picking(kind: type, measure: str) -> Pick:
-    def pick(metrics: SplitMetrics) -> float | None:
+    def pick(metrics: SplitMetrics) -> Measured | None:
         section = metrics.breakdown(kind)
-        found: Measured | None = section.on_card().get(measure) if section is not None else None
-        return None if found is None else found.value
+        return section.on_card().get(measure) if section is not None else None
 
     return pick
 
 
 def _over_seeds(split: str, pick: Pick, arm: Arm) -> Estimate | None:
-    spread = arm.spread(split, pick)
+    """Returns an arm's mean of a measure over seeds; the interval is over the images its groups are about, too."""
+
+    def value(metrics: SplitMetrics) -> float | None:
+        found = pick(metrics)
+        return None if found is None else found.value
+
+    spread = arm.spread(split, value)
     if spread is None:
         return None
-    source = source_of(spread.values)
-    return Estimate(spread, crossed(spread.mean, [source] if source else []).interval)
+    sources = [source for source in [source_of(spread.values)] if source is not None]
+    told = [pick(run.metrics[split]) for run in arm.runs if split in run.metrics]
+    sampling = [found.sampling for found in told if found is not None]
+    if sampling and all(one is not None for one in sampling):
+        # Seeds answer the same questions: what images add is no smaller for their mean than for one of them.
+        errors, clusters = zip(*(one for one in sampling if one is not None), strict=True)
+        sources.append(Source(sum(errors) / len(errors), min(clusters) - 1))
+    return Estimate(spread, crossed(spread.mean, sources).interval)
 
 
 def _in_words(table: PublishedTable) -> str:

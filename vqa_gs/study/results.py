@@ -71,7 +71,7 @@ def measures_of(metrics: SplitMetrics) -> dict[Key, Quantity]:
     for breakdown in map(BREAKDOWNS.__getitem__, BREAKDOWNS):
         section = metrics.breakdown(breakdown)
         if breakdown.study and section:
-            for name, (value, count) in sorted(section.measured().items()):
+            for name, (value, count, _) in sorted(section.measured().items()):
                 found[breakdown.study.kind, name] = Quantity(breakdown.study.kind, name, value, count)
     return found
 
