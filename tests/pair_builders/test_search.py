@@ -79,6 +79,14 @@ def test_many_images_find_what_was_planted_and_repeat(many, metric):
     np.testing.assert_array_equal(found, nearest_images(vectors, 3, metric)[0])
 
 
+def test_bytes_bear_a_constant_number_and_one_far_from_all(many):
+    vectors = planted(4000)
+    vectors[:, 0], vectors[1234, 1] = 0, 100
+    found, distance = nearest_images(vectors, 3)
+    assert np.mean(found[:, 0] == np.arange(4000) ^ 1) >= 0.98
+    assert np.isfinite(distance).all()
+
+
 def mapped(monkeypatch, vectors):
     """Returns the vectors in a mapped file."""
     monkeypatch.setattr(images, "_IN_MEMORY", 0)
