@@ -56,11 +56,11 @@ class NaturalBench(GroupBreakdown, frozen=True):
         def percent(of: npt.ArrayLike) -> float:
             return 100 * int(np.sum(of)) / np.size(of)
 
-        found = {
+        found: dict[str, npt.NDArray[np.bool_]] = {
             "accuracy": right.reshape(-1, 4),
             "question": right.all(axis=2),
             "image": right.all(axis=1),
-            "group": right.all(axis=(1, 2)).reshape(-1, 1),
+            "group": np.asarray(right.all(axis=(1, 2))).reshape(-1, 1),
         }
         sums = {_LABELS[name]: (of.sum(axis=1), np.full(len(of), of.shape[1])) for name, of in found.items()}
         return cls(len(quads), *map(percent, found.values()), spread=spread_of(scored, rows[:, 0], sums))
