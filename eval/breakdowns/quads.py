@@ -58,8 +58,8 @@ class NaturalBench(GroupBreakdown, frozen=True):
 
         found: dict[str, npt.NDArray[np.bool_]] = {
             "accuracy": right.reshape(-1, 4),
-            "question": right.all(axis=2),
-            "image": right.all(axis=1),
+            "question": np.asarray(right.all(axis=2)),
+            "image": np.asarray(right.all(axis=1)),
             "group": np.asarray(right.all(axis=(1, 2))).reshape(-1, 1),
         }
         sums = {_LABELS[name]: (of.sum(axis=1), np.full(len(of), of.shape[1])) for name, of in found.items()}

@@ -130,11 +130,10 @@ class PairTable:
             masked = np.repeat(np.arange(len(self)), np.diff(self.mask_first))
             first_bad(self.mask_keep > 1, "a mask entry is neither 0 nor 1", masked)
         if self.region_class is not None:
-            nameless: NDArray[np.bool_] = (self.region_class < -1) | (self.region_class >= len(self.class_names))
-            first_bad(nameless.any(axis=1), "a region's class has no name", owner)
-            first_bad(
-                ((self.region_class >= 0) & (self.rows < 0)).any(axis=1), "a class is given where no region is", owner
-            )
+            low, high = self.region_class.min(axis=1, initial=0), self.region_class.max(axis=1, initial=-1)
+            first_bad((low < -1) | (high >= len(self.class_names)), "a region's class has no name", owner)
+            nowhere = np.where(self.rows < 0, self.region_class, -1).max(axis=1, initial=-1) >= 0
+            first_bad(nowhere, "a class is given where no region is", owner)
 
     def __len__(self) -> int:
         return len(self.question_a)
