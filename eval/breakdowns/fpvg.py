@@ -60,29 +60,28 @@ class Fpvg(GroupBreakdown, frozen=True):
         if restricted is None:
             return None
         form, right = answer_form(scored.rule), fully_right(scored.scores)
-        counts = {(good, fully): 0 for good in (True, False) for fully in (True, False)}
-        rows, kinds = [], []
+        rows, well = [], []
         for key, row in scored.row_of.items():
             answer = scored.answers[row]
             if answer is None or key not in restricted.relevant or key not in restricted.irrelevant:
                 continue
             stays = form(restricted.relevant[key]) == answer
             changes = form(restricted.irrelevant[key]) != answer
-            counts[stays and changes, bool(right[row])] += 1
             rows.append(row)
-            kinds.append((stays and changes, bool(right[row])))
-        total = sum(counts.values())
-        if not total:
+            well.append(stays and changes)
+        if not rows:
             return None
-        share = {key: 100 * count / total for key, count in counts.items()}
-        good = 100 * (counts[True, True] + counts[True, False]) / total
-        of, ones = np.array(kinds), np.ones(total)
-        sums = {"good": (of[:, 0], ones)}
-        for name, (well, fully) in zip(list(_LABELS)[1:], share, strict=True):
-            sums[name] = ((of[:, 0] == well) & (of[:, 1] == fully), ones)
-        named = {_LABELS[name]: one for name, one in sums.items()}
-        spread = spread_of(scored, np.array(rows), named)
-        return cls(total, good, *share.values(), spread=spread)
+        good, fully, ones = np.array(well), np.asarray(right[rows]), np.ones(len(rows))
+        kinds = {
+            "good": good,
+            "good_right": good & fully,
+            "good_wrong": good & ~fully,
+            "bad_right": ~good & fully,
+            "bad_wrong": ~good & ~fully,
+        }
+        shares = {name: 100 * int(those.sum()) / len(rows) for name, those in kinds.items()}
+        sums = {_LABELS[name]: (those, ones) for name, those in kinds.items()}
+        return cls(len(rows), **shares, spread=spread_of(scored, np.array(rows), sums))
 
     def lines(self, rule: str) -> list[str]:
         """Returns the shares."""

@@ -78,9 +78,9 @@ def _answer_in_fork(path: str, seconds: float) -> bytes:
 
 
 def _limit(what: int, most: int) -> None:
-    _, hard = resource.getrlimit(what)
-    if hard == resource.RLIM_INFINITY or hard > most:  # else what we live under is tighter
-        resource.setrlimit(what, (most, most if what == resource.RLIMIT_AS else hard))
+    soft, hard = resource.getrlimit(what)
+    if soft == resource.RLIM_INFINITY or soft > most:  # else what we live under is tighter
+        resource.setrlimit(what, (most, hard))
 
 
 def main() -> None:

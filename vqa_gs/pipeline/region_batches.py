@@ -97,7 +97,7 @@ def shared_batches(
         image_ids: (n,) the image of each row.
         store: the region store.
         rank: which process this is.
-        world: of how many, of which each gets every so manieth batch.
+        world: of how many, to which batches are dealt out in turn.
     """
 
     def make(number: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -5,6 +5,7 @@ import torch
 
 from tests.run_settings import config_of
 from tests.vqa_gs.models.commands import assert_trains_by_command, help_of, without_model
+from tests.vqa_gs.models.inputs import ask, inputs
 from tests.vqa_gs.objectives.conftest import ANSWERS, DIM, WORDS
 from tests.vqa_gs.tasks.runs import assert_gradients_are_numeric
 from vqa_gs.common.errors import UsageError
@@ -22,21 +23,6 @@ SMALL = {"hidden": 8, "word_dim": 6, "layers": 2, "heads": 2, "reduction": 8, "j
 def make(dtype=torch.float64, **settings):
     torch.manual_seed(0)
     return MODELS["mcan"](DIM, WORDS, ANSWERS, McanSettings(**{**SMALL, **settings})).to(dtype).eval()
-
-
-def inputs(regions=5, rows=3, length=6):
-    """Features, mask and tokens; the first image has two regions less, the first question two words of padding."""
-    generator = torch.Generator().manual_seed(1)
-    mask = torch.ones(rows, regions, dtype=torch.bool)
-    mask[0, max(regions - 2, 1) :] = False
-    tokens = torch.randint(2, WORDS, (rows, length), generator=generator)
-    tokens[0, :2] = 0
-    features = torch.randn(rows, regions, DIM, generator=generator, dtype=torch.float64)
-    return features * mask.unsqueeze(2), mask, tokens
-
-
-def ask(model, features, mask, tokens):
-    return model.answer(features, mask, model.encode_tokens(tokens))
 
 
 @pytest.mark.parametrize("regions", [0, 1, 5, 100])

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from tests.vqa_gs.models.commands import assert_trains_by_command, help_of
+from tests.vqa_gs.models.inputs import ask, inputs
 from tests.vqa_gs.objectives.conftest import ANSWERS, DIM, WORDS
 from tests.vqa_gs.tasks.runs import assert_gradients_are_numeric
 from vqa_gs.common.errors import UsageError
@@ -15,7 +16,6 @@ from vqa_gs.tasks import TASKS
 from vqa_gs.training.step import TrainingStep
 
 SMALL = {"hidden": 8, "word_dim": 6, "geometry": 4, "counts": 3}
-WIDE = DIM + 6
 
 
 def make(dtype=torch.float64, region_dim=DIM, **settings):
@@ -24,27 +24,18 @@ def make(dtype=torch.float64, region_dim=DIM, **settings):
     return MODELS["stacked_attention"](region_dim, WORDS, ANSWERS, made).to(dtype).eval()
 
 
-def inputs(regions=5, rows=3, length=6):
-    """Regions with box numbers, mask and tokens; the first image has two regions less, the first question two words."""
-    generator = torch.Generator().manual_seed(1)
-    mask = torch.ones(rows, regions, dtype=torch.bool)
-    mask[0, max(regions - 2, 1) :] = False
-    tokens = torch.randint(2, WORDS, (rows, length), generator=generator)
-    tokens[0, :2] = 0
-    given = torch.randn(rows, regions, WIDE, generator=generator, dtype=torch.float64)
-    given[..., -6:] = given[..., -6:].abs() * 0.2 + 0.1
-    return given * mask.unsqueeze(2), mask, tokens
-
-
-def ask(model, regions, mask, tokens):
-    return model.answer(regions, mask, model.encode_tokens(tokens))
+def boxed(**sizes):
+    """The same inputs with the numbers of boxes behind each region's own."""
+    given, mask, tokens = inputs(**sizes, dim=DIM + 6)
+    given[..., -6:] = given[..., -6:].abs() * 0.2 + 0.1 * mask.unsqueeze(2)
+    return given, mask, tokens
 
 
 @pytest.mark.parametrize("gates", [False, True])
 @pytest.mark.parametrize("regions", [0, 1, 5, 100])
 def test_any_number_of_regions(regions, gates):
     model = make(gates=gates)
-    given, mask, tokens = inputs(regions)
+    given, mask, tokens = boxed(regions=regions)
     out = ask(model, given, mask, tokens)
     sizes = model.sizes()
     assert out.logits.shape == (3, ANSWERS)
@@ -57,10 +48,10 @@ def test_any_number_of_regions(regions, gates):
 @pytest.mark.parametrize("gates", [False, True])
 def test_padding_changes_nothing_and_order_of_regions_neither(gates):
     model = make(gates=gates)
-    given, mask, tokens = inputs()
+    given, mask, tokens = boxed()
     expected = ask(model, given, mask, tokens).logits
     padded = torch.cat([mask, torch.zeros(3, 4, dtype=torch.bool)], 1)
-    more = torch.cat([given, torch.zeros(3, 4, WIDE, dtype=torch.float64)], 1)
+    more = torch.cat([given, torch.zeros(3, 4, DIM + 6, dtype=torch.float64)], 1)
     torch.testing.assert_close(ask(model, more, padded, tokens).logits, expected)
     order = torch.tensor([3, 1, 4, 0, 2])
     torch.testing.assert_close(ask(model, given[:, order], mask[:, order], tokens).logits, expected)
@@ -68,7 +59,7 @@ def test_padding_changes_nothing_and_order_of_regions_neither(gates):
 
 def test_no_region_gives_finite_gradients():
     model = make(gates=True)
-    given, mask, tokens = inputs()
+    given, mask, tokens = boxed()
     mask[1] = False
     given = (given * mask.unsqueeze(2)).requires_grad_()
     out = ask(model, given, mask, tokens)
@@ -81,7 +72,7 @@ def test_no_region_gives_finite_gradients():
 @pytest.mark.parametrize("gates", [False, True])
 def test_twice_differentiable_by_regions_with_dropout(gates):
     model = make(hidden=4, geometry=2, counts=2, gates=gates, activation="gated_tanh").train()
-    given, mask, tokens = inputs(regions=3, rows=1, length=4)
+    given, mask, tokens = boxed(regions=3, rows=1, length=4)
     question = model.encode_tokens(tokens).detach()
 
     def logits(regions):

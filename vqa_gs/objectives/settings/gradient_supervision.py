@@ -70,7 +70,6 @@ class GradientSupervisionSettings(Scheduled):
                 f"objectives.gradient_supervision: there is no closed form at the place {self.place}",
                 mend="choose the place regions, or the cost double_backward",
             )
-
         if self.toward == "mean" and (self.place != "regions" or self.cost == "closed_form"):
             raise UsageError(
                 "objectives.gradient_supervision: toward: mean is for the place regions, without the closed form",
